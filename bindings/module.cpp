@@ -1,0 +1,313 @@
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <cstring>
+#include <memory>
+
+#include "bits/crc32c.hpp"
+#include "buffers.hpp"
+#include "fmapzip/frame.hpp"
+#include "parallel.hpp"
+#include "simd/isa.hpp"
+
+namespace nb = nanobind;
+
+namespace fmapzip::python {
+namespace {
+
+// Buffers that stay with a thread from call to call.
+Scratch& thread_scratch() {
+  static thread_local Scratch scratch;
+  return scratch;
+}
+
+// A codec of the core with its parameters, made once and used for many frames.
+class Codec {
+ public:
+  Codec(uint8_t code, nb::handle parameters) : code_(code) {
+    const Bytes bytes(parameters);
+    parameters_.assign(bytes.span().begin(), bytes.span().end());
+    require(make_codec(code, parameters_, codec_));
+  }
+
+  uint8_t code() const { return code_; }
+  const std::vector<uint8_t>& parameters() const { return parameters_; }
+  const TileCodec& tiles() const { return *codec_; }
+
+ private:
+  uint8_t code_;
+  std::vector<uint8_t> parameters_;
+  std::unique_ptr<TileCodec> codec_;
+};
+
+// The optional parts of a header, as Python gives them. Empty bytes mean that a part is absent.
+struct HeaderOptions {
+  Bytes scales;
+  bool per_channel;
+  Bytes plan_hash;
+  uint32_t tap;
+
+  void apply(FrameInfo& info) const {
+    info.has_quantizer = !scales.span().empty();
+    info.scales = scales.span();
+    info.per_channel = info.has_quantizer && per_channel;
+    const size_t expected = sizeof(float) * (info.per_channel ? info.dims[0] : info.has_quantizer ? 1 : 0);
+    if (info.scales.size() != expected) {
+      raise_error("InvalidInput", "one scale is needed, or one for each channel");
+    }
+    info.has_plan = !plan_hash.span().empty();
+    if (!info.has_plan) return;
+    if (plan_hash.span().size() != info.plan.hash.size()) {
+      raise_error("InvalidInput", "a plan is named by 8 bytes of its hash");
+    }
+    std::memcpy(info.plan.hash.data(), plan_hash.span().data(), info.plan.hash.size());
+    info.plan.tap = tap;
+    info.parameters = {};
+  }
+};
+
+FrameInfo header_of(const MapArgument& map, uint8_t code, std::span<const uint8_t> parameters,
+                    const HeaderOptions& options) {
+  FrameInfo info;
+  info.code = code;
+  info.dtype = map.dtype;
+  info.ndim = map.ndim;
+  info.dims = map.dims;
+  info.parameters = parameters;
+  options.apply(info);
+  return info;
+}
+
+std::vector<uint8_t>& encode_one(const AnyArray& array, const Codec& codec, const HeaderOptions& options,
+                                 int threads) {
+  static thread_local std::vector<uint8_t> out;
+  const MapArgument map = read_maps(array, false);
+  const FrameInfo info = header_of(map, codec.code(), codec.parameters(), options);
+  Status status;
+  {
+    const nb::gil_scoped_release release;
+    status = encode_frame(map.samples[0], info, codec.tiles(), threads, thread_scratch(), out);
+  }
+  require(status);
+  return out;
+}
+
+nb::bytes encode(const AnyArray& array, const Codec& codec, nb::handle scales, bool per_channel,
+                 nb::handle plan_hash, uint32_t tap, int threads) {
+  return to_bytes(encode_one(array, codec, {Bytes(scales), per_channel, Bytes(plan_hash), tap}, threads));
+}
+
+size_t encode_into(const AnyArray& array, const OutArray& out, const Codec& codec, nb::handle scales,
+                   bool per_channel, nb::handle plan_hash, uint32_t tap, int threads) {
+  const auto& frame = encode_one(array, codec, {Bytes(scales), per_channel, Bytes(plan_hash), tap}, threads);
+  if (out.ndim() != 1 || out.dtype() != nb::dtype<uint8_t>() || (out.shape(0) > 1 && out.stride(0) != 1)) {
+    raise_error("InvalidType", "the output is a contiguous one-dimensional uint8 array");
+  }
+  if (out.shape(0) < frame.size()) {
+    raise_error("InvalidInput",
+                "the output is too small: the frame takes " + std::to_string(frame.size()) + " bytes");
+  }
+  std::memcpy(out.data(), frame.data(), frame.size());
+  return frame.size();
+}
+
+nb::list encode_batch(const AnyArray& array, const Codec& codec, nb::handle scales, bool per_channel,
+                      nb::handle plan_hash, uint32_t tap, int threads) {
+  const MapArgument maps = read_maps(array, true);
+  const HeaderOptions options{Bytes(scales), per_channel, Bytes(plan_hash), tap};
+  const FrameInfo info = header_of(maps, codec.code(), codec.parameters(), options);
+  const size_t count = maps.samples.size();
+  std::vector<std::vector<uint8_t>> frames(count);
+  std::vector<Status> statuses(count);
+  {
+    const nb::gil_scoped_release release;
+    std::vector<Scratch> scratches(static_cast<size_t>(std::max(threads, 1)));
+    parallel_for(count, threads, [&](size_t i, size_t worker) {
+      statuses[i] = encode_frame(maps.samples[i], info, codec.tiles(), 1, scratches[worker], frames[i]);
+    });
+  }
+  nb::list result;
+  for (size_t i = 0; i < count; ++i) {
+    require(statuses[i]);
+    result.append(to_bytes(frames[i]));
+  }
+  return result;
+}
+
+// A frame whose header, tile table and checksum hold; keeps the bytes that it was read from.
+class Frame {
+ public:
+  Frame(nb::object data, size_t offset, uint64_t max_values, uint64_t max_parameter_bytes)
+      : owner_(std::move(data)), bytes_(owner_) {
+    if (offset > bytes_.span().size()) raise_error("InvalidInput", "the offset is behind the data's end");
+    data_ = bytes_.span().subspan(offset);
+    Status status;
+    {
+      const nb::gil_scoped_release release;
+      status = parse_frame(data_, {max_values, max_parameter_bytes}, frame_);
+    }
+    status.offset += offset;
+    require(status);
+  }
+
+  const FrameInfo& info() const { return frame_.info; }
+  const ParsedFrame& parsed() const { return frame_; }
+  std::span<const uint8_t> data() const { return data_; }
+
+ private:
+  nb::object owner_;
+  Bytes bytes_;
+  std::span<const uint8_t> data_;
+  ParsedFrame frame_;
+};
+
+std::vector<uint32_t> frame_shape(const Frame& frame) {
+  const auto& dims = frame.info().dims;
+  return {dims.begin(), dims.begin() + frame.info().ndim};
+}
+
+void check_output(const Frame& frame, const MapArgument& out) {
+  if (out.dtype != frame.info().dtype) {
+    raise_error("InvalidType", "the output does not have the frame's dtype");
+  }
+  if (out.ndim != frame.info().ndim || out.dims != frame.info().dims) {
+    raise_error("InvalidInput", "the output does not have the frame's shape");
+  }
+}
+
+MutView writable(const ConstView& view, const OutArray& owner) {
+  auto* base = static_cast<uint8_t*>(owner.data());
+  return {base + (view.data - base), view.shape, view.sc, view.sh, view.sw};
+}
+
+const TileCodec* tiles_of(const Codec* codec) { return codec ? &codec->tiles() : nullptr; }
+
+void decode_into(const Frame& frame, const OutArray& out, const Codec* codec, int threads) {
+  const MapArgument map = read_maps(AnyArray(out), false);
+  check_output(frame, map);
+  Status status;
+  {
+    const nb::gil_scoped_release release;
+    status = decode_frame(frame.data(), frame.parsed(), tiles_of(codec), writable(map.samples[0], out),
+                          threads, thread_scratch());
+  }
+  require(status);
+}
+
+void decode_batch_into(const std::vector<const Frame*>& frames, const OutArray& out,
+                       const std::vector<const Codec*>& codecs, int threads) {
+  const MapArgument maps = read_maps(AnyArray(out), true);
+  if (maps.samples.size() != frames.size() || codecs.size() != frames.size()) {
+    raise_error("InvalidInput", "the output's batch axis is not as long as there are frames");
+  }
+  for (const Frame* frame : frames) check_output(*frame, maps);
+  std::vector<Status> statuses(frames.size());
+  {
+    const nb::gil_scoped_release release;
+    std::vector<Scratch> scratches(static_cast<size_t>(std::max(threads, 1)));
+    parallel_for(frames.size(), threads, [&](size_t i, size_t worker) {
+      statuses[i] = decode_frame(frames[i]->data(), frames[i]->parsed(), tiles_of(codecs[i]),
+                                 writable(maps.samples[i], out), 1, scratches[worker]);
+    });
+  }
+  for (const Status& status : statuses) require(status);
+}
+
+nb::bytes assemble(uint8_t dtype, const std::vector<uint32_t>& dims, const std::string& codec_id,
+                   nb::handle parameters, nb::handle scales, bool per_channel, nb::handle plan_hash,
+                   uint32_t tap, uint32_t tile_rows, const std::vector<nb::object>& bodies) {
+  if (dims.empty() || dims.size() > 3) raise_error("InvalidInput", "a map has 1 to 3 dimensions");
+  MapArgument map;
+  map.dtype = dtype == 0 ? Dtype::u8 : Dtype::i8;
+  map.ndim = static_cast<uint8_t>(dims.size());
+  std::copy(dims.begin(), dims.end(), map.dims.begin());
+  const Bytes parameter_bytes(parameters);
+  const HeaderOptions options{Bytes(scales), per_channel, Bytes(plan_hash), tap};
+  FrameInfo info = header_of(map, static_cast<uint8_t>(CodecCode::external), parameter_bytes.span(), options);
+  info.external_id = {reinterpret_cast<const uint8_t*>(codec_id.data()), codec_id.size()};
+  info.tile_rows = tile_rows;
+  std::vector<Bytes> held;
+  std::vector<std::span<const uint8_t>> spans;
+  held.reserve(bodies.size());
+  for (const nb::object& body : bodies) spans.push_back(held.emplace_back(body).span());
+  std::vector<uint8_t> out;
+  require(assemble_frame(info, spans, out));
+  return to_bytes(out);
+}
+
+nb::list tile_spans(const Frame& frame) {
+  nb::list spans;
+  for (uint32_t i = 0; i < frame.info().tiles(); ++i) {
+    const auto body = tile_body(frame.data(), frame.parsed(), i);
+    spans.append(nb::make_tuple(static_cast<size_t>(body.data() - frame.data().data()), body.size()));
+  }
+  return spans;
+}
+
+}  // namespace
+}  // namespace fmapzip::python
+
+NB_MODULE(_core, m) {
+  using namespace fmapzip;
+  using namespace fmapzip::python;
+  m.doc() = "The C++ core of fmapzip. Its Python face is the package around it.";
+
+  m.attr("FORMAT_VERSION") = kFormatVersion;
+  m.attr("MAX_VALUES") = Limits{}.max_values;
+  m.attr("MAX_PARAMETER_BYTES") = Limits{}.max_parameter_bytes;
+  m.attr("TILE_VALUES") = kTileValues;
+
+  nb::class_<python::Codec>(m, "Codec")
+      .def(nb::init<uint8_t, nb::handle>(), nb::arg("code"), nb::arg("parameters"))
+      .def_prop_ro("code", &python::Codec::code)
+      .def_prop_ro("parameters", [](const python::Codec& c) { return to_bytes(c.parameters()); });
+
+  m.def("encode", &encode, nb::arg("q").noconvert(), nb::arg("codec"), nb::arg("scales"),
+        nb::arg("per_channel"), nb::arg("plan_hash"), nb::arg("tap"), nb::arg("threads"));
+  m.def("encode_into", &encode_into, nb::arg("q").noconvert(), nb::arg("out").noconvert(), nb::arg("codec"),
+        nb::arg("scales"), nb::arg("per_channel"), nb::arg("plan_hash"), nb::arg("tap"), nb::arg("threads"));
+  m.def("encode_batch", &encode_batch, nb::arg("q").noconvert(), nb::arg("codec"), nb::arg("scales"),
+        nb::arg("per_channel"), nb::arg("plan_hash"), nb::arg("tap"), nb::arg("threads"));
+  m.def("assemble", &assemble, nb::arg("dtype"), nb::arg("dims"), nb::arg("codec_id"), nb::arg("parameters"),
+        nb::arg("scales"), nb::arg("per_channel"), nb::arg("plan_hash"), nb::arg("tap"), nb::arg("tile_rows"),
+        nb::arg("bodies"));
+
+  nb::class_<Frame>(m, "Frame")
+      .def(nb::init<nb::object, size_t, uint64_t, uint64_t>(), nb::arg("data"), nb::arg("offset"),
+           nb::arg("max_values"), nb::arg("max_parameter_bytes"))
+      .def_prop_ro("code", [](const Frame& f) { return f.info().code; })
+      .def_prop_ro("external_id",
+                   [](const Frame& f) {
+                     const auto id = f.info().external_id;
+                     return std::string(id.begin(), id.end());
+                   })
+      .def_prop_ro("signed", [](const Frame& f) { return f.info().dtype == Dtype::i8; })
+      .def_prop_ro("shape", &frame_shape)
+      .def_prop_ro("scales", [](const Frame& f) { return to_bytes(f.info().scales); })
+      .def_prop_ro("per_channel", [](const Frame& f) { return f.info().per_channel; })
+      .def_prop_ro("plan_hash",
+                   [](const Frame& f) {
+                     return to_bytes(f.info().has_plan ? std::span<const uint8_t>(f.info().plan.hash)
+                                                       : std::span<const uint8_t>{});
+                   })
+      .def_prop_ro("tap", [](const Frame& f) { return f.info().plan.tap; })
+      .def_prop_ro("parameters", [](const Frame& f) { return to_bytes(f.info().parameters); })
+      .def_prop_ro("tile_rows", [](const Frame& f) { return f.info().tile_rows; })
+      .def_prop_ro("tile_spans", &tile_spans)
+      .def_prop_ro("all_stored", [](const Frame& f) { return f.parsed().all_stored; })
+      .def_prop_ro("lengths_offset", [](const Frame& f) { return f.parsed().lengths_offset; })
+      .def_prop_ro("payload_offset", [](const Frame& f) { return f.parsed().payload_offset; })
+      .def_prop_ro("payload_bytes", [](const Frame& f) { return f.parsed().payload_bytes; })
+      .def_prop_ro("frame_bytes", [](const Frame& f) { return f.parsed().frame_bytes; })
+      .def("decode_into", &decode_into, nb::arg("out").noconvert(), nb::arg("codec").none(),
+           nb::arg("threads"));
+  m.def("decode_batch_into", &decode_batch_into, nb::arg("frames"), nb::arg("out").noconvert(),
+        nb::arg("codecs"), nb::arg("threads"));
+
+  m.def("crc32c", [](nb::handle data) { return crc32c(Bytes(data).span()); }, nb::arg("data"));
+  m.def("simd", [] { return std::string(isa_name(active_isa())); });
+  m.def("simd_available", [] { return std::string(isa_name(detected_isa())); });
+}

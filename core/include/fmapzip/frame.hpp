@@ -1,0 +1,84 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "fmapzip/codec.hpp"
+#include "fmapzip/map.hpp"
+#include "fmapzip/status.hpp"
+
+// One encoded map of one sample. docs/FORMAT.md specifies every byte.
+namespace fmapzip {
+
+inline constexpr uint8_t kFormatVersion = 0;
+
+// What a reader is willing to allocate for a frame whose header it has not yet trusted.
+struct Limits {
+  uint64_t max_values = uint64_t{1} << 28;
+  uint64_t max_parameter_bytes = uint64_t{1} << 24;
+};
+
+struct PlanReference {
+  std::array<uint8_t, 8> hash{};
+  uint32_t tap = 0;
+};
+
+// What stands before the tiles, but for their lengths. Spans point into the caller's bytes.
+struct FrameInfo {
+  uint8_t code = 0;
+  std::span<const uint8_t> external_id;  // ASCII, only where code is CodecCode::external
+  Dtype dtype = Dtype::u8;
+  uint8_t ndim = 3;
+  std::array<uint32_t, 3> dims{};
+  bool has_quantizer = false;
+  bool per_channel = false;
+  std::span<const uint8_t> scales;  // little-endian float32, one or as many as channels
+  bool has_plan = false;
+  PlanReference plan;
+  std::span<const uint8_t> parameters;  // empty with a plan
+  uint32_t tile_rows = 0;
+
+  // [C, H, W] as worked on: [C, L] is C x 1 x L, [F] is F x 1 x 1.
+  Shape shape() const;
+  uint32_t tiles() const;
+  uint32_t first_row(uint32_t tile) const { return tile * tile_rows; }
+  Shape tile_shape(uint32_t tile) const;
+};
+
+struct ParsedFrame {
+  FrameInfo info;
+  size_t lengths_offset = 0;
+  size_t payload_offset = 0;
+  std::vector<size_t> ends;  // where each tile's body ends, counted from the payload
+  size_t payload_bytes = 0;
+  size_t frame_bytes = 0;   // checksum included
+  bool all_stored = false;  // every tile holds its values as they are: no codec is needed
+};
+
+// Validates the header, the tile table and the checksum of the frame that `data` begins with; bytes after it
+// are another frame's.
+Status parse_frame(std::span<const uint8_t> data, const Limits& limits, ParsedFrame& frame);
+
+// Largest size of everything in a frame but its tile bodies (inline parameters excluded) for this header.
+size_t header_bound(const FrameInfo& info);
+
+// Writes a frame; `info.tile_rows` is chosen by the codec. `out` is replaced.
+Status encode_frame(ConstView map, FrameInfo info, const TileCodec& codec, int threads, Scratch& scratch,
+                    std::vector<uint8_t>& out);
+
+// A frame of tile bodies made elsewhere (codecs registered by third parties).
+Status assemble_frame(const FrameInfo& info, std::span<const std::span<const uint8_t>> bodies,
+                      std::vector<uint8_t>& out);
+
+// Decodes a parsed frame into `map`, whose shape must be the frame's. `codec` may be null where every tile is
+// stored. After a failure the contents of `map` are unspecified.
+Status decode_frame(std::span<const uint8_t> data, const ParsedFrame& frame, const TileCodec* codec,
+                    MutView map, int threads, Scratch& scratch);
+
+// The body of tile `index` within `data`.
+std::span<const uint8_t> tile_body(std::span<const uint8_t> data, const ParsedFrame& frame, uint32_t index);
+
+}  // namespace fmapzip

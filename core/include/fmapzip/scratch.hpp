@@ -1,0 +1,40 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <new>
+
+namespace fmapzip {
+
+// Working memory of one thread: buffers that only grow, 64-byte aligned, reused from tile to tile.
+class Scratch {
+ public:
+  static constexpr size_t kSlots = 8;  // codecs use 0..6; the frame driver keeps the last one for itself
+  static constexpr size_t kDriverSlot = kSlots - 1;
+
+  uint8_t* get(size_t slot, size_t bytes) {
+    Buffer& b = buffers_[slot];
+    if (b.size < bytes) {
+      const size_t rounded = (bytes + 63) / 64 * 64;
+      b.data.reset(static_cast<uint8_t*>(std::aligned_alloc(64, rounded)));
+      b.size = b.data ? rounded : 0;
+      if (!b.data) throw std::bad_alloc();
+    }
+    return b.data.get();
+  }
+
+ private:
+  struct Free {
+    void operator()(uint8_t* p) const { std::free(p); }
+  };
+  struct Buffer {
+    std::unique_ptr<uint8_t, Free> data;
+    size_t size = 0;
+  };
+  std::array<Buffer, kSlots> buffers_;
+};
+
+}  // namespace fmapzip

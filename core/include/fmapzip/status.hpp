@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace fmapzip {
+
+enum class Code : uint8_t {
+  ok,
+  corrupt,              // bytes that no encoder writes
+  truncated,            // the bytes end before the frame does
+  unsupported_version,  // a format version that this build cannot read
+  limit_exceeded,       // a valid header that asks for more than the caller allows
+  invalid_argument,     // the caller's map, parameters or buffers do not fit
+};
+
+// What happened and, for bytes being read, where. `what` is a string literal.
+struct [[nodiscard]] Status {
+  Code code = Code::ok;
+  const char* what = "";
+  size_t offset = 0;
+
+  bool ok() const { return code == Code::ok; }
+};
+
+inline Status corrupt(const char* what, size_t offset = 0) { return {Code::corrupt, what, offset}; }
+inline Status truncated(const char* what, size_t offset = 0) { return {Code::truncated, what, offset}; }
+inline Status invalid(const char* what) { return {Code::invalid_argument, what, 0}; }
+
+}  // namespace fmapzip

@@ -1,0 +1,17 @@
+#pragma once
+
+#include "fmapzip/codec.hpp"
+
+namespace fmapzip {
+
+// Zero-value coding: a bitmap of what is not zero, then those values. docs/FORMAT.md, "zvc".
+class ZvcCodec final : public TileCodec {
+ public:
+  Status check(Shape, Dtype) const override { return {}; }
+  size_t tile_bound(Shape tile) const override;
+  size_t encode_tile(ConstView tile, Dtype dtype, uint8_t* out, Scratch& scratch) const override;
+  Status decode_tile(std::span<const uint8_t> body, MutView tile, Dtype dtype,
+                     Scratch& scratch) const override;
+};
+
+}  // namespace fmapzip

@@ -1,0 +1,38 @@
+"""fmapzip: compress CNN feature maps during inference, as real bytes that really decode.
+
+Examples
+--------
+>>> import numpy as np, fmapzip
+>>> q = np.zeros((8, 16, 16), np.uint8)
+>>> q[:, 4:9, 4:9] = 3
+>>> frame = fmapzip.encode(q, codec="zvc")
+>>> fmapzip.inspect(frame).ratio > 3, bool((fmapzip.decode(frame) == q).all())
+(True, True)
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version as _version
+
+from fmapzip.api import decode, decode_batch, encode, encode_batch, encode_into, frame_bound
+from fmapzip.frame import FrameInfo, Limits, inspect
+from fmapzip.plan import Plan, TapPlan
+from fmapzip.quantize import QuantParams
+
+__version__ = _version("fmapzip")
+
+__all__ = [
+    "FrameInfo",
+    "Limits",
+    "Plan",
+    "QuantParams",
+    "TapPlan",
+    "__version__",
+    "decode",
+    "decode_batch",
+    "encode",
+    "encode_batch",
+    "encode_into",
+    "frame_bound",
+    "inspect",
+]

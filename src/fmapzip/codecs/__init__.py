@@ -1,0 +1,1 @@
+"""The codecs of fmapzip: one small module each."""

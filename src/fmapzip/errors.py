@@ -1,0 +1,55 @@
+"""The errors that fmapzip raises on purpose."""
+
+from __future__ import annotations
+
+
+class FmapzipError(Exception):
+    """Base class of every error that fmapzip raises on purpose."""
+
+
+class InvalidInput(FmapzipError, ValueError):
+    """An argument has the right type but a value, shape or layout that cannot be used."""
+
+
+class InvalidType(FmapzipError, TypeError):
+    """An argument has the wrong type or dtype."""
+
+
+class UnknownCodec(FmapzipError, LookupError):
+    """No codec of that name or code is registered; the message lists those that are."""
+
+
+class PlanMismatch(FmapzipError, ValueError):
+    """A plan is missing, or is not the plan that a frame, a map or a model needs."""
+
+
+class MissingExtra(FmapzipError, ImportError):
+    """An optional package is not installed; the message names the extra that brings it."""
+
+
+class CaptureError(FmapzipError):
+    """A model's feature maps cannot be found; the message says what was tried."""
+
+
+class FrameError(FmapzipError, ValueError):
+    """Bytes that are not a frame which this version can read."""
+
+
+class CorruptFrame(FrameError):
+    """Bytes that no encoder writes: wrong magic, checksum, lengths, reserved bits or coder state."""
+
+
+class TruncatedFrame(FrameError):
+    """The bytes end before the frame does."""
+
+
+class UnsupportedVersion(FrameError):
+    """A frame or file of a format version that this build cannot read."""
+
+
+class LimitExceeded(FrameError):
+    """A header that asks for more than the caller's limits allow; nothing was allocated for it."""
+
+
+class InvalidPlan(FmapzipError, ValueError):
+    """Bytes or JSON that are not a plan: wrong magic, hash, fields or tables."""
