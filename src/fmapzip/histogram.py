@@ -1,0 +1,68 @@
+"""Streaming histograms of magnitudes: bounded memory, and the same counts in whatever order values arrive."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+# A range below 2**-100 is widened to it: every scale that is taken from it stays a normal float32.
+_MIN_EXPONENT = -100
+
+
+class MagnitudeHistogram:
+    """Counts of ``|x|`` in equal bins over ``[0, 2**k)``, one row a channel.
+
+    The range is the smallest power of two above every value seen. When it grows, neighbouring bins merge, and because
+    the bin edges nest the counts are those that one look at all the values would have given.
+
+    Parameters
+    ----------
+    rows : int
+        Independent histograms: 1, or the number of channels.
+    bins : int
+        Bins a row, a power of two.
+    """
+
+    def __init__(self, rows: int, bins: int) -> None:
+        self.bins = bins
+        self.counts: NDArray[np.int64] = np.zeros((rows, bins), np.int64)
+        self.zeros: NDArray[np.int64] = np.zeros(rows, np.int64)
+        self.maximum: NDArray[np.float32] = np.zeros(rows, np.float32)
+        self._exponent = np.full(rows, _MIN_EXPONENT, np.int64)
+
+    @property
+    def bin_width(self) -> NDArray[np.float64]:
+        """Width of a row's bins, [rows]."""
+        return np.ldexp(1.0 / self.bins, self._exponent)
+
+    def add(self, row: int, magnitudes: NDArray[np.float32]) -> None:
+        """Count finite, non-negative values (any shape) in ``row``."""
+        largest = magnitudes.max(initial=np.float32(0))
+        self.maximum[row] = max(self.maximum[row], largest)
+        self._widen(row, max(int(np.frexp(largest)[1]), _MIN_EXPONENT) if largest > 0 else _MIN_EXPONENT)
+        factor = np.float32(np.ldexp(float(self.bins), -int(self._exponent[row])))
+        index = (magnitudes * factor).astype(np.int32, order="K").ravel(order="K")
+        self.counts[row] += np.bincount(index, minlength=self.bins)
+        self.zeros[row] += magnitudes.size - int(np.count_nonzero(magnitudes))
+
+    def _widen(self, row: int, exponent: int) -> None:
+        doublings = exponent - int(self._exponent[row])
+        if doublings <= 0:
+            return
+        self._exponent[row] = exponent
+        merged = np.zeros(self.bins, np.int64)
+        np.add.at(merged, np.arange(self.bins) >> min(doublings, 62), self.counts[row])
+        self.counts[row] = merged
+
+    def percentile(self, row: int, percent: float) -> float:
+        """Return the magnitude that ``percent`` % of the row's values do not exceed, interpolated within its bin."""
+        counts = self.counts[row].astype(np.float64)
+        total = counts.sum()
+        wanted = total * percent / 100
+        if wanted <= self.zeros[row]:
+            return 0.0
+        counts[0] -= self.zeros[row]
+        below = self.zeros[row] + np.concatenate(([0.0], np.cumsum(counts)))
+        index = min(int(np.searchsorted(below, wanted, side="left")) - 1, self.bins - 1)
+        inside = (wanted - below[index]) / max(counts[index], 1.0)
+        return min((index + inside) * float(self.bin_width[row]), float(self.maximum[row]))
