@@ -53,3 +53,7 @@ class LimitExceeded(FrameError):
 
 class InvalidPlan(FmapzipError, ValueError):
     """Bytes or JSON that are not a plan: wrong magic, hash, fields or tables."""
+
+
+class CorruptArchive(FmapzipError, ValueError):
+    """A file that is not an archive, or whose records contradict each other or their checksums."""
