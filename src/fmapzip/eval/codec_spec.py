@@ -1,0 +1,89 @@
+"""What ``--codec`` takes: ``NAME``, ``NAME:key=value,...`` or ``NAME:@settings.json``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from fmapzip.codecs.base import Codec
+from fmapzip.errors import InvalidInput
+from fmapzip.registry import make
+
+
+def parse_codec(spec: str) -> Codec:
+    """The codec that ``spec`` describes.
+
+    Parameters
+    ----------
+    spec
+        A codec's id, alone or followed by settings. Values are JSON; what is not JSON is text. Commas inside
+        brackets or quotes do not separate settings.
+
+    Raises
+    ------
+    UnknownCodec
+        No codec of that id; the message lists those there are.
+    InvalidInput
+        A setting that the codec does not have (the message lists those it has), a value it does not take, a
+        settings file that is missing or holds no JSON object.
+
+    Examples
+    --------
+    >>> parse_codec("zvc").id
+    'zvc'
+    """
+    name, colon, text = spec.partition(":")
+    if not colon:
+        return make(name)
+    settings = _from_file(Path(text[1:])) if text.startswith("@") else _from_text(spec, text)
+    return make(name, **settings)
+
+
+def _from_file(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise InvalidInput(f"codec settings {file}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise InvalidInput(f"codec settings {file}: not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise InvalidInput(f"codec settings {file}: expected a JSON object")
+    return found
+
+
+def _from_text(spec: str, text: str) -> dict[str, Any]:
+    settings: dict[str, Any] = {}
+    for part in _split(text):
+        key, equals, value = part.partition("=")
+        key = key.strip().replace("-", "_")
+        if not (key and equals):
+            raise InvalidInput(f"codec {spec!r}: expected key=value, found {part!r}")
+        if key in settings:
+            raise InvalidInput(f"codec {spec!r}: {key} is given twice")
+        settings[key] = _value(value.strip())
+    return settings
+
+
+def _split(text: str) -> list[str]:
+    """``text`` cut at the commas that are outside brackets and double quotes."""
+    parts, depth, quoted = [""], 0, False
+    for char in text:
+        if char == '"':
+            quoted = not quoted
+        elif not quoted and char in "[{":
+            depth += 1
+        elif not quoted and char in "]}":
+            depth -= 1
+        if char == "," and depth == 0 and not quoted:
+            parts.append("")
+        else:
+            parts[-1] += char
+    return parts
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,67 @@
+"""Batches of images, read from disk as they are needed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fmapzip.errors import InvalidInput
+from fmapzip.eval.data import Dataset
+
+
+class Batches:
+    """A data set as batches of tensors; iterating again reads the images again.
+
+    One batch is in memory at a time, so what it takes does not depend on the number of images.
+
+    Parameters
+    ----------
+    data
+        The images and labels.
+    batch
+        How many images a batch has; the last may have fewer.
+    seen
+        Called with the number of images of each batch before it is handed out, for progress bars.
+
+    Yields
+    ------
+    images, labels
+        ``float32 [N, C, H, W]`` and ``int64 [N]``.
+
+    Raises
+    ------
+    InvalidInput
+        ``batch`` is less than 1, an image cannot be read, or two differ in shape.
+
+    Examples
+    --------
+    >>> from fmapzip.eval.data import load_data
+    >>> [tuple(images.shape) for images, labels in Batches(load_data("demo"), 200)]
+    [(200, 1, 32, 32), (200, 1, 32, 32), (50, 1, 32, 32)]
+    """
+
+    def __init__(self, data: Dataset, batch: int, seen: Callable[[int], None] | None = None) -> None:
+        if batch < 1:
+            raise InvalidInput(f"a batch has at least one image, not {batch}")
+        self._data, self._batch, self._seen = data, batch, seen
+
+    def __len__(self) -> int:
+        return math.ceil(len(self._data) / self._batch)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for first in range(0, len(self._data), self._batch):
+            rows = range(first, min(first + self._batch, len(self._data)))
+            images = [self._data.read(i) for i in rows]
+            for i, image in zip(rows, images, strict=True):
+                if image.shape != images[0].shape:
+                    raise InvalidInput(
+                        f"{self._data.names[i]} is {list(image.shape)}, others are {list(images[0].shape)}: "
+                        "images of one run must have one shape (--preprocess imagenet brings them to it)"
+                    )
+            if self._seen is not None:
+                self._seen(len(images))
+            yield torch.from_numpy(np.stack(images)), torch.from_numpy(self._data.labels[first : rows.stop])

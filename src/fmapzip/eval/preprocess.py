@@ -1,0 +1,111 @@
+"""Image file to network input, by the protocols the usual CNNs were trained with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fmapzip.errors import InvalidInput, MissingExtra
+
+MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+STD = np.array([0.229, 0.224, 0.225], np.float32)
+SHORTER_SIDE, CROP = 256, 224
+
+Pixels = NDArray[np.float32]
+"""One image as the network reads it: ``float32 [C, H, W]``."""
+
+
+def imagenet(path: Path) -> Pixels:
+    """RGB, shorter side to 256 (bilinear), centre crop 224, to [0, 1], less mean, over std."""
+    from PIL import Image
+
+    with Image.open(path) as file:
+        image = file.convert("RGB")
+    width, height = image.size
+    if width <= height:
+        size = SHORTER_SIDE, max(SHORTER_SIDE, int(SHORTER_SIDE * height / width))
+    else:
+        size = max(SHORTER_SIDE, int(SHORTER_SIDE * width / height)), SHORTER_SIDE
+    image = image.resize(size, Image.Resampling.BILINEAR)
+    left, top = round((size[0] - CROP) / 2), round((size[1] - CROP) / 2)
+    return _normalised(np.asarray(image.crop((left, top, left + CROP, top + CROP))))
+
+
+def cifar(path: Path) -> Pixels:
+    """RGB at its own size, to [0, 1], less ImageNet's mean, over its std."""
+    return _normalised(_rgb(path))
+
+
+def none(path: Path) -> Pixels:
+    """RGB at its own size to [0, 1], nothing else; a ``.npy`` file of ``[C, H, W]`` floats as it is."""
+    if path.suffix.lower() == ".npy":
+        return _array(path)
+    return _planar(_rgb(path).astype(np.float32) / np.float32(255))
+
+
+PREPROCESSES: dict[str, Callable[[Path], Pixels]] = {"imagenet": imagenet, "cifar": cifar, "none": none}
+
+
+def preprocess(name: str) -> Callable[[Path], Pixels]:
+    """The function of that name, from image file to ``float32 [C, H, W]``.
+
+    Raises
+    ------
+    InvalidInput
+        There is none of that name (the message lists them), or the file it is called with is no image.
+    MissingExtra
+        Pillow is not installed.
+
+    Examples
+    --------
+    >>> preprocess("imagenet")(Path("cat.jpg")).shape  # doctest: +SKIP
+    (3, 224, 224)
+    """
+    if name not in PREPROCESSES:
+        raise InvalidInput(f"unknown preprocessing {name!r}; there are: {', '.join(PREPROCESSES)}")
+    try:
+        from PIL import Image, UnidentifiedImageError
+    except ImportError as error:
+        raise MissingExtra("reading images needs Pillow: pip install 'fmapzip[torch]'") from error
+    function = PREPROCESSES[name]
+
+    def read(path: Path) -> Pixels:
+        try:
+            return function(path)
+        except UnidentifiedImageError as error:
+            raise InvalidInput(f"{path}: not an image that Pillow can read") from error
+        except Image.DecompressionBombError as error:
+            raise InvalidInput(f"{path}: {error}") from error
+        except OSError as error:
+            raise InvalidInput(f"{path}: {error.strerror or error}") from error
+
+    return read
+
+
+def _rgb(path: Path) -> NDArray[np.uint8]:
+    from PIL import Image
+
+    with Image.open(path) as file:
+        return np.asarray(file.convert("RGB"))
+
+
+def _array(path: Path) -> Pixels:
+    try:
+        values = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise InvalidInput(f"{path}: {error}") from error
+    if values.ndim != 3 or values.dtype.kind != "f":
+        raise InvalidInput(f"{path}: expected floats [C, H, W], found {values.dtype} {list(values.shape)}")
+    return np.ascontiguousarray(values, np.float32)
+
+
+def _normalised(rgb: NDArray[np.uint8]) -> Pixels:
+    scaled = rgb.astype(np.float32) / np.float32(255)
+    return _planar((scaled - MEAN) / STD)
+
+
+def _planar(image: NDArray[np.float32]) -> Pixels:
+    return np.ascontiguousarray(image.transpose(2, 0, 1))
