@@ -1,0 +1,8 @@
+"""The command line: ``fmapzip COMMAND``. Each command is one module; heavy imports happen inside it."""
+
+from __future__ import annotations
+
+from fmapzip.cli import files, inspect  # noqa: F401  (their commands register themselves)
+from fmapzip.cli.app import app, main
+
+__all__ = ["app", "main"]

@@ -1,0 +1,74 @@
+"""The application that the commands register with, and its entry point."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from fmapzip.cli.exits import Exit, debugging, ending, stop_on_sigterm, tell
+
+app = typer.Typer(
+    name="fmapzip",
+    help="Compress the feature maps of CNNs: real bytes, per-layer savings, measured accuracy cost.",
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: bool = typer.Option(False, "--version", help="Print the version and exit."),
+) -> None:
+    if context.invoked_subcommand is None and not version:
+        print(context.get_help())
+    if version:
+        from importlib.metadata import version as installed
+
+        print(f"fmapzip {installed('fmapzip')}")
+        raise typer.Exit
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and give its exit code; errors become one line on stderr.
+
+    Parameters
+    ----------
+    arguments
+        What follows the program's name; by default the process's own.
+
+    Examples
+    --------
+    >>> run(["--version"])  # doctest: +ELLIPSIS
+    fmapzip ...
+    0
+    """
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(args=arguments, prog_name="fmapzip", standalone_mode=False)
+    except BrokenPipeError:
+        return _closed_pipe()
+    except (Exception, KeyboardInterrupt) as error:
+        if debugging():
+            raise
+        exit_code, line = ending(error)
+        tell(line)
+        return exit_code
+    if code == Exit.INTERRUPTED:
+        tell("interrupted")
+    return code if isinstance(code, int) else Exit.OK
+
+
+def _closed_pipe() -> int:
+    """End quietly when the reader of stdout left (``fmapzip eval ... | head``)."""
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    return Exit.OK
+
+
+def main() -> None:
+    """Run the command line of this process and leave with its exit code."""
+    stop_on_sigterm()
+    sys.exit(run())

@@ -1,0 +1,70 @@
+"""How a command ends: its exit code and, when something is wrong, one line on stderr."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from enum import IntEnum
+from types import FrameType
+from typing import NoReturn
+
+from fmapzip.errors import CorruptArchive, FmapzipError, FrameError, MissingExtra, UnknownCodec
+
+
+class Exit(IntEnum):
+    """The exit codes, documented in docs/CLI.md."""
+
+    OK = 0
+    INTERNAL = 1
+    USAGE = 2
+    INPUT = 3
+    CORRUPT = 4
+    MISSING = 5
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+_CODES: tuple[tuple[tuple[type[BaseException], ...], Exit], ...] = (
+    ((UnknownCodec,), Exit.USAGE),
+    ((MissingExtra,), Exit.MISSING),
+    ((FrameError, CorruptArchive), Exit.CORRUPT),
+    ((FmapzipError, OSError, MemoryError), Exit.INPUT),
+    ((KeyboardInterrupt,), Exit.INTERRUPTED),
+)
+
+DEBUG = "FMAPZIP_DEBUG"
+"""With this environment variable set, an error is shown with its traceback."""
+
+
+def ending(error: BaseException) -> tuple[Exit, str]:
+    """The exit code and the one line for an error that reached the top."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    if hasattr(error, "format_message"):  # typer's own: the command line cannot be understood
+        text = " ".join(error.format_message().split())
+        return Exit.USAGE, text
+    if isinstance(error, OSError) and not isinstance(error, FmapzipError):
+        text = f"{error.filename}: {error.strerror}" if error.filename else text
+    for kinds, code in _CODES:
+        if isinstance(error, kinds):
+            return code, text
+    return Exit.INTERNAL, f"internal error: {type(error).__name__}: {text} ({DEBUG}=1 shows where)"
+
+
+def tell(line: str) -> None:
+    """Write one line to stderr."""
+    print(f"fmapzip: {line}", file=sys.stderr)
+
+
+def debugging() -> bool:
+    """Whether errors are to be shown with their traceback."""
+    return bool(os.environ.get(DEBUG))
+
+
+def stop_on_sigterm() -> None:
+    """Let SIGTERM unwind the stack, so that temporary files are removed."""
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        raise SystemExit(Exit.TERMINATED)
+
+    signal.signal(signal.SIGTERM, stop)

@@ -1,0 +1,163 @@
+"""``fmapzip inspect``: what an archive or a frame holds, and where its bytes went."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fmapzip.cli.app import app
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from fmapzip.archive import Archive
+    from fmapzip.frame import FrameInfo
+
+
+@app.command()
+def inspect(
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="A .fmz archive, or frames one after another.")],
+    name: Annotated[str, typer.Option(metavar="GLOB", help="Only the maps of these names.")] = "*",
+    sample: Annotated[int | None, typer.Option(min=0, help="Only this sample; shows where its bytes went.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Decode every frame; the first bad one ends it.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Show what an archive holds and where its bytes went."""
+    from fmapzip.archive import Archive
+
+    with source.open("rb") as file:
+        is_frame = file.read(4) == b"FMAP"
+    if is_frame:
+        _show(_frames_file(source), as_json)
+        return
+    with Archive(source) as archive:
+        _show(_archive(archive, name, sample, check), as_json)
+
+
+def _archive(archive: Archive, pattern: str, sample: int | None, check: bool) -> dict[str, Any]:
+    from fmapzip.errors import InvalidInput
+
+    chosen = [(n, s) for n, s in archive if fnmatchcase(n, pattern) and sample in (None, s)]
+    if not chosen and len(archive):
+        raise InvalidInput(f"no such map or sample; there are: {', '.join(archive.names)}")
+    maps: dict[str, dict[str, Any]] = {}
+    for name, number in chosen:
+        if check:
+            archive.read(name, number)
+        _add(maps, name, archive.info(name, number))
+    plan = archive.plan
+    return {
+        "kind": "archive",
+        "recovered": archive.recovered,
+        "frames": len(archive),
+        "plan": None if plan is None else {"hash": plan.hash.hex(), "bytes": len(plan.to_bytes())},
+        "metadata": archive.metadata,
+        "checked": check,
+        "maps": maps,
+    }
+
+
+def _frames_file(source: Path) -> dict[str, Any]:
+    from fmapzip.frame import inspect as inspect_frame
+    from fmapzip.frame import parse_all
+
+    data = source.read_bytes()
+    maps: dict[str, dict[str, Any]] = {}
+    offset = 0
+    for i, frame in enumerate(parse_all(data)):
+        _add(maps, f"frame {i}", inspect_frame(memoryview(data)[offset : offset + frame.frame_bytes]))
+        offset += frame.frame_bytes
+    return {"kind": "frames", "frames": len(maps), "maps": maps}
+
+
+def _add(maps: dict[str, dict[str, Any]], name: str, info: FrameInfo) -> None:
+    """Count one frame into the entry of its map."""
+    entry = maps.setdefault(
+        name,
+        {
+            "frames": 0,
+            "shapes": [],
+            "dtypes": [],
+            "codecs": [],
+            "raw_bytes": 0,
+            "payload_bytes": 0,
+            "total_bytes": 0,
+            "sections": {},
+        },
+    )
+    entry["frames"] += 1
+    for key, value in (("shapes", list(info.shape)), ("dtypes", info.dtype), ("codecs", info.codec)):
+        if value not in entry[key]:
+            entry[key].append(value)
+    for key in ("raw_bytes", "payload_bytes", "total_bytes"):
+        entry[key] += getattr(info, key)
+    for part, count in info.sections.items():
+        entry["sections"][part] = entry["sections"].get(part, 0) + count
+    if info.quantizer is not None:
+        entry["quantizer"] = dataclasses.asdict(info.quantizer)
+
+
+def _show(found: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(found, indent=1))
+        return
+    from fmapzip.cli.console import stdout
+
+    console = stdout()
+    notes = [
+        f"{found['frames']} frames of {len(found['maps'])} maps"
+        if found["kind"] == "archive"
+        else f"{found['frames']} frames"
+    ]
+    if found.get("plan"):
+        notes.append(f"plan {found['plan']['hash'][:16]} ({found['plan']['bytes']} bytes)")
+    if found.get("checked"):
+        notes.append("every frame decodes")
+    if found.get("recovered"):
+        notes.append("no index: read by scanning, up to the last whole frame")
+    console.print("; ".join(notes), markup=False)
+    console.print(_maps_table(found["maps"]))
+    console.print(_sections_table(found["maps"]))
+
+
+def _maps_table(maps: dict[str, dict[str, Any]]) -> Table:
+    from rich.text import Text
+
+    from fmapzip.eval.table import size, table
+
+    shown = table("", "map", "shape", "dtype", "codec", "frames", "bytes", "ratio", "bits")
+    for name, entry in [*maps.items(), ("total", _total(maps))]:
+        if name == "total":
+            shown.add_section()
+        shape = "x".join(map(str, entry["shapes"][0])) if len(entry["shapes"]) == 1 else ""
+        raw, total = entry["raw_bytes"], entry["total_bytes"]
+        ratio, bits = (f"{raw / total:.2f}", f"{8 * total / raw:.2f}") if total else ("-", "-")
+        kinds = ["/".join(entry["dtypes"]), "/".join(entry["codecs"])]
+        shown.add_row(Text(name), shape, *kinds, str(entry["frames"]), size(total), ratio, bits)
+    return shown
+
+
+def _sections_table(maps: dict[str, dict[str, Any]]) -> Table:
+    from fmapzip.eval.table import size, table
+
+    total = _total(maps)
+    shown = table("", "part", "bytes", "share")
+    for part, count in total["sections"].items():
+        if count:
+            shown.add_row(part, size(count), f"{100 * count / total['total_bytes']:.1f}%")
+    return shown
+
+
+def _total(maps: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    total: dict[str, Any] = {"shapes": [], "dtypes": [], "codecs": [], "sections": {}}
+    for key in ("frames", "raw_bytes", "total_bytes"):
+        total[key] = sum(entry[key] for entry in maps.values())
+    for entry in maps.values():
+        for part, count in entry["sections"].items():
+            total["sections"][part] = total["sections"].get(part, 0) + count
+    return total

@@ -1,0 +1,44 @@
+"""Progress bars: on a terminal, on stderr, and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+Advance = Callable[[str, int, int], None]
+"""Takes what is being done, how many of it are done, and how many there are."""
+
+
+@contextmanager
+def progress() -> Iterator[Advance]:
+    """Show one bar for each stage of the work while the block runs; silent unless stderr is a terminal.
+
+    Yields
+    ------
+    Advance
+        To be called with ``(stage, done, total)``; a stage's first call starts its bar.
+    """
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    bars: dict[str, TaskID] = {}
+    with Progress(
+        *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal, transient=True
+    ) as shown:
+
+        def advance(stage: str, done: int, total: int) -> None:
+            if stage not in bars:
+                bars[stage] = shown.add_task(stage, total=total)
+            shown.update(bars[stage], completed=done, total=total)
+
+        yield advance
