@@ -239,10 +239,7 @@ def decode(
     if dequantize and out is not None:
         raise InvalidInput("out= receives integers; leave it away with dequantize=True")
     frame = parse_only(data, limits)
-    if out is None:
-        result = np.empty(frame.shape, dtype_of(frame))
-    else:
-        result = _checked_output(out)
+    result = np.empty(frame.shape, dtype_of(frame)) if out is None else _checked_output(out)
     parameters, tap = _parameters(frame, plan)
     if frame.code == EXTERNAL_CODE and not frame.all_stored:
         result[...] = _decode_in_python(data, frame, parameters)
@@ -353,7 +350,7 @@ def _as_numpy(array: Any) -> NDArray[Any]:
 def _checked_input(q: object) -> Any:
     if getattr(q, "requires_grad", False):
         raise InvalidInput("the tensor requires grad; detach() it first")
-    if not (hasattr(q, "__dlpack__") or isinstance(q, (bytes, bytearray, memoryview)) or hasattr(q, "__array_interface__")):
+    if not hasattr(q, "__dlpack__"):
         try:
             memoryview(q)  # type: ignore[arg-type]
         except TypeError:
@@ -401,7 +398,9 @@ def _parameters(frame: _core.Frame, plan: Any) -> tuple[bytes, Any]:
 
 
 def _decoder(frame: _core.Frame, parameters: bytes) -> _core.Codec | None:
-    return None if frame.all_stored else core_codec(frame.code, parameters)
+    if frame.all_stored:
+        return None
+    return core_codec(registry.by_code(frame.code).code, parameters)
 
 
 def _encode_in_python(q: NDArray[Any], codec: PythonCodec, job: _Job) -> bytes:
@@ -426,7 +425,7 @@ def _encode_in_python(q: NDArray[Any], codec: PythonCodec, job: _Job) -> bytes:
 
 
 def _decode_in_python(data: Any, frame: _core.Frame, parameters: bytes) -> NDArray[Any]:
-    codec = registry.get(frame.external_id)()
+    codec = registry.by_code(frame.code, frame.external_id)()
     if not isinstance(codec, PythonCodec):
         raise CorruptFrame(f"codec {frame.external_id!r} is not one of third parties")
     view = memoryview(data).cast("B")

@@ -51,6 +51,10 @@ class LimitExceeded(FrameError):
     """A header that asks for more than the caller's limits allow; nothing was allocated for it."""
 
 
+class MissingCodec(FrameError, UnknownCodec):
+    """A frame names a codec that this installation does not have."""
+
+
 class InvalidPlan(FmapzipError, ValueError):
     """Bytes or JSON that are not a plan: wrong magic, hash, fields or tables."""
 

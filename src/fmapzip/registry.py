@@ -9,7 +9,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from fmapzip.codecs.base import EXTERNAL_CODE, Codec
-from fmapzip.errors import InvalidInput, InvalidType, UnknownCodec
+from fmapzip.errors import InvalidInput, InvalidType, MissingCodec, UnknownCodec
 
 ENTRY_POINT_GROUP = "fmapzip.codecs"
 
@@ -73,13 +73,22 @@ def get(name: str) -> type[Codec]:
 
 
 def by_code(code: int, external_id: str = "") -> type[Codec]:
-    """The codec class of a frame's codec field."""
+    """The codec class of a frame's codec field.
+
+    Raises
+    ------
+    MissingCodec
+        This installation has no such codec.
+    """
     if code == EXTERNAL_CODE:
-        return get(external_id)
+        try:
+            return get(external_id)
+        except UnknownCodec as error:
+            raise MissingCodec(f"the frame's codec is not installed: {error}") from None
     for name in _BUILTIN:
         if _builtin(name).code == code:
             return _builtin(name)
-    raise UnknownCodec(f"no codec has the code {code}; a newer fmapzip may have written this frame")
+    raise MissingCodec(f"no codec has the code {code}; a newer fmapzip may have written this frame")
 
 
 def make(codec: str | Codec, **settings: Any) -> Codec:

@@ -1,0 +1,178 @@
+"""The frame, from FORMAT.md."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fmapzip.errors import CorruptFrame, InvalidInput, TruncatedFrame, UnsupportedVersion
+from fmapzip.reference.checksum import crc32c
+from fmapzip.reference.tiles import Tile, TileCodec
+from fmapzip.reference.zvc import ZVC
+
+MAGIC = b"FMAP"
+VERSION = 0
+SIGNED, QUANTIZER, PLAN, PER_CHANNEL = 1, 2, 4, 32
+NDIM_SHIFT = 3
+RESERVED = 0b11000000
+
+
+def _raw_encode(tile: Tile, parameters: bytes) -> bytes:
+    del parameters
+    return tile.tobytes()
+
+
+def _raw_decode(body: bytes, shape: tuple[int, int, int], dtype: np.dtype[Any], parameters: bytes) -> Tile:
+    raise CorruptFrame("a tile of the raw codec is not as long as its values")
+
+
+CODECS: dict[int, TileCodec] = {1: TileCodec(_raw_encode, _raw_decode), 2: ZVC}
+
+
+def encode(
+    q: NDArray[Any],
+    code: int,
+    parameters: bytes = b"",
+    *,
+    scales: Sequence[float] = (),
+    plan: tuple[bytes, int] | None = None,
+) -> bytes:
+    """A frame of `q` by the codec of `code`, byte for byte what `fmapzip.encode` gives.
+
+    Parameters
+    ----------
+    q : uint8 or int8 array, [C, H, W], [C, L] or [F]
+    code : the codec's number in frames
+    parameters : the codec's parameters; with `plan` they are not repeated in the frame
+    scales : the quantizer's scales, if the frame is to hold them
+    plan : first 8 bytes of a plan's hash, and the tap's index
+
+    Examples
+    --------
+    >>> import numpy as np, fmapzip
+    >>> q = np.eye(6, dtype=np.uint8)[None]
+    >>> encode(q, code=2) == fmapzip.encode(q, "zvc")
+    True
+    """
+    codec = CODECS[code]
+    shape = _worked_shape(q.shape)
+    tiled = q.reshape(shape)
+    rows = codec.rows(shape)
+    bodies = []
+    for first in range(0, shape[1], rows):
+        tile = np.ascontiguousarray(tiled[:, first : first + rows])
+        body = codec.encode(tile, parameters)
+        bodies.append(body if len(body) < tile.size else tile.tobytes())
+    inline = parameters if plan is None else b""
+    if inline and len(inline) + sum(map(len, bodies)) >= q.size:
+        inline, rows, bodies = b"", shape[1], [tiled.tobytes()]
+
+    flags = SIGNED * (q.dtype == np.int8) + QUANTIZER * bool(len(scales)) + PLAN * (plan is not None)
+    flags += PER_CHANNEL * (len(scales) > 1) + (q.ndim << NDIM_SHIFT)
+    frame = MAGIC + bytes([VERSION, code, flags]) + b"".join(map(_varint, q.shape))
+    frame += np.asarray(scales, "<f4").tobytes()
+    frame += _varint(len(inline)) + inline if plan is None else plan[0] + _varint(plan[1])
+    frame += _varint(rows) + np.asarray([len(body) for body in bodies], "<u4").tobytes() + b"".join(bodies)
+    return frame + struct.pack("<I", crc32c(frame))
+
+
+def decode(data: bytes, parameters: bytes | None = None) -> NDArray[Any]:
+    """The map of a frame of a built-in codec.
+
+    Parameters
+    ----------
+    data : one frame
+    parameters : the parameters of the plan's tap, where the frame refers to a plan
+    """
+    reader = _Reader(data)
+    if reader.take(4) != MAGIC:
+        raise CorruptFrame("wrong magic")
+    version, code, flags = reader.take(3)
+    if version != VERSION:
+        raise UnsupportedVersion(f"format version {version}")
+    ndim = flags >> NDIM_SHIFT & 3
+    if flags & RESERVED or ndim == 0 or code not in CODECS or (flags & PER_CHANNEL and not flags & QUANTIZER):
+        raise CorruptFrame("forbidden flags or codec")
+    dims = tuple(reader.varint() for _ in range(ndim))
+    if 0 in dims:
+        raise CorruptFrame("a dimension is zero")
+    if flags & QUANTIZER:
+        scales = np.frombuffer(reader.take(4 * (dims[0] if flags & PER_CHANNEL else 1)), "<f4")
+        if not (np.isfinite(scales) & (scales >= np.finfo(np.float32).tiny)).all():
+            raise CorruptFrame("a scale is not a positive normal number")
+    if flags & PLAN:
+        reader.take(8)
+        reader.varint()
+    else:
+        parameters = reader.take(reader.varint())
+    channels, height, width = _worked_shape(dims)
+    rows = reader.varint()
+    if not 1 <= rows <= height:
+        raise CorruptFrame("rows per tile out of range")
+    shapes = [(channels, min(rows, height - first), width) for first in range(0, height, rows)]
+    lengths = np.frombuffer(reader.take(4 * len(shapes)), "<u4")
+    if any(not 1 <= length <= prod(shape) for length, shape in zip(lengths, shapes, strict=True)):
+        raise CorruptFrame("a tile's length is out of range")
+    bodies = [reader.take(int(length)) for length in lengths]
+    checked = reader.position
+    if struct.unpack("<I", reader.take(4))[0] != crc32c(data[:checked]):
+        raise CorruptFrame("checksum mismatch")
+    if reader.position != len(data):
+        raise CorruptFrame("bytes follow the frame")
+    dtype = np.dtype(np.int8 if flags & SIGNED else np.uint8)
+    tiles = []
+    for body, shape in zip(bodies, shapes, strict=True):
+        if len(body) == prod(shape):
+            tiles.append(np.frombuffer(body, dtype).reshape(shape))
+        elif parameters is None:
+            raise InvalidInput("the frame refers to a plan: give its parameters")
+        else:
+            tiles.append(CODECS[code].decode(body, shape, dtype, parameters))
+    return np.concatenate(tiles, axis=1).reshape(dims)
+
+
+def _worked_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    if len(shape) == 1:
+        return shape[0], 1, 1
+    if len(shape) == 2:
+        return shape[0], 1, shape[1]
+    return shape[0], shape[1], shape[2]
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value >= 128:
+        out.append(value & 127 | 128)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+class _Reader:
+    """Takes fields one after another."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.position = 0
+
+    def take(self, size: int) -> bytes:
+        if self.position + size > len(self.data):
+            raise TruncatedFrame("the data end inside the frame")
+        self.position += size
+        return self.data[self.position - size : self.position]
+
+    def varint(self) -> int:
+        value = 0
+        for shift in range(0, 35, 7):
+            byte = self.take(1)[0]
+            value |= (byte & 127) << shift
+            if byte < 128:
+                if value >= 2**32 or (byte == 0 and shift):
+                    break
+                return value
+        raise CorruptFrame("malformed number")

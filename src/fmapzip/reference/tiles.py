@@ -1,0 +1,38 @@
+"""What a codec gives the reference frame: how a tile becomes a body and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Tile = NDArray[Any]  # [C, R, W], uint8 or int8
+
+TILE_VALUES = 131072
+
+
+def default_rows(shape: tuple[int, int, int]) -> int:
+    """Rows a tile, by the formula of FORMAT.md, "Tiles"."""
+    channels, height, width = shape
+    most = min(max(TILE_VALUES // (channels * width), 1), height)
+    tiles = -(-height // most)
+    return -(-height // tiles)
+
+
+@dataclass(frozen=True)
+class TileCodec:
+    """One codec of the reference.
+
+    Attributes
+    ----------
+    encode : (tile, parameters) -> body
+    decode : (body, shape, dtype, parameters) -> tile
+    rows : (C, H, W) -> rows a tile
+    """
+
+    encode: Callable[[Tile, bytes], bytes]
+    decode: Callable[[bytes, tuple[int, int, int], np.dtype[Any], bytes], Tile]
+    rows: Callable[[tuple[int, int, int]], int] = default_rows

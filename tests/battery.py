@@ -1,0 +1,122 @@
+"""The one set of checks that every codec passes. A new codec joins by a line in SUBJECTS."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import fmapzip
+from fmapzip import registry
+from fmapzip.codecs.base import Codec
+from fmapzip.errors import FrameError
+from fmapzip.frame import parse
+from fmapzip.reference import decode as reference_decode
+from fmapzip.reference import encode as reference_encode
+
+SUBJECTS: list[Codec] = [
+    registry.make("raw"),
+    registry.make("zvc"),
+]
+
+
+def check_round_trip(codec: Codec, q: NDArray[Any]) -> None:
+    frame = fmapzip.encode(q, codec)
+    decoded = fmapzip.decode(frame)
+    assert decoded.shape == q.shape
+    assert decoded.dtype == q.dtype
+    if codec.lossless:
+        assert np.array_equal(decoded, q)
+
+
+def check_never_larger_than_raw_and_header(codec: Codec, q: NDArray[Any]) -> None:
+    assert len(fmapzip.encode(q, codec)) <= fmapzip.frame_bound(q.shape)
+
+
+def check_bytes_do_not_depend_on_layout(codec: Codec, q: NDArray[Any]) -> None:
+    frame = fmapzip.encode(q, codec)
+    channels_last = np.moveaxis(np.ascontiguousarray(np.moveaxis(q, 0, -1)), -1, 0)
+    padded = np.zeros(tuple(2 * n for n in q.shape), q.dtype)[tuple(slice(None, None, 2) for _ in q.shape)]
+    padded[...] = q
+    for other in (channels_last, padded, np.flip(np.flip(q).copy())):
+        assert np.array_equal(other, q)
+        assert fmapzip.encode(other, codec) == frame
+        out = np.empty_like(other)
+        fmapzip.decode(frame, out)
+        assert np.array_equal(out, fmapzip.decode(frame))
+
+
+def check_bytes_do_not_depend_on_threads(codec: Codec, q: NDArray[Any]) -> None:
+    frame = fmapzip.encode(q, codec)
+    assert fmapzip.encode(q, codec, threads=2) == frame
+    assert np.array_equal(fmapzip.decode(frame, threads=2), fmapzip.decode(frame))
+
+
+def check_reference_gives_the_same_bytes(codec: Codec, q: NDArray[Any]) -> None:
+    frame = fmapzip.encode(q, codec)
+    parameters = codec.parameters(q)
+    assert reference_encode(q, codec.code, parameters) == frame
+    assert np.array_equal(reference_decode(frame), fmapzip.decode(frame))
+
+
+def check_settings_round_trip(codec: Codec) -> None:
+    assert registry.from_config(codec.config()) == codec
+    namespace = {type(codec).__name__: type(codec)}
+    assert eval(repr(codec), namespace) == codec
+
+
+def check_every_truncation_is_a_typed_error(codec: Codec, q: NDArray[Any]) -> None:
+    frame = fmapzip.encode(q, codec)
+    for size in range(len(frame)):
+        try:
+            fmapzip.decode(frame[:size])
+        except FrameError:
+            continue
+        raise AssertionError(f"a frame cut to {size} of {len(frame)} bytes decoded")
+
+
+def check_mutations_are_typed_errors(codec: Codec, q: NDArray[Any], seed: int, count: int) -> None:
+    frame = fmapzip.encode(q, codec)
+    rng = np.random.default_rng(seed)
+    for _ in range(count):
+        broken = bytearray(frame)
+        position = int(rng.integers(len(frame)))
+        broken[position] ^= int(rng.integers(1, 256))
+        try:
+            fmapzip.decode(bytes(broken))
+        except FrameError:
+            continue
+        raise AssertionError(f"byte {position} was changed and the frame decoded")
+
+
+def check_mutations_behind_a_valid_checksum_are_contained(codec: Codec, q: NDArray[Any], seed: int, count: int) -> None:
+    """A forged frame may hold another map, but nothing else may happen, in the core and in the reference alike."""
+    frame = fmapzip.encode(q, codec)
+    rng = np.random.default_rng(seed)
+    for _ in range(count):
+        forged = bytearray(frame[:-4])
+        forged[int(rng.integers(5, len(forged)))] ^= 1 << int(rng.integers(8))
+        forged += fmapzip._core.crc32c(bytes(forged)).to_bytes(4, "little")
+        assert outcome_of_core(bytes(forged)) == outcome_of_reference(bytes(forged))
+
+
+def outcome_of_core(data: bytes) -> Any:
+    """What decoding gives: the map, or that it was refused."""
+    try:
+        frame = parse(data, limits=fmapzip.Limits(max_values=1 << 20))
+        if frame.plan_hash or frame.code == 0:
+            return "needs more than the frame"
+        return fmapzip.decode(data, limits=fmapzip.Limits(max_values=1 << 20)).tolist()
+    except (FrameError, LookupError):
+        return "refused"
+
+
+def outcome_of_reference(data: bytes) -> Any:
+    try:
+        frame = parse(data, limits=fmapzip.Limits(max_values=1 << 20))
+        if frame.plan_hash or frame.code == 0:
+            return "needs more than the frame"
+        return reference_decode(data).tolist()
+    except FrameError:
+        return "refused"

@@ -1,0 +1,48 @@
+"""Integer maps for property-based tests: the shapes and statistics that feature maps have, and the odd ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+_SIDE = st.integers(1, 19)
+SHAPES = st.one_of(
+    st.tuples(st.integers(1, 80), _SIDE, _SIDE),
+    st.tuples(st.integers(1, 80), st.integers(1, 40)),
+    st.tuples(st.integers(1, 200)),
+)
+KINDS = ("sparse", "smooth", "constant", "zero", "noise", "extremes")
+
+
+def make_map(shape: tuple[int, ...], kind: str, dtype: Any, seed: int) -> NDArray[Any]:
+    """A map of one kind; the same arguments always give the same map."""
+    rng = np.random.default_rng(seed)
+    low, high = (-127, 128) if np.dtype(dtype) == np.int8 else (0, 256)
+    if kind == "zero":
+        return np.zeros(shape, dtype)
+    if kind == "constant":
+        return np.full(shape, rng.integers(low, high), dtype)
+    if kind == "noise":
+        return rng.integers(low, high, shape).astype(dtype)
+    if kind == "extremes":
+        return rng.choice(np.array([np.iinfo(dtype).min, np.iinfo(dtype).max, 0]), shape).astype(dtype)
+    values = rng.gamma(0.7, 12.0, shape) * (1 if low == 0 else rng.choice([-1, 1], shape))
+    if kind == "smooth":
+        values = np.cumsum(values - values.mean(), axis=-1) / 4
+    else:
+        values *= rng.random(shape) < rng.choice([0.05, 0.3, 0.6])
+    return np.clip(np.rint(values), low, high - 1).astype(dtype)
+
+
+@st.composite
+def maps(draw: st.DrawFn) -> NDArray[Any]:
+    """Any map."""
+    return make_map(
+        draw(SHAPES),
+        draw(st.sampled_from(KINDS)),
+        draw(st.sampled_from([np.uint8, np.int8])),
+        draw(st.integers(0, 999)),
+    )
