@@ -65,4 +65,4 @@ class MagnitudeHistogram:
         below = self.zeros[row] + np.concatenate(([0.0], np.cumsum(counts)))
         index = min(int(np.searchsorted(below, wanted, side="left")) - 1, self.bins - 1)
         inside = (wanted - below[index]) / max(counts[index], 1.0)
-        return min((index + inside) * float(self.bin_width[row]), float(self.maximum[row]))
+        return float(min((index + inside) * self.bin_width[row], self.maximum[row]))

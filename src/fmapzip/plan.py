@@ -5,7 +5,7 @@ the binary tables that the JSON points into::
 
     fmapzip-plan 0
     {"metadata": {...},
-     "codecs": [{"id": "zvc", "config": {}}],
+     "codecs": [{"codec": "zvc"}],
      "tables": {"bytes": 0, "crc32": 0},
      "taps": [
       {"name": "features.3.squeeze", "shape": [64, 55, 55], "codec": 0,
@@ -30,11 +30,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from . import registry
-from .atomic import write_atomically
-from .codecs.base import Codec
-from .errors import InvalidInput, InvalidPlan, PlanMismatch, UnsupportedVersion
-from .quantize import QuantParams
+from fmapzip import registry
+from fmapzip.atomic import write_atomically
+from fmapzip.codecs.base import Codec
+from fmapzip.errors import InvalidInput, InvalidPlan, PlanMismatch, UnsupportedVersion
+from fmapzip.quantize import QuantParams
 
 PLAN_VERSION = 0
 _MAGIC = b"fmapzip-plan "
@@ -179,7 +179,7 @@ class Plan:
             raise InvalidPlan("the plan is cut off: no zero byte ends its JSON")
         content = _parse_json(text)
         _check_tables(content["tables"], tables)
-        codecs = [_codec_from_json(entry) for entry in _list(content, "codecs")]
+        codecs = [registry.from_config(entry) for entry in _list(content, "codecs")]
         taps = tuple(_tap_from_json(entry, codecs, tables) for entry in _list(content, "taps"))
         return cls(taps, content["metadata"])
 
@@ -194,7 +194,7 @@ class Plan:
 
 
 def _tap_to_json(tap: TapPlan, codecs: list[dict[str, Any]], tables: bytearray) -> dict[str, Any]:
-    codec = {"id": tap.codec.id, "config": tap.codec.config()}
+    codec = tap.codec.config()
     if codec not in codecs:
         codecs.append(codec)
     quantizer = tap.quantizer.to_json()
@@ -246,13 +246,6 @@ def _list(content: dict[str, Any], key: str) -> list[dict[str, Any]]:
         if not isinstance(entry, dict):
             raise InvalidPlan(f"entry {i} of the plan's {key!r} is not a JSON object")
     return entries
-
-
-def _codec_from_json(entry: dict[str, Any]) -> Codec:
-    codec_id, config = entry.get("id"), entry.get("config")
-    if not isinstance(codec_id, str) or not isinstance(config, dict) or len(entry) != 2:
-        raise InvalidPlan("a codec of the plan needs exactly the keys 'id' and 'config'")
-    return registry.get(codec_id).from_config(config)
 
 
 def _tap_from_json(entry: dict[str, Any], codecs: Sequence[Codec], tables: bytes) -> TapPlan:

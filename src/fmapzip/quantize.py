@@ -13,8 +13,8 @@ from typing import Any, Literal, Protocol, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .errors import InvalidInput, InvalidType
-from .histogram import MagnitudeHistogram
+from fmapzip.errors import InvalidInput, InvalidType
+from fmapzip.histogram import MagnitudeHistogram
 
 DtypeName = Literal["uint8", "int8"]
 DEFAULT_CALIBRATOR = "minmax"
@@ -99,7 +99,7 @@ class QuantParams:
         values = _as_float32(x, name)
         lo, hi = self.limits
         with np.errstate(over="ignore"):
-            scaled = np.divide(values, self._scales(values.shape, axis, name))
+            scaled = np.asarray(np.divide(values, self._scales(values.shape, axis, name)))
         np.rint(scaled, out=scaled)
         return np.clip(scaled, lo, hi, out=scaled).astype(self.dtype)
 
@@ -108,12 +108,12 @@ class QuantParams:
         integers = np.asarray(q)
         if integers.dtype != np.dtype(self.dtype):
             raise InvalidType(f"{_of(name)}: integers are {integers.dtype}, the quantizer's are {self.dtype}")
-        return np.multiply(integers, self._scales(integers.shape, axis, name), dtype=np.float32)
+        return np.asarray(np.multiply(integers, self._scales(integers.shape, axis, name), dtype=np.float32))
 
     def _scales(self, shape: tuple[int, ...], axis: int, name: str) -> NDArray[np.float32]:
-        scales = np.array(self.scale, np.float32)
+        scales: NDArray[np.float32] = np.array(self.scale, np.float32)
         if not self.per_channel:
-            return scales[0]  # type: ignore[no-any-return]
+            return scales.reshape(())
         if not -len(shape) <= axis < len(shape) or shape[axis] != len(self.scale):
             raise InvalidInput(f"{_of(name)}: {len(self.scale)} scales do not fit axis {axis} of shape {list(shape)}")
         return scales.reshape([-1 if i == axis % len(shape) else 1 for i in range(len(shape))])

@@ -1,0 +1,29 @@
+"""PyTorch: find a network's feature maps, run it with them stored compressed, and say what that costs and saves.
+
+Needs the extra ``torch``.
+"""
+
+from __future__ import annotations
+
+from fmapzip.errors import MissingExtra
+
+try:
+    import torch as _torch  # noqa: F401
+except ImportError as error:
+    raise MissingExtra("fmapzip.torch needs PyTorch: pip install 'fmapzip[torch]'") from error
+
+from fmapzip.torch.capture import Captured, Tap, capture, taps
+from fmapzip.torch.results import Baseline, CodecResult, Evaluation, ImageCodec, ImageResult, TapResult
+
+__all__ = [
+    "Baseline",
+    "Captured",
+    "CodecResult",
+    "Evaluation",
+    "ImageCodec",
+    "ImageResult",
+    "Tap",
+    "TapResult",
+    "capture",
+    "taps",
+]

@@ -1,0 +1,193 @@
+"""What an evaluation found, as plain values.
+
+Shares and accuracies are fractions of 1; divergences are in nats, means over images; a figure that does not apply, or
+that is infinite, is None.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fmapzip.plan import Plan
+
+
+@dataclass(frozen=True)
+class TapResult:
+    """One feature map under one codec, over all images.
+
+    Parameters
+    ----------
+    name, shape, readers
+        As in `Tap`.
+    zeros : float
+        Share of the quantized values that are zero.
+    path : str
+        Which of the codec's ways the tap takes, or "".
+    raw_bytes, payload_bytes, total_bytes : int
+        One byte a value; tile bodies; whole frames.
+    frame_bytes_max, frame_bytes_p99 : int
+        Largest frame, and the size that 99 % of the frames do not exceed, rounded up by at most 1/4096 of the raw size.
+    sqnr_db : float or None
+        Decoded against the tap's own float input in that pass, signal and noise pooled over images.
+    encode_seconds, decode_seconds : float
+        Integers to frames, and back.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    readers: tuple[str, ...]
+    zeros: float
+    path: str
+    raw_bytes: int
+    payload_bytes: int
+    total_bytes: int
+    frame_bytes_max: int
+    frame_bytes_p99: int
+    sqnr_db: float | None
+    encode_seconds: float
+    decode_seconds: float
+
+    @property
+    def ratio(self) -> float:
+        """Raw bytes over frame bytes; the plan is not counted."""
+        return self.raw_bytes / self.total_bytes
+
+    @property
+    def bits_per_value(self) -> float:
+        """Bits of the frames a value; the plan is not counted."""
+        return 8 * self.total_bytes / self.raw_bytes
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A network without compression: the float one, or the 8-bit one (codec ``raw``).
+
+    Parameters
+    ----------
+    top1, top5 : float or None
+        Accuracy, where there are labels and the output is class scores.
+    changed_vs_float : int or None
+        Predictions that differ from the float network's; None for the float network.
+    kl_vs_float : float or None
+        KL(float || this) of the softmax outputs.
+    output_sqnr_db : float or None
+        Of the output against the float network's, pooled over images.
+    seconds : float
+        Wall time of the passes.
+    """
+
+    top1: float | None
+    top5: float | None
+    changed_vs_float: int | None
+    kl_vs_float: float | None
+    output_sqnr_db: float | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class CodecResult:
+    """One codec, or one plan, over all images.
+
+    Parameters
+    ----------
+    codec : str
+        The codec's id; ``plan`` where the taps of a plan have several.
+    config : dict
+        ``Codec.config()`` of the settings that were used: those that calibration chose, for a codec with candidates.
+    plan : Plan
+        What was run.
+    ratio_payload, ratio_total, ratio_vs_fp32, bits_per_value : float
+        Sums over sums. ``ratio_total`` counts every byte of every frame and the plan once.
+    plan_bytes : int
+        ``len(plan.to_bytes())``.
+    changed_vs_int8, changed_vs_float : int or None
+        Predictions that differ from the 8-bit and the float network's.
+    kl_vs_float, kl_vs_int8 : float or None
+        KL(reference || this) of the softmax outputs.
+    output_sqnr_db : float or None
+        Of the output against the float network's, pooled over images.
+    encode_mb_per_s, decode_mb_per_s : float or None
+        Raw bytes a second, in 10**6.
+    seconds : float
+        Wall time of the passes.
+    taps : tuple of TapResult
+    notes : tuple of str
+        What a reader should know, for example that no candidate kept to the damage limit.
+    """
+
+    codec: str
+    config: dict[str, Any]
+    plan: Plan
+    ratio_payload: float
+    ratio_total: float
+    ratio_vs_fp32: float
+    bits_per_value: float
+    plan_bytes: int
+    top1: float | None
+    top5: float | None
+    changed_vs_int8: int | None
+    changed_vs_float: int | None
+    kl_vs_float: float | None
+    kl_vs_int8: float | None
+    output_sqnr_db: float | None
+    encode_mb_per_s: float | None
+    decode_mb_per_s: float | None
+    seconds: float
+    taps: tuple[TapResult, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """An evaluation of several codecs on one network and one set of images.
+
+    Parameters
+    ----------
+    images, calibration_images : int
+    quantizer : str
+        The calibrator.
+    metrics : {"classes", "output"}
+        Whether the network's output is class scores; if not, there are no accuracies and no divergences.
+    capture : str
+        How the network was captured: ``fx``, ``export`` or ``hooks``.
+    notes : tuple of str
+        What a reader should know about the capture.
+    skipped : tuple of str
+        Taps that were not selected.
+    float_baseline, int8_baseline : Baseline
+    codecs : tuple of CodecResult
+    """
+
+    images: int
+    calibration_images: int
+    quantizer: str
+    metrics: str
+    capture: str
+    notes: tuple[str, ...]
+    skipped: tuple[str, ...]
+    float_baseline: Baseline
+    int8_baseline: Baseline
+    codecs: tuple[CodecResult, ...]
+
+
+@dataclass(frozen=True)
+class ImageCodec:
+    """One image under one codec; predictions and divergences are None where the output is not class scores."""
+
+    codec: str
+    prediction: int | None
+    kl_vs_float: float | None
+    kl_vs_int8: float | None
+    frame_bytes: int
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """One image; `index` counts from 0 in the loader's order."""
+
+    index: int
+    label: int | None
+    float_prediction: int | None
+    int8_prediction: int | None
+    codecs: tuple[ImageCodec, ...]

@@ -1,0 +1,79 @@
+"""Running figures of one coded feature map, in memory that does not grow with the number of images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fmapzip.plan import TapPlan
+from fmapzip.torch.results import TapResult
+
+_SIZE_BINS = 4096
+
+
+class TapStatistics:
+    """Sums over the samples of one tap."""
+
+    def __init__(self, plan: TapPlan, readers: tuple[str, ...]) -> None:
+        self._plan, self._readers = plan, readers
+        self._bin = max(1, math.ceil(prod(plan.shape) / _SIZE_BINS))  # bytes; frames of small maps are counted exactly
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self.samples = self.nonzeros = self.payload_bytes = self.total_bytes = self.largest = 0
+        self.signal = self.noise = self.encode_seconds = self.decode_seconds = 0.0
+        self._sizes: NDArray[np.int64] = np.zeros(0, np.int64)
+
+    def add_frames(self, sizes: Sequence[int], payload_bytes: int, nonzeros: int) -> None:
+        """Count one sample's frame for each of `sizes`."""
+        self.samples += len(sizes)
+        self.nonzeros += nonzeros
+        self.payload_bytes += payload_bytes
+        self.total_bytes += sum(sizes)
+        self.largest = max(self.largest, *sizes)
+        bins = np.bincount([math.ceil(size / self._bin) for size in sizes], minlength=len(self._sizes))
+        bins[: len(self._sizes)] += self._sizes
+        self._sizes = bins
+
+    def add_noise(self, signal: float, noise: float) -> None:
+        """Add one sample's sums of squares: of its float values, and of the decoded values' error."""
+        self.signal += signal
+        self.noise += noise
+
+    @property
+    def raw_bytes(self) -> int:
+        """One byte a value, over the samples seen."""
+        return self.samples * prod(self._plan.shape)
+
+    def result(self) -> TapResult:
+        """Return the figures; all sizes are 0 where no sample was seen."""
+        return TapResult(
+            name=self._plan.name,
+            shape=self._plan.shape,
+            readers=self._readers,
+            zeros=1 - self.nonzeros / self.raw_bytes if self.samples else 0.0,
+            path=self._plan.codec.path(self._plan.parameters),
+            raw_bytes=self.raw_bytes,
+            payload_bytes=self.payload_bytes,
+            total_bytes=self.total_bytes,
+            frame_bytes_max=self.largest,
+            frame_bytes_p99=self._percentile(99),
+            sqnr_db=decibels(self.signal, self.noise),
+            encode_seconds=self.encode_seconds,
+            decode_seconds=self.decode_seconds,
+        )
+
+    def _percentile(self, percent: int) -> int:
+        wanted = math.ceil(self.samples * percent / 100)
+        below = np.cumsum(self._sizes)
+        return min(int(np.searchsorted(below, wanted)) * self._bin, self.largest)
+
+
+def decibels(signal: float, noise: float) -> float | None:
+    """Return ``10 log10(signal / noise)``; None where either is zero."""
+    return 10 * math.log10(signal / noise) if signal > 0 and noise > 0 else None
