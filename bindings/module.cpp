@@ -81,9 +81,8 @@ FrameInfo header_of(const MapArgument& map, uint8_t code, std::span<const uint8_
   return info;
 }
 
-std::vector<uint8_t>& encode_one(const AnyArray& array, const Codec& codec, const HeaderOptions& options,
-                                 int threads) {
-  static thread_local std::vector<uint8_t> out;
+void encode_one(const AnyArray& array, const Codec& codec, const HeaderOptions& options, int threads,
+                ByteBuffer& out) {
   const MapArgument map = read_maps(array, false);
   const FrameInfo info = header_of(map, codec.code(), codec.parameters(), options);
   Status status;
@@ -92,26 +91,28 @@ std::vector<uint8_t>& encode_one(const AnyArray& array, const Codec& codec, cons
     status = encode_frame(map.samples[0], info, codec.tiles(), threads, thread_scratch(), out);
   }
   require(status);
-  return out;
 }
 
 nb::bytes encode(const AnyArray& array, const Codec& codec, nb::handle scales, bool per_channel,
                  nb::handle plan_hash, uint32_t tap, int threads) {
-  return to_bytes(encode_one(array, codec, {Bytes(scales), per_channel, Bytes(plan_hash), tap}, threads));
+  static thread_local ByteBuffer out;
+  encode_one(array, codec, {Bytes(scales), per_channel, Bytes(plan_hash), tap}, threads, out);
+  return to_bytes(out.bytes());
 }
 
-size_t encode_into(const AnyArray& array, const OutArray& out, const Codec& codec, nb::handle scales,
+size_t encode_into(const AnyArray& array, const OutArray& memory, const Codec& codec, nb::handle scales,
                    bool per_channel, nb::handle plan_hash, uint32_t tap, int threads) {
-  const auto& frame = encode_one(array, codec, {Bytes(scales), per_channel, Bytes(plan_hash), tap}, threads);
-  if (out.ndim() != 1 || out.dtype() != nb::dtype<uint8_t>() || (out.shape(0) > 1 && out.stride(0) != 1)) {
+  if (memory.ndim() != 1 || memory.dtype() != nb::dtype<uint8_t>() ||
+      (memory.shape(0) > 1 && memory.stride(0) != 1)) {
     raise_error("InvalidType", "the output is a contiguous one-dimensional uint8 array");
   }
-  if (out.shape(0) < frame.size()) {
+  ByteBuffer out(static_cast<uint8_t*>(memory.data()), memory.shape(0));
+  encode_one(array, codec, {Bytes(scales), per_channel, Bytes(plan_hash), tap}, threads, out);
+  if (!out.fits()) {
     raise_error("InvalidInput",
-                "the output is too small: the frame takes " + std::to_string(frame.size()) + " bytes");
+                "the output is too small: the frame takes " + std::to_string(out.size()) + " bytes");
   }
-  std::memcpy(out.data(), frame.data(), frame.size());
-  return frame.size();
+  return out.size();
 }
 
 nb::list encode_batch(const AnyArray& array, const Codec& codec, nb::handle scales, bool per_channel,
@@ -120,7 +121,7 @@ nb::list encode_batch(const AnyArray& array, const Codec& codec, nb::handle scal
   const HeaderOptions options{Bytes(scales), per_channel, Bytes(plan_hash), tap};
   const FrameInfo info = header_of(maps, codec.code(), codec.parameters(), options);
   const size_t count = maps.samples.size();
-  std::vector<std::vector<uint8_t>> frames(count);
+  std::vector<ByteBuffer> frames(count);
   std::vector<Status> statuses(count);
   {
     const nb::gil_scoped_release release;
@@ -132,7 +133,7 @@ nb::list encode_batch(const AnyArray& array, const Codec& codec, nb::handle scal
   nb::list result;
   for (size_t i = 0; i < count; ++i) {
     require(statuses[i]);
-    result.append(to_bytes(frames[i]));
+    result.append(to_bytes(frames[i].bytes()));
   }
   return result;
 }
@@ -233,9 +234,9 @@ nb::bytes assemble(uint8_t dtype, const std::vector<uint32_t>& dims, const std::
   std::vector<std::span<const uint8_t>> spans;
   held.reserve(bodies.size());
   for (const nb::object& body : bodies) spans.push_back(held.emplace_back(body).span());
-  std::vector<uint8_t> out;
+  ByteBuffer out;
   require(assemble_frame(info, spans, out));
-  return to_bytes(out);
+  return to_bytes(out.bytes());
 }
 
 nb::list tile_spans(const Frame& frame) {

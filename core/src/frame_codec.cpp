@@ -1,10 +1,7 @@
 #include <algorithm>
-#include <atomic>
-#include <cstring>
 
 #include "bits/crc32c.hpp"
 #include "bits/endian.hpp"
-#include "bits/varint.hpp"
 #include "frame_header.hpp"
 #include "layout.hpp"
 #include "parallel.hpp"
@@ -12,81 +9,84 @@
 namespace fmapzip {
 namespace {
 
-constexpr size_t kFixedHeader = kMagic.size() + 3;  // version, code, flags
-
-// The body of a tile, coded or stored, appended to `out`; returns its length.
-size_t append_tile(ConstView tile, Dtype dtype, const TileCodec& codec, Scratch& scratch,
-                   std::vector<uint8_t>& out) {
+// The body of a tile, coded or stored, at the end of `out`; returns its length.
+size_t append_tile(ConstView tile, Dtype dtype, const TileCodec& codec, Scratch& scratch, ByteBuffer& out) {
   const size_t raw = tile.shape.size();
-  const size_t bound = codec.tile_bound(tile.shape);
-  uint8_t* body = scratch.get(Scratch::kDriverSlot, bound);
-  const size_t length = codec.encode_tile(tile, dtype, body, scratch);
-  const size_t start = out.size();
-  if (length < raw) {
-    out.insert(out.end(), body, body + length);
-    return length;
+  const size_t bound = std::max(codec.tile_bound(tile.shape), raw);
+  uint8_t* const direct = out.room(bound);
+  uint8_t* const body = direct != nullptr ? direct : scratch.get(Scratch::kDriverSlot, bound);
+  size_t length = codec.encode_tile(tile, dtype, body, scratch);
+  if (length >= raw) {
+    load_planar(tile, body);
+    length = raw;
   }
-  out.resize(start + raw);
-  load_planar(tile, out.data() + start);
-  return raw;
+  if (direct != nullptr) {
+    out.commit(length);
+  } else {
+    out.append({body, length});
+  }
+  return length;
 }
 
-void finish_frame(std::vector<uint8_t>& out) {
-  const uint32_t crc = crc32c(out);
-  out.resize(out.size() + kChecksumBytes);
-  store_le(out.data() + out.size() - kChecksumBytes, crc);
-}
-
-size_t begin_frame(const FrameInfo& info, std::vector<uint8_t>& out) {
+// Writes the header and reserves the tile table; returns the offset of the table.
+size_t begin_frame(const FrameInfo& info, ByteBuffer& out) {
+  std::vector<uint8_t> header;
+  write_header(info, header);
+  const size_t table = header.size();
+  header.resize(table + size_t{info.tiles()} * kTileLengthBytes);
   out.clear();
-  write_header(info, out);
-  const size_t table = out.size();
-  out.resize(table + size_t{info.tiles()} * kTileLengthBytes);
+  out.append(header);
   return table;
 }
 
-void store_whole_map(ConstView map, FrameInfo info, std::vector<uint8_t>& out) {
+void set_length(ByteBuffer& out, size_t table, size_t tile, size_t length) {
+  const size_t offset = table + kTileLengthBytes * tile;
+  if (out.fits()) store_le(out.data() + offset, static_cast<uint32_t>(length));
+}
+
+void finish_frame(ByteBuffer& out) {
+  uint8_t checksum[kChecksumBytes] = {};
+  if (out.fits()) store_le(checksum, crc32c(out.bytes()));
+  out.append(checksum);
+}
+
+void store_whole_map(ConstView map, FrameInfo info, Scratch& scratch, ByteBuffer& out) {
   info.parameters = {};
   info.tile_rows = info.shape().h;
   const size_t raw = map.shape.size();
   const size_t table = begin_frame(info, out);
-  store_le(out.data() + table, static_cast<uint32_t>(raw));
-  out.resize(table + kTileLengthBytes + raw);
-  load_planar(map, out.data() + table + kTileLengthBytes);
+  uint8_t* const values = scratch.get(Scratch::kDriverSlot, raw);
+  load_planar(map, values);
+  out.append({values, raw});
+  set_length(out, table, 0, raw);
 }
 
 void encode_tiles(ConstView map, const FrameInfo& info, const TileCodec& codec, int threads, Scratch& scratch,
-                  std::vector<uint8_t>& out, size_t table) {
+                  ByteBuffer& out, size_t table) {
   const uint32_t tiles = info.tiles();
   const auto tile = [&](uint32_t i) { return map.rows(info.first_row(i), info.tile_shape(i).h); };
   if (threads <= 1 || tiles == 1) {
     for (uint32_t i = 0; i < tiles; ++i) {
       const size_t length = append_tile(tile(i), info.dtype, codec, scratch, out);
-      store_le(out.data() + table + kTileLengthBytes * i, static_cast<uint32_t>(length));
+      set_length(out, table, i, length);
     }
     return;
   }
-  std::vector<std::vector<uint8_t>> bodies(tiles);
+  std::vector<ByteBuffer> bodies(tiles);
   std::vector<Scratch> scratches(static_cast<size_t>(threads));
   parallel_for(tiles, threads, [&](size_t i, size_t worker) {
     append_tile(tile(static_cast<uint32_t>(i)), info.dtype, codec, scratches[worker], bodies[i]);
   });
   for (uint32_t i = 0; i < tiles; ++i) {
-    store_le(out.data() + table + kTileLengthBytes * i, static_cast<uint32_t>(bodies[i].size()));
-    out.insert(out.end(), bodies[i].begin(), bodies[i].end());
+    out.append(bodies[i].bytes());
+    set_length(out, table, i, bodies[i].size());
   }
 }
 
 }  // namespace
 
-size_t header_bound(const FrameInfo& info) {
-  return kFixedHeader + 1 + kMaxExternalId + 3 * kMaxVarintBytes + info.scales.size() +
-         info.plan.hash.size() + 2 * kMaxVarintBytes + kTileLengthBytes * std::max<size_t>(info.tiles(), 1) +
-         kChecksumBytes;
-}
-
 Status encode_frame(ConstView map, FrameInfo info, const TileCodec& codec, int threads, Scratch& scratch,
-                    std::vector<uint8_t>& out) {
+                    ByteBuffer& out) {
   if (map.shape.size() == 0) return invalid("a map has at least one value");
   if (map.shape.size() > UINT32_MAX) return invalid("a map has fewer than 2^32 values");
   if (const Status s = codec.check(map.shape, info.dtype); !s.ok()) return s;
@@ -97,14 +97,14 @@ Status encode_frame(ConstView map, FrameInfo info, const TileCodec& codec, int t
   encode_tiles(map, info, codec, threads, scratch, out, table);
   const size_t coded = out.size() - payload + info.parameters.size();
   if (!info.has_plan && !info.parameters.empty() && coded >= map.shape.size()) {
-    store_whole_map(map, info, out);
+    store_whole_map(map, info, scratch, out);
   }
   finish_frame(out);
   return {};
 }
 
 Status assemble_frame(const FrameInfo& info, std::span<const std::span<const uint8_t>> bodies,
-                      std::vector<uint8_t>& out) {
+                      ByteBuffer& out) {
   if (const Status s = check_header(info); !s.ok()) return s;
   if (bodies.size() != info.tiles()) return invalid("as many bodies as tiles are needed");
   const size_t table = begin_frame(info, out);
@@ -112,8 +112,8 @@ Status assemble_frame(const FrameInfo& info, std::span<const std::span<const uin
     if (bodies[i].empty() || bodies[i].size() > info.tile_shape(i).size()) {
       return invalid("a tile's body is empty or longer than its values");
     }
-    store_le(out.data() + table + kTileLengthBytes * i, static_cast<uint32_t>(bodies[i].size()));
-    out.insert(out.end(), bodies[i].begin(), bodies[i].end());
+    out.append(bodies[i]);
+    set_length(out, table, i, bodies[i].size());
   }
   finish_frame(out);
   return {};

@@ -142,8 +142,8 @@ def encode_into(
     q, codec, plan, tap, quantizer, threads, **params
         As for `encode`.
     out : contiguous uint8 array
-        `frame_bound(q.shape)` bytes are always enough; with fewer, a frame that does not fit raises
-        `InvalidInput` and nothing is written.
+        `frame_bound(q.shape)` bytes are always enough; a frame that does not fit raises `InvalidInput`, which
+        tells its size, and leaves the buffer's contents unspecified.
     """
     job = _job(codec, plan, tap, quantizer, params)
     array = _checked_input(q)

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "fmapzip/byte_buffer.hpp"
 #include "fmapzip/codec.hpp"
 #include "fmapzip/map.hpp"
 #include "fmapzip/status.hpp"
@@ -62,16 +63,13 @@ struct ParsedFrame {
 // are another frame's.
 Status parse_frame(std::span<const uint8_t> data, const Limits& limits, ParsedFrame& frame);
 
-// Largest size of everything in a frame but its tile bodies (inline parameters excluded) for this header.
-size_t header_bound(const FrameInfo& info);
-
 // Writes a frame; `info.tile_rows` is chosen by the codec. `out` is replaced.
 Status encode_frame(ConstView map, FrameInfo info, const TileCodec& codec, int threads, Scratch& scratch,
-                    std::vector<uint8_t>& out);
+                    ByteBuffer& out);
 
 // A frame of tile bodies made elsewhere (codecs registered by third parties).
 Status assemble_frame(const FrameInfo& info, std::span<const std::span<const uint8_t>> bodies,
-                      std::vector<uint8_t>& out);
+                      ByteBuffer& out);
 
 // Decodes a parsed frame into `map`, whose shape must be the frame's. `codec` may be null where every tile is
 // stored. After a failure the contents of `map` are unspecified.
