@@ -13,17 +13,21 @@ except ImportError as error:
     raise MissingExtra("fmapzip.torch needs PyTorch: pip install 'fmapzip[torch]'") from error
 
 from fmapzip.torch.capture import Captured, Tap, capture, taps
+from fmapzip.torch.choose import DamageLimit
+from fmapzip.torch.evaluate import evaluate
 from fmapzip.torch.results import Baseline, CodecResult, Evaluation, ImageCodec, ImageResult, TapResult
 
 __all__ = [
     "Baseline",
     "Captured",
     "CodecResult",
+    "DamageLimit",
     "Evaluation",
     "ImageCodec",
     "ImageResult",
     "Tap",
     "TapResult",
     "capture",
+    "evaluate",
     "taps",
 ]

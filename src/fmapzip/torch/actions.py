@@ -81,10 +81,12 @@ class Code:
         planned = plan[self._index]
         self._quantizer = TensorQuantizer(planned.quantizer, tap.axis, len(tap.shape) + 1, tap.name)
         self.statistics = TapStatistics(planned, tap.readers)
+        self.sizes: list[int] = []  # bytes of each frame of the last batch
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the values that were decoded; gradients pass straight through."""
         check_shape(x, self._tap)
+        self.sizes = []
         decoded = in_chunks(x, self._store, self._threads)
         if torch.is_grad_enabled() and x.requires_grad:
             passed: Tensor = _StraightThrough.apply(x, decoded)  # type: ignore[no-untyped-call]
@@ -110,7 +112,9 @@ class Code:
 
     def _count(self, x: Tensor, out: Tensor, error: Tensor, q: Tensor, frames: list[bytes]) -> None:
         payload = sum(parse_only(frame).payload_bytes for frame in frames)
-        self.statistics.add_frames([len(frame) for frame in frames], payload, int(torch.count_nonzero(q)))
+        sizes = [len(frame) for frame in frames]
+        self.sizes += sizes
+        self.statistics.add_frames(sizes, payload, int(torch.count_nonzero(q)))
         torch.sub(out, x, out=error)
         for values, errors in zip(x, error, strict=True):  # sample by sample, so that sums do not depend on the batch
             self.statistics.add_noise(_energy(values), _energy(errors))

@@ -132,15 +132,15 @@ def capture(model: nn.Module, example: Inputs, methods: Sequence[str] = METHODS)
     raise CaptureError(f"{type(model).__name__} cannot be captured; " + "; ".join(notes))
 
 
-def select(found: Sequence[Tap], patterns: Sequence[str] | str | None) -> list[bool]:
-    """Say of each tap whether a name or glob in `patterns` picks it (None: all); a pattern must pick one at least."""
+def select(found: Sequence[Tap], patterns: Sequence[str] | str | None) -> list[Tap]:
+    """Return the taps that a name or glob in `patterns` picks (None: all); a pattern must pick one at least."""
     if patterns is None:
-        return [True] * len(found)
+        return list(found)
     wanted = [patterns] if isinstance(patterns, str) else list(patterns)
     for pattern in wanted:
         if not any(fnmatchcase(tap.name, pattern) for tap in found):
             raise InvalidInput(f"no tap is named {pattern!r}; the taps are {', '.join(tap.name for tap in found)}")
-    return [any(fnmatchcase(tap.name, pattern) for pattern in wanted) for tap in found]
+    return [tap for tap in found if any(fnmatchcase(tap.name, pattern) for pattern in wanted)]
 
 
 _Result = tuple[nn.Module, tuple[Tap, ...], tuple[TapSlot, ...]]

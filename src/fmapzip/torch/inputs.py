@@ -53,6 +53,11 @@ def map_tensors(function: Callable[[Tensor], Any], inputs: Any) -> Any:
     return pytree.tree_map(lambda leaf: function(leaf) if isinstance(leaf, Tensor) else leaf, inputs)
 
 
+def first_sample(inputs: Inputs) -> Inputs:
+    """Return the batch's first sample, as a batch."""
+    return map_tensors(lambda tensor: tensor[:1], inputs)  # type: ignore[no-any-return]
+
+
 def doubled(inputs: Inputs) -> Inputs:
     """Return the batch followed by itself."""
     return map_tensors(lambda tensor: torch.cat([tensor, tensor]), inputs)  # type: ignore[no-any-return]

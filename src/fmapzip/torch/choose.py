@@ -1,0 +1,115 @@
+"""Choosing a codec's settings by calibration: the fewest bytes that do little harm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import fmapzip
+from fmapzip.codecs.base import Codec
+from fmapzip.plan import Plan
+from fmapzip.torch.actions import Code
+from fmapzip.torch.batches import Batches, Progress
+from fmapzip.torch.calibrate import Calibration, running
+from fmapzip.torch.capture import Captured
+from fmapzip.torch.inputs import batch_size, call
+from fmapzip.torch.metrics import OutputFigures, Scores, output_tensor
+
+
+@dataclass(frozen=True)
+class DamageLimit:
+    """What a default setting may do to the network's output on the calibration images.
+
+    Parameters
+    ----------
+    kl : float
+        Largest mean KL(float || coded) in nats, for class scores.
+    sqnr_db : float
+        Smallest signal-to-noise ratio, for other outputs.
+    """
+
+    kl: float = 0.05
+    sqnr_db: float = 25.0
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The chosen settings and their plan; `notes` say where no candidate kept to the limit."""
+
+    codec: Codec
+    plan: Plan
+    notes: tuple[str, ...] = ()
+
+
+def choose(
+    captured: Captured,
+    batches: Batches,
+    calibration: Calibration,
+    codec: Codec,
+    class_scores: bool,
+    limit: DamageLimit,
+    progress: Progress,
+) -> Choice:
+    """Return the candidate of `codec` with the fewest calibrated bytes whose calibration damage is within `limit`.
+
+    Bytes are counted on the training maps; then candidates run on the calibration images, the smallest first, until
+    one keeps to the limit. If none does, it is the one that damages least.
+    """
+    candidates = list(codec.candidates())
+    if len(candidates) == 1:
+        return Choice(candidates[0], calibration.plan(candidates[0]))
+    sized = []
+    for i, candidate in enumerate(candidates):
+        plan = calibration.plan(candidate)
+        sized.append((_calibrated_bytes(calibration, plan), i, plan))
+        progress(f"sizing {codec.id}", i + 1, len(candidates))
+    least: tuple[float, Choice] | None = None
+    for _, i, plan in sorted(sized, key=lambda entry: entry[:2]):
+        excess, found = _excess(captured, batches, calibration, plan, class_scores, limit, progress)
+        if excess <= 0:
+            return Choice(candidates[i], plan)
+        if least is None or excess < least[0]:
+            note = f"no setting keeps calibration damage within the limit; the least has {found}"
+            least = excess, Choice(candidates[i], plan, (note,))
+    assert least is not None
+    return least[1]
+
+
+def _calibrated_bytes(calibration: Calibration, plan: Plan) -> int:
+    coded = sum(
+        len(frame)
+        for i in range(len(calibration.taps))
+        for frame in fmapzip.encode_batch(calibration.maps(i), plan=plan, tap=i)
+    )
+    return coded + len(plan.to_bytes())
+
+
+def _excess(
+    captured: Captured,
+    batches: Batches,
+    calibration: Calibration,
+    plan: Plan,
+    class_scores: bool,
+    limit: DamageLimit,
+    progress: Progress,
+) -> tuple[float, str]:
+    """Return by how much `plan` exceeds the limit on the calibration images, and its damage in words."""
+    figures = OutputFigures()
+    done = 0
+    for inputs, _ in batches:
+        with running(captured, {}):
+            wanted = output_tensor(call(captured.module, inputs))
+        with running(captured, {tap.name: Code(tap, plan) for tap in calibration.taps}):
+            got = output_tensor(call(captured.module, inputs))
+        if class_scores:
+            scores = Scores(got)
+            figures.add_scores(scores, None)
+            figures.compare("float", Scores(wanted), scores)
+        else:
+            figures.add_noise(wanted, got)
+        done += batch_size(inputs)
+        progress("measuring damage", done, calibration.images)
+    if class_scores:
+        divergence = figures.divergence("float") or 0.0
+        return divergence - limit.kl, f"KL {divergence:.3f} nats"
+    sqnr = figures.sqnr_db
+    return (-1.0, "no noise") if sqnr is None else (limit.sqnr_db - sqnr, f"{sqnr:.1f} dB")

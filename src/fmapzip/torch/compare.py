@@ -1,0 +1,131 @@
+"""Sending images through the float network, the 8-bit network and the coded ones, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from torch import Tensor, nn
+
+from fmapzip.torch.batches import Progress
+from fmapzip.torch.capture import Captured
+from fmapzip.torch.inputs import Inputs, batch_size
+from fmapzip.torch.metrics import ClassEvidence, Scores, has_classes
+from fmapzip.torch.passes import CodedPass, FloatPass
+from fmapzip.torch.results import Evaluation, ImageCodec, ImageResult
+
+
+class Comparison:
+    """What is compared, and how.
+
+    Parameters
+    ----------
+    captured : Captured
+    int8 : CodedPass
+        The 8-bit network: the codec ``raw``.
+    coded : sequence of CodedPass
+    classes : bool or None
+        Whether outputs are class scores; None where the images are to decide.
+    calibrator : str
+    calibration_images : int
+    """
+
+    def __init__(
+        self,
+        captured: Captured,
+        int8: CodedPass,
+        coded: Sequence[CodedPass],
+        classes: bool | None,
+        calibrator: str,
+        calibration_images: int,
+    ) -> None:
+        self._captured, self._int8, self._coded, self._classes = captured, int8, coded, classes
+        self._calibrator, self._calibration_images = calibrator, calibration_images
+
+    def run(
+        self,
+        model: nn.Module,
+        batches: Iterable[tuple[Inputs, Tensor | None]],
+        progress: Progress,
+        per_image: Callable[[ImageResult], None] | None,
+    ) -> Evaluation:
+        """Go through `batches` once and return the figures."""
+        exact, evidence, images = FloatPass(model), ClassEvidence(), 0
+        for inputs, labels in batches:
+            count = batch_size(inputs)
+            wanted, rounded = exact.run(inputs), self._int8.run(inputs)
+            outputs = [coded.run(inputs) for coded in self._coded]
+            evidence.add(wanted, labels)
+            for one, output in zip((self._int8, *self._coded), (rounded, *outputs), strict=True):
+                one.figures.add_noise(wanted, output)
+            results = _Images(images, count, labels, [coded.frame_bytes(count) for coded in self._coded])
+            if self._classes is not False and has_classes(wanted):
+                self._score(exact, wanted, rounded, outputs, labels, results)
+            if per_image is not None:
+                for result in results.finish([coded.codec for coded in self._coded]):
+                    per_image(result)
+            images += count
+            progress("evaluating", images, None)
+        classes = evidence.class_scores if self._classes is None else self._classes
+        return self._evaluation(images, exact, classes)
+
+    def _score(
+        self,
+        exact: FloatPass,
+        wanted: Tensor,
+        rounded: Tensor,
+        outputs: Sequence[Tensor],
+        labels: Tensor | None,
+        results: _Images,
+    ) -> None:
+        float_scores, int8_scores = Scores(wanted), Scores(rounded)
+        exact.figures.add_scores(float_scores, labels)
+        self._int8.figures.add_scores(int8_scores, labels)
+        self._int8.figures.compare("float", float_scores, int8_scores)
+        results.reference(float_scores, int8_scores)
+        for coded, output in zip(self._coded, outputs, strict=True):
+            scores = Scores(output)
+            coded.figures.add_scores(scores, labels)
+            to_float = coded.figures.compare("float", float_scores, scores)
+            to_int8 = coded.figures.compare("int8", int8_scores, scores)
+            results.coded(scores, to_float, to_int8)
+
+    def _evaluation(self, images: int, exact: FloatPass, classes: bool) -> Evaluation:
+        coded = tuple(one.result(classes) for one in self._coded)
+        return Evaluation(
+            images=images,
+            calibration_images=self._calibration_images,
+            quantizer=self._calibrator,
+            metrics="classes" if classes else "output",
+            capture=self._captured.method,
+            notes=self._captured.notes,
+            skipped=self._int8.skipped,
+            float_baseline=exact.baseline(classes),
+            int8_baseline=self._int8.baseline(classes),
+            codecs=coded,
+        )
+
+
+class _Images:
+    """Collects the results of a batch, image by image."""
+
+    def __init__(self, first: int, count: int, labels: Tensor | None, frame_bytes: Sequence[Sequence[int]]) -> None:
+        self._first, self._count, self._frame_bytes = first, count, frame_bytes
+        self._labels: list[int] | list[None] = [None] * count if labels is None else labels.tolist()
+        self._references: list[tuple[int, int]] | None = None
+        self._coded: list[list[tuple[int, float, float]]] = []
+
+    def reference(self, exact: Scores, int8: Scores) -> None:
+        self._references = list(zip(exact.predictions.tolist(), int8.predictions.tolist(), strict=True))
+
+    def coded(self, scores: Scores, to_float: Tensor, to_int8: Tensor) -> None:
+        figures = (scores.predictions.tolist(), to_float.tolist(), to_int8.tolist())
+        self._coded.append(list(zip(*figures, strict=True)))
+
+    def finish(self, names: Sequence[str]) -> Iterable[ImageResult]:
+        for i in range(self._count):
+            exact, int8 = self._references[i] if self._references else (None, None)
+            codecs = []
+            for place, name in enumerate(names):
+                prediction, to_float, to_int8 = self._coded[place][i] if self._coded else (None, None, None)
+                codecs.append(ImageCodec(name, prediction, to_float, to_int8, self._frame_bytes[place][i]))
+            yield ImageResult(self._first + i, self._labels[i], exact, int8, tuple(codecs))

@@ -1,0 +1,133 @@
+"""The engine of ``fmapzip eval``: one network, several codecs, the same images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import Any
+
+from torch import nn
+
+from fmapzip import registry
+from fmapzip.codecs.base import Codec
+from fmapzip.errors import InvalidInput
+from fmapzip.plan import Plan, TapPlan
+from fmapzip.quantize import DEFAULT_CALIBRATOR
+from fmapzip.torch.batches import Batches, Progress, ignore_progress
+from fmapzip.torch.calibrate import Calibration, calibrate
+from fmapzip.torch.capture import METHODS, Captured, capture, select
+from fmapzip.torch.choose import DamageLimit, choose
+from fmapzip.torch.compare import Comparison
+from fmapzip.torch.fit import fitted_taps
+from fmapzip.torch.inputs import evaluation_mode, first_sample
+from fmapzip.torch.metrics import MetricsChoice
+from fmapzip.torch.passes import CodedPass
+from fmapzip.torch.results import Evaluation, ImageResult
+
+DEFAULT_LIMIT = DamageLimit()
+
+
+def evaluate(
+    model: nn.Module,
+    loader: Any,
+    codecs: Sequence[str | Codec | Plan],
+    calibration: Any = None,
+    metrics: MetricsChoice = "auto",
+    *,
+    quantizer: str = DEFAULT_CALIBRATOR,
+    taps: Sequence[str] | str | None = None,
+    threads: int = 1,
+    limit: DamageLimit = DEFAULT_LIMIT,
+    methods: Sequence[str] = METHODS,
+    progress: Progress = ignore_progress,
+    per_image: Callable[[ImageResult], None] | None = None,
+) -> Evaluation:
+    """Run a network in float, in 8 bits, and with its feature maps stored by each codec, and compare.
+
+    All networks see a batch before the next is loaded, so `loader` is gone through once and memory does not depend on
+    the number of images.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Run in eval mode and left as it was.
+    loader : iterable
+        Batches: inputs, or pairs ``(inputs, labels)`` with class indices.
+    codecs : sequence of str, Codec or Plan
+        What to compare, one pass each. Of a codec with ``candidates()``, calibration chooses the settings.
+    calibration : iterable, optional
+        Batches to calibrate on, gone through several times; not needed where `codecs` are plans.
+    metrics : {"auto", "classes", "output"}
+        Whether the output is class scores; ``auto``: whether the float network hits labels more often than chance.
+    quantizer : str
+        Calibrator, as in `fmapzip.quantize.make_observer`.
+    taps : names or globs, optional
+        Feature maps to store; default all. The others stay float.
+    threads : int
+        Threads of the codecs.
+    limit : DamageLimit
+        What chosen settings may do to the output on the calibration images.
+    methods : sequence of str
+        Ways of capturing, as in `taps`.
+    progress : callable
+        Called with a stage, images done, and their number or None.
+    per_image : callable, optional
+        Called with an `ImageResult` for each image, in order.
+
+    Raises
+    ------
+    CaptureError, PlanMismatch, UnknownCodec, InvalidInput
+    """
+    chosen = [item if isinstance(item, Plan) else registry.make(item) for item in codecs]
+    if not chosen:
+        raise InvalidInput("there is no codec to evaluate")
+    if calibration is None and not all(isinstance(item, Plan) for item in chosen):
+        raise InvalidInput("codecs need calibration images; only plans run without")
+    batches = iter(Batches(loader, "loader", repeatable=False))
+    head = next(batches, None)
+    if head is None:
+        raise InvalidInput("loader: there are no images")
+    with evaluation_mode(model):
+        captured = capture(model, first_sample(head[0]), methods)
+        if calibration is None:
+            comparison = _of_plans(captured, chosen, metrics, threads)
+        else:
+            wanted = select(captured.taps, taps)
+            calibrating = Batches(calibration, "calibration")
+            found = calibrate(captured, wanted, calibrating, quantizer, progress)
+            comparison = _of_codecs(captured, chosen, metrics, threads, calibrating, found, limit, progress)
+        return comparison.run(model, chain([head], batches), progress, per_image)
+
+
+def _of_plans(captured: Captured, plans: Sequence[Any], metrics: MetricsChoice, threads: int) -> Comparison:
+    """Compare plans; the 8-bit network has the first one's quantizers."""
+    raw = registry.make("raw")
+    exact = Plan(tuple(TapPlan(tap.name, tap.shape, tap.quantizer, raw) for tap in plans[0]), plans[0].metadata)
+    coded = [CodedPass(captured, fitted_taps(plan, captured), plan, threads) for plan in plans]
+    int8 = CodedPass(captured, fitted_taps(exact, captured), exact, threads)
+    classes = None if metrics == "auto" else metrics == "classes"
+    calibrator = str(plans[0].metadata.get("calibrator", "as planned"))
+    return Comparison(captured, int8, coded, classes, calibrator, 0)
+
+
+def _of_codecs(
+    captured: Captured,
+    chosen: Sequence[Codec | Plan],
+    metrics: MetricsChoice,
+    threads: int,
+    batches: Batches,
+    found: Calibration,
+    limit: DamageLimit,
+    progress: Progress,
+) -> Comparison:
+    """Compare codecs, trained and where needed chosen by calibration, and plans."""
+    classes = found.class_scores if metrics == "auto" else metrics == "classes"
+    coded = []
+    for item in chosen:
+        if isinstance(item, Plan):
+            coded.append(CodedPass(captured, fitted_taps(item, captured), item, threads))
+        else:
+            choice = choose(captured, batches, found, item, classes, limit, progress)
+            coded.append(CodedPass(captured, found.taps, choice.plan, threads, choice.notes))
+    int8 = CodedPass(captured, found.taps, found.plan(registry.make("raw")), threads)
+    return Comparison(captured, int8, coded, classes, found.calibrator, found.images)

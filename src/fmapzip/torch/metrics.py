@@ -1,0 +1,138 @@
+"""Damage to a network's output: accuracy, changed predictions, divergence and signal-to-noise ratio."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import comb
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+from fmapzip.errors import InvalidInput
+from fmapzip.torch.statistics import decibels
+
+MetricsChoice = Literal["auto", "classes", "output"]
+OutputOf = Callable[[Any], Tensor]
+
+_CHANCE = 0.02  # probability below which hits are not taken for luck
+_NAMED_OUTPUTS = ("logits", "out")
+
+
+def output_tensor(output: Any) -> Tensor:
+    """Return the tensor that damage is measured on: ``logits`` or ``out`` of a mapping, else the first float tensor."""
+    if isinstance(output, Mapping):
+        for name in _NAMED_OUTPUTS:
+            if isinstance(output.get(name), Tensor):
+                return output[name]  # type: ignore[no-any-return]
+    for leaf in pytree.tree_leaves(output):
+        if isinstance(leaf, Tensor) and leaf.is_floating_point():
+            return leaf
+    raise InvalidInput("the network's output holds no float tensor")
+
+
+class ClassEvidence:
+    """Decides whether outputs are class scores: whether their largest value hits the label more often than chance.
+
+    The shape cannot tell: a trunk's [N, 1280] features look like scores.
+    """
+
+    def __init__(self) -> None:
+        self._hits = self._images = 0
+        self._classes: int | None = None
+        self._fits = True
+
+    def add(self, output: Tensor, labels: Tensor | None) -> None:
+        """Look at a batch of outputs and its labels."""
+        if labels is None or not has_classes(output) or int(labels.max()) >= output.shape[1]:
+            self._fits = False
+            return
+        self._classes = output.shape[1]
+        self._hits += int((output.argmax(1).to("cpu") == labels).sum())
+        self._images += len(labels)
+
+    @property
+    def class_scores(self) -> bool:
+        """Whether that many hits are too many for luck."""
+        if not self._fits or not self._classes:
+            return False
+        p, n = 1 / self._classes, self._images
+        fewer = sum(comb(n, k) * p**k * (1 - p) ** (n - k) for k in range(self._hits))
+        return 1 - fewer < _CHANCE
+
+
+def has_classes(output: Tensor) -> bool:
+    """Whether a batch of outputs could be class scores: [N, K] with at least 2 classes."""
+    return output.ndim == 2 and output.shape[1] > 1
+
+
+class Scores:
+    """Class scores of a batch: predictions and log-probabilities, in double precision."""
+
+    def __init__(self, output: Tensor) -> None:
+        scores = output.detach().to("cpu", torch.float64)
+        self.log_probabilities = torch.log_softmax(scores, 1)
+        self.best = torch.topk(scores, min(5, scores.shape[1]), 1).indices
+        self.predictions = scores.argmax(1)
+
+    def divergence_to(self, other: Scores) -> Tensor:
+        """Return KL(self || other) of each image in nats, [N]."""
+        ours, theirs = self.log_probabilities, other.log_probabilities
+        terms = torch.where(ours == theirs, torch.zeros_like(ours), ours.exp() * (ours - theirs))
+        return terms.sum(1).clamp(min=0)
+
+
+class OutputFigures:
+    """Running figures of one network's outputs against the float and the 8-bit network's."""
+
+    def __init__(self) -> None:
+        self.images = self._labelled = self._hits1 = self._hits5 = 0
+        self._changed = {"float": 0, "int8": 0}
+        self._divergence = {"float": 0.0, "int8": 0.0}
+        self._signal = self._noise = 0.0
+
+    def add_scores(self, scores: Scores, labels: Tensor | None) -> None:
+        """Count hits."""
+        self.images += len(scores.predictions)
+        if labels is not None:
+            self._labelled += len(labels)
+            self._hits1 += int((scores.predictions == labels).sum())
+            self._hits5 += int((scores.best == labels[:, None]).any(1).sum())
+
+    def compare(self, against: Literal["float", "int8"], reference: Scores, scores: Scores) -> Tensor:
+        """Compare with a reference network; return KL(reference || this) of each image."""
+        divergence = reference.divergence_to(scores)
+        self._changed[against] += int((reference.predictions != scores.predictions).sum())
+        for value in divergence.tolist():
+            self._divergence[against] += value
+        return divergence
+
+    def add_noise(self, reference: Tensor, output: Tensor) -> None:
+        """Add the output's squared error against the float network's."""
+        for wanted, got in zip(reference.detach().double(), output.detach().double(), strict=True):
+            self._signal += float(wanted.square().sum())
+            self._noise += float((wanted - got).square().sum())
+
+    @property
+    def top1(self) -> float | None:
+        """Accuracy, None without labels."""
+        return self._hits1 / self._labelled if self._labelled else None
+
+    @property
+    def top5(self) -> float | None:
+        """Share of images whose label is among the five best, None without labels."""
+        return self._hits5 / self._labelled if self._labelled else None
+
+    def changed(self, against: Literal["float", "int8"]) -> int | None:
+        """Predictions that differ, None without class scores."""
+        return self._changed[against] if self.images else None
+
+    def divergence(self, against: Literal["float", "int8"]) -> float | None:
+        """Mean KL, None without class scores."""
+        return self._divergence[against] / self.images if self.images else None
+
+    @property
+    def sqnr_db(self) -> float | None:
+        """Signal-to-noise ratio of the output in dB, None where it is infinite."""
+        return decibels(self._signal, self._noise)

@@ -1,0 +1,147 @@
+"""One network's way through all images: the float network, or one with its feature maps stored by a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fmapzip.codecs.base import Codec
+from fmapzip.plan import Plan
+from fmapzip.torch.actions import Code
+from fmapzip.torch.calibrate import running
+from fmapzip.torch.capture import Captured, Tap
+from fmapzip.torch.inputs import Inputs, call
+from fmapzip.torch.metrics import OutputFigures, output_tensor
+from fmapzip.torch.results import Baseline, CodecResult
+
+_FP32_BYTES = 4
+
+
+class FloatPass:
+    """The network as it is."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        self.figures = OutputFigures()
+        self.seconds = 0.0
+
+    def run(self, inputs: Inputs) -> Tensor:
+        """Return the output for a batch."""
+        start = perf_counter()
+        with torch.inference_mode():
+            output = output_tensor(call(self._model, inputs))
+        self.seconds += perf_counter() - start
+        return output
+
+    def baseline(self, classes: bool) -> Baseline:
+        """Return the accuracy."""
+        top1, top5 = (self.figures.top1, self.figures.top5) if classes else (None, None)
+        return Baseline(top1, top5, None, None, None, self.seconds)
+
+
+class CodedPass:
+    """The network with its feature maps stored.
+
+    Parameters
+    ----------
+    captured : Captured
+    taps : sequence of Tap
+        Those that `plan` covers.
+    plan : Plan
+    threads : int
+        Threads of the codec.
+    notes : sequence of str
+        For the result.
+    """
+
+    def __init__(
+        self, captured: Captured, taps: Sequence[Tap], plan: Plan, threads: int, notes: Sequence[str] = ()
+    ) -> None:
+        self._captured, self._plan, self._notes = captured, plan, tuple(notes)
+        self._actions = {tap.name: Code(tap, plan, threads) for tap in taps}
+        self.figures = OutputFigures()
+        self.seconds = 0.0
+
+    def run(self, inputs: Inputs) -> Tensor:
+        """Return the output for a batch."""
+        start = perf_counter()
+        with running(self._captured, self._actions):
+            output = output_tensor(call(self._captured.module, inputs))
+        self.seconds += perf_counter() - start
+        return output
+
+    def frame_bytes(self, images: int) -> list[int]:
+        """Return the frame bytes of each image of the last batch."""
+        totals = [0] * images
+        for action in self._actions.values():
+            each = len(action.sizes) // images
+            for i, size in enumerate(action.sizes):
+                totals[i // each] += size
+        return totals
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """Names of the taps that are not stored."""
+        return tuple(tap.name for tap in self._captured.taps if tap.name not in self._actions)
+
+    @property
+    def codec(self) -> str:
+        """The codec's id, ``plan`` where there are several."""
+        return _only_codec(self._plan)[0]
+
+    def baseline(self, classes: bool) -> Baseline:
+        """Return the figures of an 8-bit network."""
+        figures = self.figures
+        return Baseline(
+            top1=figures.top1 if classes else None,
+            top5=figures.top5 if classes else None,
+            changed_vs_float=figures.changed("float") if classes else None,
+            kl_vs_float=figures.divergence("float") if classes else None,
+            output_sqnr_db=figures.sqnr_db,
+            seconds=self.seconds,
+        )
+
+    def result(self, classes: bool) -> CodecResult:
+        """Return the figures of a codec."""
+        figures, taps = self.figures, tuple(action.statistics.result() for action in self._actions.values())
+        raw, plan_bytes = sum(tap.raw_bytes for tap in taps), len(self._plan.to_bytes())
+        total = sum(tap.total_bytes for tap in taps) + plan_bytes
+        codec, config = _only_codec(self._plan)
+        return CodecResult(
+            codec=codec,
+            config=config,
+            plan=self._plan,
+            ratio_payload=raw / sum(tap.payload_bytes for tap in taps),
+            ratio_total=raw / total,
+            ratio_vs_fp32=_FP32_BYTES * raw / total,
+            bits_per_value=8 * total / raw,
+            plan_bytes=plan_bytes,
+            top1=figures.top1 if classes else None,
+            top5=figures.top5 if classes else None,
+            changed_vs_int8=figures.changed("int8") if classes else None,
+            changed_vs_float=figures.changed("float") if classes else None,
+            kl_vs_float=figures.divergence("float") if classes else None,
+            kl_vs_int8=figures.divergence("int8") if classes else None,
+            output_sqnr_db=figures.sqnr_db,
+            encode_mb_per_s=_rate(raw, sum(tap.encode_seconds for tap in taps)),
+            decode_mb_per_s=_rate(raw, sum(tap.decode_seconds for tap in taps)),
+            seconds=self.seconds,
+            taps=taps,
+            notes=self._notes,
+        )
+
+
+def _only_codec(plan: Plan) -> tuple[str, dict[str, Any]]:
+    codecs: list[Codec] = []
+    for tap in plan:
+        if tap.codec not in codecs:
+            codecs.append(tap.codec)
+    return (codecs[0].id, codecs[0].config()) if len(codecs) == 1 else ("plan", {})
+
+
+def _rate(size: int, seconds: float) -> float | None:
+    return size / seconds / 1e6 if seconds > 0 else None
