@@ -13,10 +13,9 @@ import typer
 from fmapzip.cli.app import app
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from fmapzip.archive import Archive
     from fmapzip.frame import FrameInfo
+    from fmapzip.tables import Figures
 
 
 @app.command()
@@ -121,36 +120,43 @@ def _show(found: dict[str, Any], as_json: bool) -> None:
     if found.get("recovered"):
         notes.append("no index: read by scanning, up to the last whole frame")
     console.print("; ".join(notes), markup=False)
+    console.print()
     console.print(_maps_table(found["maps"]))
+    console.print()
     console.print(_sections_table(found["maps"]))
 
 
-def _maps_table(maps: dict[str, dict[str, Any]]) -> Table:
-    from rich.text import Text
+def _maps_table(maps: dict[str, dict[str, Any]]) -> Figures:
+    from fmapzip.tables import Figures
 
-    from fmapzip.eval.table import size, table
-
-    shown = table("", "map", "shape", "dtype", "codec", "frames", "bytes", "ratio", "bits")
-    for name, entry in [*maps.items(), ("total", _total(maps))]:
-        if name == "total":
-            shown.add_section()
-        shape = "x".join(map(str, entry["shapes"][0])) if len(entry["shapes"]) == 1 else ""
-        raw, total = entry["raw_bytes"], entry["total_bytes"]
-        ratio, bits = (f"{raw / total:.2f}", f"{8 * total / raw:.2f}") if total else ("-", "-")
-        kinds = ["/".join(entry["dtypes"]), "/".join(entry["codecs"])]
-        shown.add_row(Text(name), shape, *kinds, str(entry["frames"]), size(total), ratio, bits)
-    return shown
+    table = Figures(
+        ["map", "shape", "dtype", "codec", "frames", "bytes", "ratio", "bits/value"],
+        left_out=["bits/value", "dtype", "codec", "shape"],
+        left_aligned=["dtype", "codec"],
+    )
+    table.rows = [_map_row(name, entry) for name, entry in maps.items()]
+    table.total = _map_row("total", _total(maps))
+    return table
 
 
-def _sections_table(maps: dict[str, dict[str, Any]]) -> Table:
-    from fmapzip.eval.table import size, table
+def _map_row(name: str, entry: dict[str, Any]) -> list[str]:
+    from fmapzip.tables import number, quotient, size
+
+    shape = "x".join(map(str, entry["shapes"][0])) if len(entry["shapes"]) == 1 else ""
+    raw, total = entry["raw_bytes"], entry["total_bytes"]
+    figures = [size(total), number(quotient(raw, total), 2), number(quotient(8 * total, raw), 2)]
+    return [name, shape, "/".join(entry["dtypes"]), "/".join(entry["codecs"]), str(entry["frames"]), *figures]
+
+
+def _sections_table(maps: dict[str, dict[str, Any]]) -> Figures:
+    from fmapzip.tables import Figures, number, quotient, size
 
     total = _total(maps)
-    shown = table("", "part", "bytes", "share")
+    table = Figures(["part", "bytes", "share %"])
     for part, count in total["sections"].items():
         if count:
-            shown.add_row(part, size(count), f"{100 * count / total['total_bytes']:.1f}%")
-    return shown
+            table.rows.append([part, size(count), number(quotient(count, total["total_bytes"]), 1, 100)])
+    return table
 
 
 def _total(maps: dict[str, dict[str, Any]]) -> dict[str, Any]:

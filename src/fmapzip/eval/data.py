@@ -15,7 +15,8 @@ from fmapzip.eval.preprocess import Pixels, preprocess
 
 IMAGES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".npy"})
 LABELS, CLASSES = "labels.csv", "classes.txt"
-DEMO_PARTS = {"demo": "test", "demo:train": "train"}
+DEMO_PARTS = ("demo", "demo:calib")
+DEMO_CALIBRATION_STEP = 13
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def load_data(spec: str, preprocessing: str | None = None) -> Dataset:
     Parameters
     ----------
     spec
-        ``demo`` (the held-out digits), ``demo:train``, or a directory: one with ``labels.csv``
+        ``demo`` (the 450 held-out digits), ``demo:calib`` (104 of the digits it was trained on), or a directory: one with ``labels.csv``
         (columns ``file,label``; labels are class indexes), or one of class folders. Class folders get
         the index of their line in ``classes.txt`` beside them if there is one, else their own number
         if every folder is named by one (``0``, ``1``, ``17``...), else their position in sorted order.
@@ -99,11 +100,12 @@ def load_data(spec: str, preprocessing: str | None = None) -> Dataset:
 def _demo(spec: str) -> Dataset:
     from fmapzip.demo.digits import TRAIN_ROWS, digits, normalise
 
-    train = spec == "demo:train"
-    images, labels = digits("train" if train else "test")
-    first = 0 if train else TRAIN_ROWS
-    names = tuple(f"digit {first + i}" for i in range(len(images)))
-    return Dataset(spec, names, labels, "digits 0-9", lambda i: normalise(images[i : i + 1])[0])
+    calibration = spec == "demo:calib"
+    first, step = (0, DEMO_CALIBRATION_STEP) if calibration else (TRAIN_ROWS, 1)
+    images, labels = digits("train" if calibration else "test")
+    images, labels = images[::step], labels[::step]
+    names = tuple(f"digit {first + step * i}" for i in range(len(images)))
+    return Dataset(spec, names, labels, "the digits themselves", lambda i: normalise(images[i : i + 1])[0])
 
 
 def _listed(root: Path) -> tuple[tuple[str, ...], list[int], str]:

@@ -31,7 +31,7 @@ def split(data: Dataset, calib: str = STANDARD, preprocessing: str | None = None
         The rows to use (a limit is applied before).
     calib
         ``every:K``: rows 0, K, 2K, ... calibrate. ``first:N``: rows 0 to N-1 calibrate. Anything else
-        is a data directory (or ``demo:train``) that calibrates whole, and every row of ``data`` is reported.
+        is a data directory (or ``demo:calib``) that calibrates whole, and every row of ``data`` is reported.
     preprocessing
         As for `load_data`, for a directory.
 

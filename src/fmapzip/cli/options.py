@@ -1,0 +1,45 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="demo, torchvision:NAME, timm:NAME, path/to/file.py:function or package.module:function.",
+    ),
+]
+Data = Annotated[
+    str, typer.Argument(metavar="DATA", help="demo, a directory with labels.csv, or a directory of class folders.")
+]
+Codecs = Annotated[
+    list[str],
+    typer.Option("--codec", metavar="NAME[:key=value,...]", help="A codec, or NAME:@settings.json; repeatable."),
+]
+Calib = Annotated[
+    str, typer.Option(metavar="RULE", help="Images that calibrate: every:K, first:N, or a directory of its own.")
+]
+Quantizer = Annotated[
+    str, typer.Option(metavar="RULE", help="minmax, percentile:P or mse; with :channel, a scale a channel.")
+]
+Preprocess = Annotated[
+    str | None, typer.Option(metavar="NAME", help="imagenet (default), cifar or none.", show_default=False)
+]
+Taps = Annotated[
+    list[str] | None, typer.Option(metavar="GLOB", help="Only the feature maps of these names; repeatable.")
+]
+Batch = Annotated[int, typer.Option(min=1, metavar="N", help="Images in a batch.")]
+Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="Use the first N images only.")]
+Threads = Annotated[int, typer.Option(min=1, metavar="N", help="Codec threads.")]
+Weights = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="A local state dict (.safetensors, .pt) for the model.")
+]
+JsonFile = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Write the report as JSON (- for stdout).")
+]
+PerImage = Annotated[Path | None, typer.Option(metavar="FILE", help="Write one JSON line an image.")]
