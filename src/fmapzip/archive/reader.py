@@ -232,6 +232,8 @@ class Archive:
                 break
             if kind is Kind.NAME:
                 names.append(unpack_name(body))
+                if names.count(names[-1]) > 1:
+                    raise CorruptArchive(f"the archive names {names[-1]!r} twice")
             elif kind is Kind.FRAME and len(body) >= FRAME_KEY.size:
                 found[FRAME_KEY.unpack_from(body)] = offset, len(body) - FRAME_KEY.size
             elif kind is Kind.PLAN:

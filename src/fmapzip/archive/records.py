@@ -112,9 +112,9 @@ def check_name(name: str) -> str:
     Raises
     ------
     InvalidInput
-        It is empty, longer than 1024 bytes in UTF-8, or has control or unassigned characters.
+        It is empty, longer than 1024 bytes in UTF-8, or has control or format characters.
     """
-    if not name or any(unicodedata.category(x).startswith("C") for x in name):
+    if not name or any(unicodedata.category(x) in ("Cc", "Cf") for x in name):
         raise InvalidInput(f"{name!r} is no name for a map: it is empty or has control characters")
     if len(name.encode()) > MAX_NAME:
         raise InvalidInput(f"the name {name[:40]!r}... is longer than {MAX_NAME} bytes")

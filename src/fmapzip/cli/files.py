@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fmapzip.cli.app import app
+from fmapzip.cli.options import check_archive
 from fmapzip.cli.output import replacing
 
 SINGLE = "single maps"
@@ -39,11 +40,9 @@ def encode(
     """
     from fmapzip.archive import ArchiveWriter
     from fmapzip.arrays import read_arrays
-    from fmapzip.errors import InvalidInput
     from fmapzip.eval.codec_spec import parse_codec
 
-    if target.suffix.lower() != ".fmz":
-        raise InvalidInput(f"{target}: archives are named .fmz")
+    check_archive(target)
     made = parse_codec(codec)
     raw = maps = 0
     single = []

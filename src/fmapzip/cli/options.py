@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
+
+from fmapzip.errors import InvalidInput
 
 Model = Annotated[
     str,
@@ -35,6 +37,10 @@ Taps = Annotated[
 ]
 Batch = Annotated[int, typer.Option(min=1, metavar="N", help="Images in a batch.")]
 Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="Use the first N images only.")]
+Metrics = Annotated[
+    Literal["auto", "classes", "output"],
+    typer.Option(help="Whether the output is class scores; auto: if it predicts the labels better than chance."),
+]
 Threads = Annotated[int, typer.Option(min=1, metavar="N", help="Codec threads.")]
 Weights = Annotated[
     Path | None, typer.Option(metavar="FILE", help="A local state dict (.safetensors, .pt) for the model.")
@@ -43,3 +49,9 @@ JsonFile = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="Write the report as JSON (- for stdout).")
 ]
 PerImage = Annotated[Path | None, typer.Option(metavar="FILE", help="Write one JSON line an image.")]
+
+
+def check_archive(path: Path) -> None:
+    """Refuse a name that is not an archive's."""
+    if path.suffix.lower() != ".fmz":
+        raise InvalidInput(f"{path}: archives are named .fmz")

@@ -16,8 +16,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-Advance = Callable[[str, int, int], None]
-"""Takes what is being done, how many of it are done, and how many there are."""
+Advance = Callable[[str, int, int | None], None]
+"""Takes what is being done, how much of it is done, and how much there is, if known."""
 
 
 @contextmanager
@@ -36,7 +36,7 @@ def progress() -> Iterator[Advance]:
         *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal, transient=True
     ) as shown:
 
-        def advance(stage: str, done: int, total: int) -> None:
+        def advance(stage: str, done: int, total: int | None) -> None:
             if stage not in bars:
                 bars[stage] = shown.add_task(stage, total=total)
             shown.update(bars[stage], completed=done, total=total)

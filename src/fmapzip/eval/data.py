@@ -64,9 +64,9 @@ def load_data(spec: str, preprocessing: str | None = None) -> Dataset:
     Parameters
     ----------
     spec
-        ``demo`` (the 450 held-out digits), ``demo:calib`` (104 of the digits it was trained on), or a directory: one with ``labels.csv``
-        (columns ``file,label``; labels are class indexes), or one of class folders. Class folders get
-        the index of their line in ``classes.txt`` beside them if there is one, else their own number
+        ``demo`` (the 450 held-out digits), ``demo:calib`` (104 of the digits it was trained on), or a directory:
+        one with ``labels.csv`` (columns ``file,label``; labels are class indexes), or one of class folders. Class
+        folders get the index of their line in ``classes.txt`` beside them if there is one, else their own number
         if every folder is named by one (``0``, ``1``, ``17``...), else their position in sorted order.
     preprocessing
         ``imagenet`` (default), ``cifar`` or ``none``; the demo has its own.

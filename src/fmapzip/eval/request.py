@@ -1,0 +1,106 @@
+"""What a command was asked to run on, and the loading of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from fmapzip.errors import MissingExtra
+from fmapzip.eval.data import load_data
+from fmapzip.eval.split import STANDARD, Split, split
+from fmapzip.quantize import DEFAULT_CALIBRATOR
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from fmapzip.eval.loading import Batches
+
+DEFAULT_BATCH = 20
+
+Metrics = Literal["auto", "classes", "output"]
+
+Progress = Callable[[str, int, int | None], None]
+"""Told the stage of the work, how much of it is done, and how much there is, if that is known."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A model, images, and how to run the one on the other; the defaults are those of the commands.
+
+    Attributes
+    ----------
+    model, data, calib, quantizer
+        As `load_model`, `load_data`, `split` and `fmapzip.quantize.make_observer` take them.
+    preprocess
+        A name for `load_data`, or None.
+    taps
+        Names or globs of the taps to store; None: all.
+    limit
+        How many rows of the data to use, cut before the split; None: all.
+    batch, threads
+        Images in one batch; codec threads.
+    weights
+        A file for `load_model`, or None.
+    metrics
+        Whether the output is class scores, as `fmapzip.torch.evaluate` takes it.
+    """
+
+    model: str
+    data: str
+    calib: str = STANDARD
+    quantizer: str = DEFAULT_CALIBRATOR
+    preprocess: str | None = None
+    taps: tuple[str, ...] | None = None
+    limit: int | None = None
+    batch: int = DEFAULT_BATCH
+    threads: int = 1
+    weights: str | None = None
+    metrics: Metrics = "auto"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The loaded network and images of a request.
+
+    Attributes
+    ----------
+    model
+        In eval mode.
+    parts
+        The images that calibrate, and those that are reported.
+    calibration, images
+        The same as batches.
+    """
+
+    model: nn.Module
+    parts: Split
+    calibration: Batches
+    images: Batches
+
+
+def load(request: Request) -> Inputs:
+    """Load what a request names; the images themselves are read when a batch of them is needed.
+
+    Raises
+    ------
+    MissingExtra
+        PyTorch, or what the model or the data need, is not installed.
+    FmapzipError
+        Something does not exist, cannot be read or does not fit together; the message says what.
+
+    Examples
+    --------
+    >>> inputs = load(Request("demo", "demo", limit=10))
+    >>> len(inputs.parts.calibration), len(inputs.parts.images)
+    (2, 8)
+    """
+    try:
+        from fmapzip.eval.loading import Batches
+        from fmapzip.eval.models import load_model
+    except ImportError as error:
+        raise MissingExtra("running a network needs PyTorch: pip install 'fmapzip[torch]'") from error
+    data = load_data(request.data, request.preprocess)
+    parts = split(data.select(range(len(data))[: request.limit]), request.calib, request.preprocess)
+    model = load_model(request.model, request.weights)
+    return Inputs(model, parts, Batches(parts.calibration, request.batch), Batches(parts.images, request.batch))
