@@ -15,6 +15,7 @@ from __future__ import annotations
 from importlib.metadata import version as _version
 
 from fmapzip.api import decode, decode_batch, encode, encode_batch, encode_into, frame_bound
+from fmapzip.archive import Archive, ArchiveWriter, open
 from fmapzip.frame import FrameInfo, Limits, inspect
 from fmapzip.plan import Plan, TapPlan
 from fmapzip.quantize import QuantParams
@@ -22,6 +23,8 @@ from fmapzip.quantize import QuantParams
 __version__ = _version("fmapzip")
 
 __all__ = [
+    "Archive",
+    "ArchiveWriter",
     "FrameInfo",
     "Limits",
     "Plan",
@@ -35,4 +38,5 @@ __all__ = [
     "encode_into",
     "frame_bound",
     "inspect",
+    "open",
 ]

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from fmapzip.atomic import replacing
 from fmapzip.cli import options
 from fmapzip.cli.app import app
-from fmapzip.cli.output import replacing
 from fmapzip.eval.request import DEFAULT_BATCH, Request
 from fmapzip.eval.split import STANDARD
 from fmapzip.quantize import DEFAULT_CALIBRATOR

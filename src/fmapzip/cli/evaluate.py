@@ -9,9 +9,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
+from fmapzip.atomic import check_writable, replacing
 from fmapzip.cli import options
 from fmapzip.cli.app import app
-from fmapzip.cli.output import check_writable, replacing
 from fmapzip.eval.request import DEFAULT_BATCH, Request
 from fmapzip.eval.split import STANDARD
 from fmapzip.quantize import DEFAULT_CALIBRATOR

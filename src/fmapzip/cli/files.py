@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fmapzip.atomic import replacing
 from fmapzip.cli.app import app
 from fmapzip.cli.options import check_archive
-from fmapzip.cli.output import replacing
 
 SINGLE = "single maps"
 """In an archive's metadata: the names whose one sample was an array without a sample axis."""

@@ -6,17 +6,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fmapzip.torch.actions import FakeQuantize
 from fmapzip.torch.batches import Batches
 from fmapzip.torch.calibrate import calibrate, running
-from fmapzip.torch.capture import capture, select
-from fmapzip.torch.inputs import batch_size, call
 from torch import Tensor
 
 import fmapzip
 from fmapzip import registry
 from fmapzip.archive import ArchiveWriter
 from fmapzip.eval.request import Inputs, Progress, Request, load
+from fmapzip.torch.actions import FakeQuantize
+from fmapzip.torch.capture import capture, select
+from fmapzip.torch.inputs import batch_size, call
 
 
 def capture_maps(request: Request, path: Path, progress: Progress) -> tuple[int, int]:

@@ -7,13 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import IO, Any
 
-from fmapzip.torch import ImageResult, evaluate
-
 from fmapzip.codecs.base import Codec
 from fmapzip.eval.data import Dataset
 from fmapzip.eval.environment import environment
 from fmapzip.eval.report import Protocol, to_json
 from fmapzip.eval.request import Progress, Request, load
+from fmapzip.torch import ImageResult, evaluate
 
 
 def run(
