@@ -1,0 +1,31 @@
+"""The examples in the documentation run as they stand."""
+
+from __future__ import annotations
+
+import doctest
+import pkgutil
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import fmapzip
+
+ROOT = Path(__file__).parent.parent
+SCRIPTS = {"fmapzip.__main__"}
+OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+
+
+def module_names() -> list[str]:
+    found = pkgutil.walk_packages(fmapzip.__path__, "fmapzip.")
+    return ["fmapzip", *(m.name for m in found if m.name not in SCRIPTS and "._core" not in m.name)]
+
+
+@pytest.mark.parametrize("name", module_names())
+def test_examples_in_docstrings_run(name: str) -> None:
+    assert doctest.testmod(import_module(name), optionflags=OPTIONS).failed == 0
+
+
+@pytest.mark.parametrize("page", ["README.md", *(f"docs/{p.name}" for p in sorted((ROOT / "docs").glob("*.md")))])
+def test_examples_in_pages_run(page: str) -> None:
+    assert doctest.testfile(str(ROOT / page), module_relative=False, optionflags=OPTIONS).failed == 0

@@ -1,0 +1,57 @@
+"""Frames and errors under version control: output bytes are API."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fmapzip
+from fmapzip import errors, registry
+from fmapzip.reference import decode as reference_decode
+
+GOLDEN = Path(__file__).parent / "golden"
+GOLDEN_ERRORS = Path(__file__).parent / "golden_errors"
+ENTRIES = json.loads((GOLDEN / "golden.json").read_text())
+ERRORS = json.loads((GOLDEN_ERRORS / "errors.json").read_text())
+
+every_frame = pytest.mark.parametrize("entry", ENTRIES, ids=[entry["file"] for entry in ENTRIES])
+
+
+def frame_and_map(entry: dict[str, Any]) -> tuple[bytes, np.ndarray[Any, Any]]:
+    return (GOLDEN / entry["file"]).read_bytes(), np.load(GOLDEN / "maps" / entry["map"])
+
+
+@every_frame
+def test_a_golden_frame_is_what_its_codec_still_writes(entry: dict[str, Any]) -> None:
+    frame, q = frame_and_map(entry)
+    assert fmapzip.encode(q, registry.from_config(entry["codec"])) == frame
+
+
+@every_frame
+def test_a_golden_frame_decodes_in_core_and_reference(entry: dict[str, Any]) -> None:
+    frame, q = frame_and_map(entry)
+    decoded = fmapzip.decode(frame)
+    assert np.array_equal(decoded, reference_decode(frame))
+    assert decoded.shape == q.shape
+    if registry.from_config(entry["codec"]).lossless:
+        assert np.array_equal(decoded, q)
+
+
+def test_sizes_of_golden_frames_are_those_of_the_table() -> None:
+    lines = [line.split("\t") for line in (GOLDEN / "sizes.tsv").read_text().splitlines()[1:]]
+    assert {name: int(size) for name, size in lines} == {
+        e["file"]: (GOLDEN / e["file"]).stat().st_size for e in ENTRIES
+    }
+
+
+@pytest.mark.parametrize("entry", ERRORS, ids=[entry["file"] for entry in ERRORS])
+def test_a_golden_error_is_still_refused_in_the_same_way(entry: dict[str, Any]) -> None:
+    data = (GOLDEN_ERRORS / entry["file"]).read_bytes()
+    with pytest.raises(getattr(errors, entry["error"])) as caught:
+        fmapzip.decode(data)
+    assert type(caught.value).__name__ == entry["error"]
+    assert entry["message"] in str(caught.value)
