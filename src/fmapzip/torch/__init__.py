@@ -14,20 +14,25 @@ except ImportError as error:
 
 from fmapzip.torch.capture import Captured, Tap, capture, taps
 from fmapzip.torch.choose import DamageLimit
+from fmapzip.torch.compress import CompressedModel, compress_model
 from fmapzip.torch.evaluate import evaluate
+from fmapzip.torch.report import Report
 from fmapzip.torch.results import Baseline, CodecResult, Evaluation, ImageCodec, ImageResult, TapResult
 
 __all__ = [
     "Baseline",
     "Captured",
     "CodecResult",
+    "CompressedModel",
     "DamageLimit",
     "Evaluation",
     "ImageCodec",
     "ImageResult",
+    "Report",
     "Tap",
     "TapResult",
     "capture",
+    "compress_model",
     "evaluate",
     "taps",
 ]

@@ -31,6 +31,9 @@ class DamageLimit:
     sqnr_db: float = 25.0
 
 
+DEFAULT_LIMIT = DamageLimit()
+
+
 @dataclass(frozen=True)
 class Choice:
     """The chosen settings and their plan; `notes` say where no candidate kept to the limit."""

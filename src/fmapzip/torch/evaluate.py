@@ -16,15 +16,13 @@ from fmapzip.quantize import DEFAULT_CALIBRATOR
 from fmapzip.torch.batches import Batches, Progress, ignore_progress
 from fmapzip.torch.calibrate import Calibration, calibrate
 from fmapzip.torch.capture import METHODS, Captured, capture, select
-from fmapzip.torch.choose import DamageLimit, choose
+from fmapzip.torch.choose import DEFAULT_LIMIT, DamageLimit, choose
 from fmapzip.torch.compare import Comparison
 from fmapzip.torch.fit import fitted_taps
 from fmapzip.torch.inputs import evaluation_mode, first_sample
 from fmapzip.torch.metrics import MetricsChoice
 from fmapzip.torch.passes import CodedPass
 from fmapzip.torch.results import Evaluation, ImageResult
-
-DEFAULT_LIMIT = DamageLimit()
 
 
 def evaluate(
