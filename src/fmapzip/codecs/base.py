@@ -67,7 +67,7 @@ class Codec(ABC):
         """Settings that this one stands for: calibration keeps the smallest that does no harm."""
         return (self,)
 
-    def path(self, parameters: bytes) -> str:
+    def path_taken(self, parameters: bytes) -> str:
         """Which of a codec's ways these parameters take, for reports; empty where there is one way."""
         del parameters
         return ""

@@ -57,7 +57,7 @@ class TapStatistics:
             shape=self._plan.shape,
             readers=self._readers,
             zeros=1 - self.nonzeros / self.raw_bytes if self.samples else 0.0,
-            path=self._plan.codec.path(self._plan.parameters),
+            path=self._plan.codec.path_taken(self._plan.parameters),
             raw_bytes=self.raw_bytes,
             payload_bytes=self.payload_bytes,
             total_bytes=self.total_bytes,
