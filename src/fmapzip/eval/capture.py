@@ -55,9 +55,11 @@ def capture_maps(request: Request, path: Path, progress: Progress) -> tuple[int,
             seen[place] += 1
 
         pairs = zip(calibration.taps, calibration.quantizers, strict=True)
-        actions = [FakeQuantize(tap, quantizer, partial(store, i)) for i, (tap, quantizer) in enumerate(pairs)]
+        actions = {
+            tap.name: FakeQuantize(tap, quantizer, partial(store, i)) for i, (tap, quantizer) in enumerate(pairs)
+        }
         done, total = 0, len(inputs.parts.images)
-        with running(captured, selected, actions):
+        with running(captured, actions):
             for images, _ in inputs.images:
                 call(captured.module, images)
                 done += batch_size(images)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
 from fmapzip.errors import CaptureError, InvalidInput
 from fmapzip.torch.capture_export import export
 from fmapzip.torch.capture_fx import trace
 from fmapzip.torch.capture_hooks import hook
 from fmapzip.torch.graph import SHAPE, CallSites, find_sites, insert_slots
-from fmapzip.torch.inputs import Inputs, batch_size, call, evaluation_mode, same_outputs, sample_shapes
+from fmapzip.torch.inputs import Inputs, batch_size, call, doubled, evaluation_mode, same_outputs, sample_shapes
 from fmapzip.torch.slot import TapSlot
 
 METHODS = ("fx", "export", "hooks")
@@ -41,12 +42,15 @@ class Tap:
         Call sites of every convolution and linear layer that reads it.
     axis : int
         The channel axis of the stored batch: 1, or the last for what linear layers read, as in [N, H, W, C].
+    problem : str
+        Why it cannot be stored (five dimensions, or no batch dimension), or "". Its shape is then the network's.
     """
 
     name: str
     shape: tuple[int, ...]
     readers: tuple[str, ...]
     axis: int = 1
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ def taps(model: nn.Module, example: Inputs, methods: Sequence[str] = METHODS) ->
     Raises
     ------
     CaptureError
-        No method works, or a tap is not [N, F], [N, C, L] or [N, C, H, W]; the message says why.
+        No method works; the message says why.
 
     Examples
     --------
@@ -127,20 +131,45 @@ def capture(model: nn.Module, example: Inputs, methods: Sequence[str] = METHODS)
                     f"torch.{method} failed: {_first_line(error)}" if method != "hooks" else _first_line(error)
                 )
                 continue
-            more = [HOOKS_NOTE] if method == "hooks" else []
-            return Captured(*captured, method, (*notes, *more), sample_shapes(example))
+            if method == "hooks":
+                notes.append(HOOKS_NOTE)
+            return _checked(Captured(*captured, method, tuple(notes), sample_shapes(example)), example)
     raise CaptureError(f"{type(model).__name__} cannot be captured; " + "; ".join(notes))
 
 
 def select(found: Sequence[Tap], patterns: Sequence[str] | str | None) -> list[Tap]:
-    """Return the taps that a name or glob in `patterns` picks (None: all); a pattern must pick one at least."""
-    if patterns is None:
-        return list(found)
-    wanted = [patterns] if isinstance(patterns, str) else list(patterns)
+    """Return the taps that names or globs pick.
+
+    Parameters
+    ----------
+    found : sequence of Tap
+    patterns : str or sequence of str, optional
+        A tap is picked if one matches and none of those that begin with ``!`` does; default all.
+
+    Raises
+    ------
+    InvalidInput
+        A pattern matches no tap.
+    CaptureError
+        A picked tap cannot be stored.
+    """
+    wanted = [patterns] if isinstance(patterns, str) else list(patterns or ["*"])
     for pattern in wanted:
-        if not any(fnmatchcase(tap.name, pattern) for tap in found):
+        if patterns is not None and not any(fnmatchcase(tap.name, pattern.removeprefix("!")) for tap in found):
             raise InvalidInput(f"no tap is named {pattern!r}; the taps are {', '.join(tap.name for tap in found)}")
-    return [tap for tap in found if any(fnmatchcase(tap.name, pattern) for pattern in wanted)]
+    refused = [pattern[1:] for pattern in wanted if pattern.startswith("!")]
+    allowed = [pattern for pattern in wanted if not pattern.startswith("!")] or ["*"]
+    picked = [tap for tap in found if _matches(tap, allowed) and not _matches(tap, refused)]
+    for tap in picked:
+        if tap.problem:
+            raise CaptureError(
+                f"tap {tap.name!r} cannot be stored: {tap.problem}; leave it out with taps='!{tap.name}'"
+            )
+    return picked
+
+
+def _matches(tap: Tap, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(tap.name, pattern) for pattern in patterns)
 
 
 _Result = tuple[nn.Module, tuple[Tap, ...], tuple[TapSlot, ...]]
@@ -179,13 +208,45 @@ _CAPTURES: dict[str, Callable[..., _Result]] = {
 
 
 def _tap(name: str, readers: tuple[str, ...], shape: tuple[int, ...], axis: int) -> Tap:
-    if not 2 <= len(shape) <= 4 or -1 in shape[1:]:
-        raise CaptureError(
-            f"tap {name!r} reads a tensor of shape {list(shape)}; feature maps are [N, F], [N, C, L] or [N, C, H, W]"
-        )
     sample = list(shape[1:])
+    if not 1 <= len(sample) <= 3:
+        problem = f"it has {len(shape)} dimensions; feature maps are [N, F], [N, C, L] or [N, C, H, W]"
+        return Tap(name, tuple(sample), readers, axis, problem)
     sample.insert(0, sample.pop(axis - 1))
     return Tap(name, tuple(sample), readers, axis)
+
+
+def _checked(captured: Captured, example: Inputs) -> Captured:
+    """Say of each tap whether its first dimension is the batch, by running the example twice in one batch."""
+    once = _stored_shapes(captured, example)
+    try:
+        twice = _stored_shapes(captured, doubled(example))
+    except Exception as error:  # the network's own
+        note = f"the network does not run on other batch sizes than the example's: {_first_line(error)}"
+        return replace(captured, notes=(*captured.notes, note))
+    fits = [a[1:] == b[1:] and 2 * a[0] == b[0] for a, b in zip(once, twice, strict=True)]
+    problem = "its first dimension is not the batch"
+    pairs = zip(captured.taps, fits, strict=True)
+    return replace(
+        captured, taps=tuple(tap if fits or tap.problem else replace(tap, problem=problem) for tap, fits in pairs)
+    )
+
+
+def _stored_shapes(captured: Captured, inputs: Inputs) -> list[tuple[int, ...]]:
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def record(name: str, x: Tensor) -> Tensor:
+        shapes[name] = tuple(x.shape)
+        return x
+
+    for slot in captured.slots:
+        slot.action = partial(record, slot.name)
+    try:
+        call(captured.module, inputs)
+    finally:
+        for slot in captured.slots:
+            slot.action = None
+    return [shapes[slot.name] for slot in captured.slots]
 
 
 def _first_line(error: Exception) -> str:
