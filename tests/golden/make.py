@@ -18,8 +18,8 @@ import numpy as np
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-import battery  # noqa: E402
-import fmapzip  # noqa: E402
+import battery
+import fmapzip
 
 MANIFEST = HERE / "golden.json"
 

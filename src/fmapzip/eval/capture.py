@@ -6,8 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fmapzip.torch.batches import Batches
-from fmapzip.torch.calibrate import calibrate, running
 from torch import Tensor
 
 import fmapzip
@@ -15,6 +13,8 @@ from fmapzip import registry
 from fmapzip.archive import ArchiveWriter
 from fmapzip.eval.request import Inputs, Progress, Request, load
 from fmapzip.torch.actions import FakeQuantize
+from fmapzip.torch.batches import Batches
+from fmapzip.torch.calibrate import calibrate, running
 from fmapzip.torch.capture import capture, select
 from fmapzip.torch.inputs import batch_size, call
 
