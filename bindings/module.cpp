@@ -115,13 +115,33 @@ size_t encode_into(const AnyArray& array, const OutArray& memory, const Codec& c
   return out.size();
 }
 
+// A bytes object of `size` bytes whose contents are yet to be written.
+nb::bytes unwritten_bytes(size_t size) {
+  PyObject* object = PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(size));
+  if (object == nullptr) throw nb::python_error();
+  return nb::steal<nb::bytes>(object);
+}
+
+nb::object shrunk(nb::bytes bytes, size_t size) {
+  PyObject* object = bytes.release().ptr();
+  if (_PyBytes_Resize(&object, static_cast<Py_ssize_t>(size)) != 0) throw nb::python_error();
+  return nb::steal(object);
+}
+
+// Each thread writes its frames where they stay: into bytes objects of the largest size, cut afterwards.
 nb::list encode_batch(const AnyArray& array, const Codec& codec, nb::handle scales, bool per_channel,
                       nb::handle plan_hash, uint32_t tap, int threads) {
   const MapArgument maps = read_maps(array, true);
   const HeaderOptions options{Bytes(scales), per_channel, Bytes(plan_hash), tap};
   const FrameInfo info = header_of(maps, codec.code(), codec.parameters(), options);
   const size_t count = maps.samples.size();
-  std::vector<ByteBuffer> frames(count);
+  const size_t bound = frame_capacity(info, codec.tiles());
+  std::vector<nb::bytes> objects;
+  std::vector<ByteBuffer> frames;
+  for (size_t i = 0; i < count; ++i) {
+    objects.push_back(unwritten_bytes(bound));
+    frames.emplace_back(reinterpret_cast<uint8_t*>(PyBytes_AS_STRING(objects[i].ptr())), bound);
+  }
   std::vector<Status> statuses(count);
   {
     const nb::gil_scoped_release release;
@@ -133,15 +153,16 @@ nb::list encode_batch(const AnyArray& array, const Codec& codec, nb::handle scal
   nb::list result;
   for (size_t i = 0; i < count; ++i) {
     require(statuses[i]);
-    result.append(to_bytes(frames[i].bytes()));
+    result.append(shrunk(std::move(objects[i]), frames[i].size()));
   }
   return result;
 }
 
-// A frame whose header, tile table and checksum hold; keeps the bytes that it was read from.
+// A frame whose header and tile table hold, and whose checksum does too if it was to be verified; keeps the
+// bytes that it was read from.
 class Frame {
  public:
-  Frame(nb::object data, size_t offset, uint64_t max_values, uint64_t max_parameter_bytes)
+  Frame(nb::object data, size_t offset, uint64_t max_values, uint64_t max_parameter_bytes, bool verify)
       : owner_(std::move(data)), bytes_(owner_) {
     if (offset > bytes_.span().size()) raise_error("InvalidInput", "the offset is behind the data's end");
     data_ = bytes_.span().subspan(offset);
@@ -149,6 +170,7 @@ class Frame {
     {
       const nb::gil_scoped_release release;
       status = parse_frame(data_, {max_values, max_parameter_bytes}, frame_);
+      if (status.ok() && verify) status = verify_checksum(data_, frame_);
     }
     status.offset += offset;
     require(status);
@@ -210,6 +232,8 @@ void decode_batch_into(const std::vector<const Frame*>& frames, const OutArray& 
     const nb::gil_scoped_release release;
     std::vector<Scratch> scratches(static_cast<size_t>(std::max(threads, 1)));
     parallel_for(frames.size(), threads, [&](size_t i, size_t worker) {
+      statuses[i] = verify_checksum(frames[i]->data(), frames[i]->parsed());
+      if (!statuses[i].ok()) return;
       statuses[i] = decode_frame(frames[i]->data(), frames[i]->parsed(), tiles_of(codecs[i]),
                                  writable(maps.samples[i], out), 1, scratches[worker]);
     });
@@ -277,8 +301,8 @@ NB_MODULE(_core, m) {
         nb::arg("bodies"));
 
   nb::class_<Frame>(m, "Frame")
-      .def(nb::init<nb::object, size_t, uint64_t, uint64_t>(), nb::arg("data"), nb::arg("offset"),
-           nb::arg("max_values"), nb::arg("max_parameter_bytes"))
+      .def(nb::init<nb::object, size_t, uint64_t, uint64_t, bool>(), nb::arg("data"), nb::arg("offset"),
+           nb::arg("max_values"), nb::arg("max_parameter_bytes"), nb::arg("verify"))
       .def_prop_ro("code", [](const Frame& f) { return f.info().code; })
       .def_prop_ro("external_id",
                    [](const Frame& f) {
@@ -305,6 +329,7 @@ NB_MODULE(_core, m) {
       .def_prop_ro("frame_bytes", [](const Frame& f) { return f.parsed().frame_bytes; })
       .def("decode_into", &decode_into, nb::arg("out").noconvert(), nb::arg("codec").none(),
            nb::arg("threads"));
+  // Verifies each checksum itself.
   m.def("decode_batch_into", &decode_batch_into, nb::arg("frames"), nb::arg("out").noconvert(),
         nb::arg("codecs"), nb::arg("threads"));
 

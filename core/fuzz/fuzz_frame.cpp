@@ -1,15 +1,11 @@
-// Whole frames from strangers, with a checksum that fits so that the fuzzer gets past it.
-#include <algorithm>
+// Whole frames from strangers. The checksum is not looked at, so that the fuzzer gets past it.
 #include <vector>
 
-#include "bits/crc32c.hpp"
-#include "bits/endian.hpp"
 #include "fmapzip/frame.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace fmapzip;
-  std::vector<uint8_t> bytes(data, data + size);
-  if (size >= 4) store_le(bytes.data() + size - 4, crc32c(std::span(bytes).first(size - 4)));
+  const std::span bytes(data, size);
   ParsedFrame frame;
   if (!parse_frame(bytes, Limits{1 << 18, 1 << 18}, frame).ok()) return 0;
   std::unique_ptr<TileCodec> codec;

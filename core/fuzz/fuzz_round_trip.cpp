@@ -24,6 +24,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   ParsedFrame frame;
   if (!parse_frame(out.bytes(), Limits{}, frame).ok()) std::abort();
+  if (!verify_checksum(out.bytes(), frame).ok()) std::abort();
   std::vector<uint8_t> back(values.size());
   if (!decode_frame(out.bytes(), frame, codec.get(), planar_view(back.data(), shape), 1, scratch).ok()) {
     std::abort();

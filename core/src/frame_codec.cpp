@@ -85,6 +85,15 @@ void encode_tiles(ConstView map, const FrameInfo& info, const TileCodec& codec, 
 
 }  // namespace
 
+size_t frame_capacity(FrameInfo info, const TileCodec& codec) {
+  info.tile_rows = codec.tile_rows(info.shape());
+  const Shape tile = info.tile_shape(0);
+  std::vector<uint8_t> header;
+  write_header(info, header);
+  const size_t body = std::max(codec.tile_bound(tile), tile.size());
+  return header.size() + info.tiles() * (kTileLengthBytes + body) + kChecksumBytes;
+}
+
 Status encode_frame(ConstView map, FrameInfo info, const TileCodec& codec, int threads, Scratch& scratch,
                     ByteBuffer& out) {
   if (map.shape.size() == 0) return invalid("a map has at least one value");

@@ -37,12 +37,14 @@ Status parse_frame(std::span<const uint8_t> data, const Limits& limits, ParsedFr
   if (rest < kChecksumBytes || rest - kChecksumBytes < frame.payload_bytes) {
     return truncated("the data end inside the frame's payload", data.size());
   }
-  const size_t checked = frame.payload_offset + frame.payload_bytes;
-  if (crc32c(data.first(checked)) != load_le<uint32_t>(data.data() + checked)) {
-    return corrupt("checksum mismatch", checked);
-  }
-  frame.frame_bytes = checked + kChecksumBytes;
+  frame.frame_bytes = frame.payload_offset + frame.payload_bytes + kChecksumBytes;
   return {};
+}
+
+Status verify_checksum(std::span<const uint8_t> data, const ParsedFrame& frame) {
+  const size_t checked = frame.frame_bytes - kChecksumBytes;
+  if (crc32c(data.first(checked)) == load_le<uint32_t>(data.data() + checked)) return {};
+  return corrupt("checksum mismatch", checked);
 }
 
 std::span<const uint8_t> tile_body(std::span<const uint8_t> data, const ParsedFrame& frame, uint32_t index) {

@@ -29,6 +29,7 @@ std::vector<uint8_t> encode(const std::vector<uint8_t>& values, Shape shape, Cod
 Status decode(const std::vector<uint8_t>& bytes, std::vector<uint8_t>& values) {
   ParsedFrame frame;
   if (const Status s = parse_frame(bytes, Limits{1 << 20, 1 << 20}, frame); !s.ok()) return s;
+  if (const Status s = verify_checksum(bytes, frame); !s.ok()) return s;
   std::unique_ptr<TileCodec> codec;
   if (!frame.all_stored) {
     if (const Status s = make_codec(frame.info.code, frame.info.parameters, codec); !s.ok()) return s;

@@ -283,7 +283,7 @@ def decode_batch(
     """
     if dequantize and out is not None:
         raise InvalidInput("out= receives integers; leave it away with dequantize=True")
-    parsed = list(_parse_many(frames, limits))
+    parsed = list(_parse_unverified(frames, limits))
     if not parsed:
         raise InvalidInput("there is no frame to decode")
     first = parsed[0]
@@ -293,8 +293,8 @@ def decode_batch(
     needs = [_parameters(frame, plan) for frame in parsed]
     if any(f.code == EXTERNAL_CODE and not f.all_stored for f in parsed):
         datas = frames if isinstance(frames, (list, tuple)) else _slices(frames, parsed)
-        for index, (data, frame) in enumerate(zip(datas, parsed, strict=True)):
-            result[index] = _decode_in_python(data, frame, needs[index][0])
+        for index, data in enumerate(datas):
+            result[index] = decode(data, plan=plan, limits=limits)
     else:
         decoders = [_decoder(frame, need[0]) for frame, need in zip(parsed, needs, strict=True)]
         _core.decode_batch_into(parsed, result, decoders, _checked_threads(threads))
@@ -320,7 +320,8 @@ def _job(
         if tap is not None:
             raise InvalidInput("tap= names a tap of a plan, and no plan is given")
         made = registry.make(DEFAULT_CODEC if codec is None else codec, **params)
-        return _Job(made, None, quantizer)
+        fitted = type(made).parameters is not Codec.parameters
+        return _Job(made, None if fitted else b"", quantizer)
     if quantizer is not None or params:
         raise InvalidInput("with a plan, quantizer and settings are the plan's")
     if tap is None:
@@ -374,10 +375,10 @@ def _checked_threads(threads: int) -> int:
     return threads
 
 
-def _parse_many(frames: Any, limits: Limits) -> Iterable[_core.Frame]:
+def _parse_unverified(frames: Any, limits: Limits) -> Iterable[_core.Frame]:
     if isinstance(frames, (list, tuple)):
-        return [parse_only(data, limits) for data in frames]
-    return parse_all(frames, limits)
+        return [parse_only(data, limits, verify=False) for data in frames]
+    return parse_all(frames, limits, verify=False)
 
 
 def _slices(data: Any, parsed: Sequence[_core.Frame]) -> Iterable[memoryview]:

@@ -86,26 +86,26 @@ class FrameInfo:
         return 8 * self.total_bytes / self.raw_bytes
 
 
-def parse(data: Any, offset: int = 0, limits: Limits = DEFAULT_LIMITS) -> _core.Frame:
-    """The validated frame that `data` holds at `offset`; other bytes may follow it."""
-    return _core.Frame(data, offset, limits.max_values, limits.max_parameter_bytes)
+def parse(data: Any, offset: int = 0, limits: Limits = DEFAULT_LIMITS, verify: bool = True) -> _core.Frame:
+    """The frame that `data` holds at `offset`, validated but for the checksum unless `verify`; more may follow it."""
+    return _core.Frame(data, offset, limits.max_values, limits.max_parameter_bytes, verify)
 
 
-def parse_only(data: Any, limits: Limits = DEFAULT_LIMITS) -> _core.Frame:
-    """The validated frame that `data` is, with nothing after it."""
-    frame = parse(data, 0, limits)
+def parse_only(data: Any, limits: Limits = DEFAULT_LIMITS, verify: bool = True) -> _core.Frame:
+    """The frame that `data` is, with nothing after it."""
+    frame = parse(data, 0, limits, verify)
     extra = memoryview(data).nbytes - frame.frame_bytes
     if extra:
         raise CorruptFrame(f"{extra} bytes follow the frame (at byte {frame.frame_bytes}); decode_batch reads several")
     return frame
 
 
-def parse_all(data: Any, limits: Limits = DEFAULT_LIMITS) -> Iterator[_core.Frame]:
-    """The validated frames that follow one another in `data`."""
+def parse_all(data: Any, limits: Limits = DEFAULT_LIMITS, verify: bool = True) -> Iterator[_core.Frame]:
+    """The frames that follow one another in `data`."""
     size = memoryview(data).nbytes
     offset = 0
     while offset < size:
-        frame = parse(data, offset, limits)
+        frame = parse(data, offset, limits, verify)
         offset += frame.frame_bytes
         yield frame
 

@@ -59,9 +59,14 @@ struct ParsedFrame {
   bool all_stored = false;  // every tile holds its values as they are: no codec is needed
 };
 
-// Validates the header, the tile table and the checksum of the frame that `data` begins with; bytes after it
-// are another frame's.
+// Validates the header and the tile table of the frame that `data` begins with; bytes after it are another
+// frame's. The checksum is left to verify_checksum, so that a batch's frames can be verified side by side,
+// each while it is in the cache.
 Status parse_frame(std::span<const uint8_t> data, const Limits& limits, ParsedFrame& frame);
+Status verify_checksum(std::span<const uint8_t> data, const ParsedFrame& frame);
+
+// Memory that encode_frame needs to work in place: at least as much as the frame's size, whatever the values.
+size_t frame_capacity(FrameInfo info, const TileCodec& codec);
 
 // Writes a frame; `info.tile_rows` is chosen by the codec. `out` is replaced.
 Status encode_frame(ConstView map, FrameInfo info, const TileCodec& codec, int threads, Scratch& scratch,
