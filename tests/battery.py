@@ -18,6 +18,10 @@ from fmapzip.reference import encode as reference_encode
 SUBJECTS: list[Codec] = [
     registry.make("raw"),
     registry.make("zvc"),
+    registry.make("dct-cm", path="mask"),
+    registry.make("dct-cm", path="mask", mask_step=2.5),
+    registry.make("dct-cm", path="transform", group=8, zero_mask=True),
+    registry.make("dct-cm", path="transform", group=32, step=6, slope=2, keep=20, order="natural"),
 ]
 
 

@@ -16,6 +16,7 @@ ENTRY_POINT_GROUP = "fmapzip.codecs"
 _BUILTIN = {
     "raw": "fmapzip.codecs.raw:Raw",
     "zvc": "fmapzip.codecs.zvc:Zvc",
+    "dct-cm": "fmapzip.codecs.dct_cm:DctCm",
 }
 
 _registered: dict[str, type[Codec]] = {}

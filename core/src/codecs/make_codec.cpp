@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "codecs/dct_cm.hpp"
 #include "codecs/raw.hpp"
 #include "codecs/zvc.hpp"
 #include "fmapzip/codec.hpp"
@@ -24,6 +25,8 @@ Status make_codec(uint8_t code, std::span<const uint8_t> parameters, std::unique
         codec = std::make_unique<ZvcCodec>();
       }
       return {};
+    case CodecCode::dct_cm:
+      return DctCmCodec::make(parameters, codec);
     default:
       return corrupt("unknown codec code");
   }

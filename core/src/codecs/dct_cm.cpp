@@ -1,0 +1,204 @@
+#include "codecs/dct_cm.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+#include <utility>
+
+#include "layout.hpp"
+
+namespace fmapzip {
+namespace {
+
+constexpr size_t kTileTarget = size_t{1} << 16;
+constexpr size_t kWriterSlack = 256;  // full-vector stores beyond the stream
+
+enum : size_t { kPlanarSlot = 0, kStreamSlot = 1 };
+
+// The positions of a plane in blocks of nearly 64, all of one length but the last.
+uint32_t block_positions(size_t positions) {
+  const size_t blocks = (positions + kBlock - 1) / kBlock;
+  return static_cast<uint32_t>((positions + blocks - 1) / blocks);
+}
+
+const uint8_t* code_table(const DctCmParameters& p, const PointTables& t, Dtype dtype) {
+  return p.has_points || dtype == Dtype::i8 ? t.code_of.data() : nullptr;
+}
+
+const uint8_t* value_table(const DctCmParameters& p, const PointTables& t, Dtype dtype) {
+  return p.has_points || dtype == Dtype::i8 ? t.value_of.data() : nullptr;
+}
+
+Status overrun(size_t offset) { return truncated("dct-cm: the tile ends inside a block", offset); }
+Status bad_block(const BitReader& reader) {
+  return corrupt("dct-cm: a block holds what no encoder writes", reader.bit / 8);
+}
+
+}  // namespace
+
+// A tile as dense planes: `count` of them, `positions` values each.
+struct DctCmCodec::Planes {
+  uint8_t* data;
+  ptrdiff_t stride;
+  uint32_t count;
+  size_t positions;
+  uint32_t block;
+
+  Planes(uint8_t* values, ptrdiff_t plane_stride, uint32_t planes, size_t plane_positions)
+      : data(values),
+        stride(plane_stride),
+        count(planes),
+        positions(plane_positions),
+        block(block_positions(plane_positions)) {}
+
+  uint8_t* at(uint32_t plane, size_t position) const {
+    return data + static_cast<ptrdiff_t>(plane) * stride + static_cast<ptrdiff_t>(position);
+  }
+  unsigned length_at(size_t position) const {
+    return static_cast<unsigned>(std::min<size_t>(block, positions - position));
+  }
+};
+
+Status DctCmCodec::make(std::span<const uint8_t> bytes, std::unique_ptr<TileCodec>& codec) {
+  DctCmParameters parameters;
+  if (const Status s = parse_dct_cm(bytes, parameters); !s.ok()) return s;
+  codec = std::make_unique<DctCmCodec>(std::move(parameters), dct_cm_kernels_for(active_isa()));
+  return {};
+}
+
+DctCmCodec::DctCmCodec(DctCmParameters parameters, const DctCmKernels& kernels)
+    : parameters_(std::move(parameters)),
+      kernels_(kernels),
+      points_{make_point_tables(parameters_, Dtype::u8), make_point_tables(parameters_, Dtype::i8)} {}
+
+Status DctCmCodec::check(Shape map, Dtype) const { return check_channels(parameters_, map.c); }
+
+uint32_t DctCmCodec::tile_rows(Shape map) const {
+  const size_t unit = kBlock / std::gcd(map.w, kBlock);  // rows that fill whole blocks
+  const size_t values = size_t{map.c} * map.w * unit;
+  return static_cast<uint32_t>(std::min<size_t>(map.h, unit * ((kTileTarget + values - 1) / values)));
+}
+
+size_t DctCmCodec::tile_bound(Shape tile) const {
+  // A block costs at most its header and its codes at full width; a mask row its mode and a bit a position.
+  const size_t planes = size_t{tile.c} + kMaxGroup;
+  const size_t positions = size_t{tile.h} * tile.w;
+  const size_t bits = planes * (positions * (kMaxCodeBits + 1) + (positions / 32 + 1) * 10);
+  return bits / 8 + kWriterSlack;
+}
+
+size_t DctCmCodec::encode_tile(ConstView tile, Dtype dtype, uint8_t* out, Scratch& scratch) const {
+  const Shape s = tile.shape;
+  const size_t positions = size_t{s.h} * s.w;
+  const bool vector = positions == 1 && !parameters_.transform;
+  uint8_t* data = const_cast<uint8_t*>(tile.data);  // only read
+  ptrdiff_t stride = tile.sc;
+  if (vector || !tile.planes_contiguous()) {
+    data = scratch.get(kPlanarSlot, s.size());
+    load_planar(tile, data);
+    stride = static_cast<ptrdiff_t>(positions);
+  }
+  const Planes planes = vector ? Planes(data, 0, 1, s.c) : Planes(data, stride, s.c, positions);
+  BitWriter writer{out};
+  parameters_.transform ? encode_groups(planes, dtype, writer) : encode_values(planes, dtype, writer);
+  if (writer.fill > 0) *writer.out++ = static_cast<uint8_t>(writer.partial);
+  return static_cast<size_t>(writer.out - out);
+}
+
+void DctCmCodec::encode_values(const Planes& planes, Dtype dtype, BitWriter& writer) const {
+  const uint8_t* table = code_table(parameters_, points_[static_cast<size_t>(dtype)], dtype);
+  for (uint32_t c = 0; c < planes.count; ++c) {
+    for (size_t at = 0; at < planes.positions; at += planes.block) {
+      kernels_.write_values(planes.at(c, at), planes.length_at(at), table, writer);
+    }
+  }
+}
+
+void DctCmCodec::encode_groups(const Planes& planes, Dtype dtype, BitWriter& writer) const {
+  alignas(64) uint16_t codes[kMaxGroup][kBlock];
+  uint64_t masks[kMaxGroup];
+  const uint8_t* rows[kMaxGroup];
+  for (uint32_t first = 0; first < planes.count;) {
+    const ChannelGroup group = parameters_.group_at(first, planes.count);
+    for (size_t at = 0; at < planes.positions; at += planes.block) {
+      const unsigned n = planes.length_at(at);
+      for (uint32_t j = 0; j < group.channels; ++j) {
+        rows[j] = planes.at(parameters_.order.empty() ? first + j : parameters_.order[first + j], at);
+      }
+      kernels_.analyse(rows, n, dtype == Dtype::i8, group, codes, parameters_.zero_mask ? masks : nullptr);
+      if (parameters_.zero_mask) {
+        for (uint32_t j = 0; j < group.channels; ++j) kernels_.write_mask(masks[j], n, writer);
+      }
+      for (unsigned k = 0; k < group.kept; ++k) kernels_.write_block(codes[k], n, writer);
+    }
+    first += group.channels;
+  }
+}
+
+Status DctCmCodec::decode_tile(std::span<const uint8_t> body, MutView tile, Dtype dtype,
+                               Scratch& scratch) const {
+  // A copy with padding lets every block be read without looking at the end of the stream first.
+  uint8_t* stream = scratch.get(kStreamSlot, body.size() + kBlockPadding);
+  std::memcpy(stream, body.data(), body.size());
+  std::memset(stream + body.size(), 0, kBlockPadding);
+  const Shape s = tile.shape;
+  const size_t positions = size_t{s.h} * s.w;
+  const bool vector = positions == 1 && !parameters_.transform;
+  const bool direct = !vector && tile.planes_contiguous();
+  uint8_t* data = direct ? tile.data : scratch.get(kPlanarSlot, s.size());
+  const ptrdiff_t stride = direct ? tile.sc : static_cast<ptrdiff_t>(positions);
+  const Planes planes = vector ? Planes(data, 0, 1, s.c) : Planes(data, stride, s.c, positions);
+  BitReader reader{stream};
+  const size_t bits = 8 * body.size();
+  const Status status = parameters_.transform ? decode_groups(planes, dtype, bits, reader)
+                                              : decode_values(planes, dtype, bits, reader);
+  if (!status.ok()) return status;
+  if (bits - reader.bit >= 8) return corrupt("dct-cm: bytes follow the last block", reader.bit / 8 + 1);
+  if (reader.bit < bits && stream[reader.bit / 8] >> (reader.bit % 8) != 0) {
+    return corrupt("dct-cm: the padding bits are not zero", body.size() - 1);
+  }
+  if (!direct) store_planar(data, tile);
+  return {};
+}
+
+Status DctCmCodec::decode_values(const Planes& planes, Dtype dtype, size_t bits, BitReader& reader) const {
+  const PointTables& points = points_[static_cast<size_t>(dtype)];
+  const uint8_t* table = value_table(parameters_, points, dtype);
+  for (uint32_t c = 0; c < planes.count; ++c) {
+    for (size_t at = 0; at < planes.positions; at += planes.block) {
+      if (!kernels_.read_values(reader, planes.length_at(at), table, points.count, planes.at(c, at))) {
+        return bad_block(reader);
+      }
+      if (reader.bit > bits) return overrun(bits / 8);
+    }
+  }
+  return {};
+}
+
+Status DctCmCodec::decode_groups(const Planes& planes, Dtype dtype, size_t bits, BitReader& reader) const {
+  alignas(64) uint16_t codes[kMaxGroup][kBlock];
+  uint64_t masks[kMaxGroup];
+  uint8_t* rows[kMaxGroup];
+  for (uint32_t first = 0; first < planes.count;) {
+    const ChannelGroup group = parameters_.group_at(first, planes.count);
+    for (size_t at = 0; at < planes.positions; at += planes.block) {
+      const unsigned n = planes.length_at(at);
+      bool valid = true;
+      for (uint32_t j = 0; j < group.channels; ++j) {
+        if (parameters_.zero_mask) valid = kernels_.read_mask(reader, n, masks[j]) && valid;
+        rows[j] = planes.at(parameters_.order.empty() ? first + j : parameters_.order[first + j], at);
+      }
+      // Within a block's padding even of a whole group of masks; then each block is checked on its own.
+      for (unsigned k = 0; k < group.kept && reader.bit <= bits; ++k) {
+        valid = kernels_.read_block(reader, n, codes[k]) && valid;
+      }
+      if (reader.bit > bits) return overrun(bits / 8);
+      if (!valid) return bad_block(reader);
+      kernels_.synthesise(codes, n, dtype == Dtype::i8, group, parameters_.zero_mask ? masks : nullptr, rows);
+    }
+    first += group.channels;
+  }
+  return {};
+}
+
+}  // namespace fmapzip

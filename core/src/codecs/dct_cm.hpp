@@ -1,0 +1,35 @@
+#pragma once
+
+#include "codecs/dct_cm_parameters.hpp"
+#include "fmapzip/codec.hpp"
+
+namespace fmapzip {
+
+// DCT along the channels, masks and bitmap coding: docs/FORMAT.md, "dct-cm".
+class DctCmCodec final : public TileCodec {
+ public:
+  static Status make(std::span<const uint8_t> parameters, std::unique_ptr<TileCodec>& codec);
+
+  explicit DctCmCodec(DctCmParameters parameters, const DctCmKernels& kernels);
+
+  Status check(Shape map, Dtype dtype) const override;
+  uint32_t tile_rows(Shape map) const override;
+  size_t tile_bound(Shape tile) const override;
+  size_t encode_tile(ConstView tile, Dtype dtype, uint8_t* out, Scratch& scratch) const override;
+  Status decode_tile(std::span<const uint8_t> body, MutView tile, Dtype dtype,
+                     Scratch& scratch) const override;
+
+ private:
+  struct Planes;
+
+  void encode_values(const Planes& planes, Dtype dtype, BitWriter& writer) const;
+  void encode_groups(const Planes& planes, Dtype dtype, BitWriter& writer) const;
+  Status decode_values(const Planes& planes, Dtype dtype, size_t bits, BitReader& reader) const;
+  Status decode_groups(const Planes& planes, Dtype dtype, size_t bits, BitReader& reader) const;
+
+  DctCmParameters parameters_;
+  const DctCmKernels& kernels_;
+  std::array<PointTables, 2> points_;  // by dtype
+};
+
+}  // namespace fmapzip

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "fmapzip/map.hpp"
+#include "fmapzip/status.hpp"
+#include "simd/dct_cm_kernels.hpp"
+
+namespace fmapzip {
+
+// The parameter bytes of dct-cm, checked and made ready: docs/FORMAT.md, "dct-cm: parameters".
+struct DctCmParameters {
+  bool transform = false;
+  bool zero_mask = false;
+  std::vector<uint16_t> order;  // empty: natural
+  ChannelGroup group{};         // of `length` channels
+  ChannelGroup tail{};          // of the last channels; length 0: they use `group`
+  bool has_points = false;
+  std::array<uint8_t, 32> points{};  // bit v: the byte v is a reconstruction point
+
+  // The group that starts at `channel`, of how many real channels it has.
+  ChannelGroup group_at(uint32_t channel, uint32_t channels) const;
+};
+
+Status parse_dct_cm(std::span<const uint8_t> bytes, DctCmParameters& parameters);
+
+// Whether the parameters fit maps of so many channels.
+Status check_channels(const DctCmParameters& parameters, uint32_t channels);
+
+// Codes of byte values, and values of codes, of the mask path.
+struct PointTables {
+  std::array<uint8_t, 256> code_of{}, value_of{};
+  unsigned count = 0;
+};
+
+PointTables make_point_tables(const DctCmParameters& parameters, Dtype dtype);
+
+}  // namespace fmapzip

@@ -1,0 +1,74 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "simd/isa.hpp"
+
+namespace fmapzip {
+
+inline constexpr unsigned kBlock = 64;          // most positions of a block
+inline constexpr unsigned kMaxGroup = 32;       // longest transform
+inline constexpr unsigned kBlockPadding = 512;  // zero bytes after a stream that read_* may look at
+inline constexpr unsigned kMaxCodeBits = 14;
+
+// Bits least significant first. `partial` holds the `fill` bits (0..7) that do not make a byte yet; up to 128
+// bytes after `out` are overwritten at will.
+struct BitWriter {
+  uint8_t* out;
+  uint64_t partial = 0;
+  unsigned fill = 0;
+};
+
+// A position in a stream that is followed by kBlockPadding zero bytes.
+struct BitReader {
+  const uint8_t* data;
+  size_t bit = 0;
+};
+
+// Quantiser of one frequency: (n + half) / step is ((n + half) * reciprocal) >> shift for every coefficient.
+struct FrequencyStep {
+  uint32_t index, step, half, reciprocal, shift;
+};
+
+// One group of channels: its transform length, how many channels are real, and the frequencies kept.
+struct ChannelGroup {
+  unsigned length;
+  unsigned channels;
+  unsigned kept;
+  FrequencyStep steps[kMaxGroup];
+};
+
+// Kernels of dct-cm, once for each instruction set. All sets give the same bytes. A block has `n` <= 64
+// positions; rows are read and written for exactly n bytes.
+struct DctCmKernels {
+  // Transforms and quantises one block of a group: codes[k][position] of the kept frequencies. With `masks`,
+  // also sets masks[channel], one bit a position that is not zero, and fills zeros with their neighbours'
+  // mean.
+  void (*analyse)(const uint8_t* const* rows, unsigned n, bool is_signed, const ChannelGroup& group,
+                  uint16_t (*codes)[kBlock], uint64_t* masks);
+  // The inverse; positions outside `masks`, if given, become zero.
+  void (*synthesise)(const uint16_t (*codes)[kBlock], unsigned n, bool is_signed, const ChannelGroup& group,
+                     const uint64_t* masks, uint8_t* const* rows);
+
+  void (*write_block)(const uint16_t* codes, unsigned n, BitWriter& writer);
+  // Rows of a zero mask; `n` bits of `mask`.
+  void (*write_mask)(uint64_t mask, unsigned n, BitWriter& writer);
+  // A block of the values themselves, through a table of their codes (none: the values are the codes).
+  void (*write_values)(const uint8_t* values, unsigned n, const uint8_t* table, BitWriter& writer);
+
+  // These give false for what no encoder writes: a reserved width or mode, a code that is not below `limit`.
+  bool (*read_block)(BitReader& reader, unsigned n, uint16_t* codes);
+  bool (*read_mask)(BitReader& reader, unsigned n, uint64_t& mask);
+  bool (*read_values)(BitReader& reader, unsigned n, const uint8_t* table, unsigned limit, uint8_t* values);
+};
+
+extern const DctCmKernels kDctCmScalar;
+#ifdef FMAPZIP_X86
+extern const DctCmKernels kDctCmAvx2;
+extern const DctCmKernels kDctCmAvx512;
+#endif
+
+const DctCmKernels& dct_cm_kernels_for(Isa isa);
+
+}  // namespace fmapzip

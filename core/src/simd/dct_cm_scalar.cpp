@@ -1,0 +1,140 @@
+#include "simd/dct_cm_kernels.hpp"
+
+namespace fmapzip {
+namespace {
+
+// Vectors of the compiler's own, of the width that every 64-bit target has.
+constexpr unsigned kLanes = 4;
+typedef uint32_t Vec __attribute__((vector_size(kLanes * 4)));
+typedef int32_t SignedVec __attribute__((vector_size(kLanes * 4)));
+
+#include "transform/dct.inc"
+
+FMAPZIP_INLINE Vec load_u8(const uint8_t* p) { return Vec{p[0], p[1], p[2], p[3]}; }
+
+FMAPZIP_INLINE Vec load_i8(const uint8_t* p) {
+  return (Vec)(SignedVec{static_cast<int8_t>(p[0]), static_cast<int8_t>(p[1]), static_cast<int8_t>(p[2]),
+                         static_cast<int8_t>(p[3])});
+}
+
+FMAPZIP_INLINE Vec load_u16(const uint16_t* p) { return Vec{p[0], p[1], p[2], p[3]}; }
+
+FMAPZIP_INLINE void store_u8(uint8_t* p, Vec x) {
+  for (unsigned i = 0; i < kLanes; ++i) p[i] = static_cast<uint8_t>(x[i]);
+}
+
+FMAPZIP_INLINE void store_u16(uint16_t* p, Vec x) {
+  for (unsigned i = 0; i < kLanes; ++i) p[i] = static_cast<uint16_t>(x[i]);
+}
+
+FMAPZIP_INLINE void copy_row(const uint8_t* src, unsigned n, uint8_t* dst) {
+  __builtin_memset(dst, 0, kBlock);
+  __builtin_memcpy(dst, src, n);
+}
+
+FMAPZIP_INLINE void copy_back(const uint8_t* src, unsigned n, uint8_t* dst) { __builtin_memcpy(dst, src, n); }
+
+FMAPZIP_INLINE uint64_t nonzero(const uint8_t* row) {
+  uint64_t mask = 0;
+  for (unsigned i = 0; i < kBlock; ++i) mask |= uint64_t{row[i] != 0} << i;
+  return mask;
+}
+
+FMAPZIP_INLINE void keep_only(uint8_t* row, uint64_t mask) {
+  for (unsigned i = 0; i < kBlock; ++i) row[i] = static_cast<uint8_t>(row[i] & -((mask >> i) & 1));
+}
+
+#include "simd/dct_cm_stream.inc"
+#include "simd/dct_cm_transform.inc"
+
+struct Codes {
+  uint16_t code[kBlock];  // zero beyond the block's positions
+};
+
+FMAPZIP_INLINE uint64_t at_least(const Codes& codes, unsigned threshold) {
+  uint64_t mask = 0;
+  for (unsigned i = 0; i < kBlock; ++i) mask |= uint64_t{codes.code[i] >= threshold} << i;
+  return mask;
+}
+
+FMAPZIP_INLINE unsigned largest(const Codes& codes) {
+  unsigned top = 0;
+  for (const uint16_t code : codes.code) top = code > top ? code : top;
+  return top;
+}
+
+FMAPZIP_INLINE unsigned popcount(uint64_t x) { return static_cast<unsigned>(__builtin_popcountll(x)); }
+FMAPZIP_INLINE unsigned bit_length(unsigned x) {
+  return x ? 32 - static_cast<unsigned>(__builtin_clz(x)) : 0;
+}
+
+FMAPZIP_INLINE uint64_t extract_bits(uint64_t x, uint64_t mask) {
+  uint64_t out = 0;
+  for (unsigned i = 0; mask != 0; mask &= mask - 1, ++i) {
+    out |= ((x >> __builtin_ctzll(mask)) & 1) << i;
+  }
+  return out;
+}
+
+FMAPZIP_INLINE uint64_t deposit_bits(uint64_t x, uint64_t mask) {
+  uint64_t out = 0;
+  for (; mask != 0; mask &= mask - 1, x >>= 1) out |= (x & 1) << __builtin_ctzll(mask);
+  return out;
+}
+
+FMAPZIP_INLINE void put_members(BitWriter& w, const Codes& codes, uint64_t members, unsigned base,
+                                unsigned width) {
+  if (width == 0) return;
+  for (; members != 0; members &= members - 1) {
+    put(w, (codes.code[__builtin_ctzll(members)] - base) & ((1u << width) - 1), width);
+  }
+}
+
+#include "simd/dct_cm_blocks.inc"
+
+// Codes of a block from its map and the packed values that follow.
+FMAPZIP_INLINE bool read_codes(BitReader& r, unsigned n, uint16_t* codes) {
+  BlockMap map;
+  const bool valid = read_map(r, n, map);
+  for (unsigned i = 0; i < n; ++i) codes[i] = 0;
+  const auto add = [&](uint64_t members, unsigned constant, unsigned width) {
+    for (; members != 0; members &= members - 1) {
+      codes[__builtin_ctzll(members)] += static_cast<uint16_t>(constant + get(r, width));
+    }
+  };
+  for (unsigned i = 0; i < map.split.selectors; ++i) add(map.level[i], 1u << map.split.width, 0);
+  add(map.coded & ~map.rest, map.split.zero_bitmap, map.split.width);
+  add(map.rest, map.split.zero_bitmap, map.bits);
+  return valid;
+}
+
+void write_block(const uint16_t* source, unsigned n, BitWriter& w) {
+  Codes codes{};
+  __builtin_memcpy(codes.code, source, n * sizeof *source);
+  write_codes(codes, n, w);
+}
+
+void write_values(const uint8_t* values, unsigned n, const uint8_t* table, BitWriter& w) {
+  Codes codes{};
+  for (unsigned i = 0; i < n; ++i) codes.code[i] = table ? table[values[i]] : values[i];
+  write_codes(codes, n, w);
+}
+
+bool read_block(BitReader& r, unsigned n, uint16_t* codes) { return read_codes(r, n, codes); }
+
+bool read_values(BitReader& r, unsigned n, const uint8_t* table, unsigned limit, uint8_t* values) {
+  uint16_t codes[kBlock];
+  bool valid = read_codes(r, n, codes);
+  for (unsigned i = 0; i < n; ++i) {
+    valid = valid && codes[i] < limit;
+    values[i] = table ? table[codes[i] & 0xFF] : static_cast<uint8_t>(codes[i]);
+  }
+  return valid;
+}
+
+}  // namespace
+
+const DctCmKernels kDctCmScalar{analyse,      synthesise, write_block, write_mask,
+                                write_values, read_block, read_mask,   read_values};
+
+}  // namespace fmapzip

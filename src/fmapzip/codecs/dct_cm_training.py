@@ -1,0 +1,84 @@
+"""What dct-cm learns from maps: an order of the channels, and reconstruction points."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fmapzip.codecs.base import IntegerMap
+
+_ORDER_VALUES = 1 << 22  # more values than this do not change an order for the better
+
+
+def channel_rows(maps: IntegerMap) -> NDArray[Any]:
+    """[N, C, ...] as [C, values]."""
+    return np.moveaxis(maps.reshape(*maps.shape[:2], -1), 0, 1).reshape(maps.shape[1], -1)
+
+
+def correlation_order(maps: IntegerMap, group: int) -> tuple[int, ...]:
+    """Channels in an order that puts alike ones into the same group of a transform.
+
+    Greedy clustering: the channel with the closest neighbour starts a group, which grows by the channel of the highest
+    mean similarity to its members. Similar means correlated about zero (the cosine of two channels' values): unlike
+    correlation about the mean it asks for equal levels too, which is what a DCT turns into zeros.
+
+    Parameters
+    ----------
+    maps : uint8 or int8 array, [N, C, ...]
+    group : channels of one transform
+
+    Returns
+    -------
+    tuple of int
+        A permutation of the channels; the same maps always give the same one.
+    """
+    rows = channel_rows(maps)
+    stride = max(1, rows.size // _ORDER_VALUES)
+    rows = rows[:, ::stride].astype(np.float64)
+    products = rows @ rows.T  # sums of integers, exact
+    length = np.sqrt(np.maximum(np.diag(products), 1.0))
+    similarity = products / np.outer(length, length)
+    np.fill_diagonal(similarity, -np.inf)
+    free = np.ones(len(similarity), bool)
+    order: list[int] = []
+    for seed in np.argsort(-similarity.max(axis=1, initial=-np.inf), kind="stable"):
+        if not free[seed]:
+            continue
+        score = np.zeros(len(similarity))
+        member = int(seed)
+        for _ in range(group):
+            free[member] = False
+            order.append(member)
+            if not free.any():
+                break
+            score += similarity[member]
+            member = int(np.where(free, score, -np.inf).argmax())
+    return tuple(order)
+
+
+def uniform_points(step: float, dtype: np.dtype[Any]) -> NDArray[np.int64]:
+    """Values that the mask path reconstructs without calibration: multiples of `step`, rounded."""
+    limits = np.iinfo(dtype)
+    count = int(limits.max / step + 0.5)
+    magnitudes = np.minimum(np.floor(np.arange(count + 1) * step + 0.5), limits.max)
+    values = np.concatenate([magnitudes, -magnitudes]) if limits.min < 0 else magnitudes
+    return np.unique(values.astype(np.int64))
+
+
+def trained_points(maps: IntegerMap, step: float) -> NDArray[np.int64]:
+    """The mean of the values that each uniform point stands for in `maps`; zero stays zero."""
+    points = uniform_points(step, maps.dtype)
+    lowest = np.iinfo(maps.dtype).min
+    counts = np.bincount(maps.reshape(-1).astype(np.int64) - lowest, minlength=256)
+    values = np.arange(256) + lowest
+    by_magnitude = points[np.lexsort((-points, abs(points)))]
+    nearest = by_magnitude[abs(values[:, None] - by_magnitude).argmin(axis=1)]
+    trained = [0]
+    for point in points[points != 0]:
+        stands_for = nearest == point
+        seen = int(counts[stands_for].sum())
+        total = int((counts * values)[stands_for].sum())
+        trained.append((2 * total + seen) // (2 * seen) if seen else int(point))
+    return np.unique(np.array(trained, np.int64))
