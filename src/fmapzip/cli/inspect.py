@@ -153,7 +153,7 @@ def _sections_table(maps: dict[str, dict[str, Any]]) -> Figures:
 
     total = _total(maps)
     table = Figures(["part", "bytes", "share %"])
-    for part, count in total["sections"].items():
+    for part, count in sorted(total["sections"].items(), key=lambda item: -item[1]):
         if count:
             table.rows.append([part, size(count), number(quotient(count, total["total_bytes"]), 1, 100)])
     return table

@@ -52,7 +52,9 @@ def digits(part: Literal["train", "test"]) -> tuple[NDArray[np.uint8], NDArray[n
         from PIL import Image
         from sklearn.datasets import load_digits
     except ImportError as error:
-        raise MissingExtra(f"the demo needs {error.name}: pip install 'fmapzip[demo]'") from error
+        raise MissingExtra(
+            f"the demo needs {(error.name or '').partition('.')[0]}: pip install 'fmapzip[demo]'"
+        ) from error
     bunch = load_digits()
     rows = slice(0, TRAIN_ROWS) if part == "train" else slice(TRAIN_ROWS, None)
     small = np.rint(bunch.images[rows] * (255 / 16)).astype(np.uint8)

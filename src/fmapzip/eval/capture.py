@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 import fmapzip
 from fmapzip import registry
@@ -17,6 +15,9 @@ from fmapzip.torch.batches import Batches
 from fmapzip.torch.calibrate import calibrate, running
 from fmapzip.torch.capture import capture, select
 from fmapzip.torch.inputs import batch_size, call
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def capture_maps(request: Request, path: Path, progress: Progress) -> tuple[int, int]:

@@ -58,7 +58,7 @@ def to_json(
         "images": found.images,
         "calibration_images": found.calibration_images,
         "quantizer": found.quantizer,
-        "protocol": asdict(protocol),
+        "protocol": {**asdict(protocol), "metrics": found.metrics},
         "capture": {"method": found.capture, "notes": list(found.notes), "skipped_taps": list(found.skipped)},
         "environment": environment,
         "baselines": {"float": _float(found.float_baseline), "int8": _int8(found.int8_baseline)},

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.text import Text
 
 from fmapzip.tables import Figures, number, quotient, size
@@ -23,7 +22,8 @@ def render(report: Report) -> RenderableType:
     """
     tables = [*map(_taps, report["codecs"], labels(report)), _sizes(report), _damage(report)]
     parts: list[RenderableType] = [_heading(report), *tables, _legend(report)]
-    return Group(*(Padding(part, (0, 0, 1, 0)) for part in parts[:-1]), parts[-1])
+    spaced = [part for each in parts for part in (each, Text())]
+    return Group(*spaced[:-1])
 
 
 def labels(report: Report) -> list[str]:
@@ -141,4 +141,6 @@ def _legend(report: Report) -> Text:
             f"changed: predictions, of {report['images']}. KL: nats, mean over images. "
             f"One image is worth {one:.2g} points of accuracy."
         )
+    else:
+        lines.append("The output is compared as a tensor: it is not class scores, or --metrics output said so.")
     return Text("\n".join(lines), style="dim")
