@@ -1,0 +1,61 @@
+"""Other people's methods and general codecs, on the same maps, with real bytes.
+
+Examples
+--------
+>>> import numpy as np
+>>> from fmapzip import peers
+>>> q = np.zeros((16, 8, 8), np.uint8)
+>>> q[:, ::3] = 9
+>>> method = peers.make("ebpc", block=16)
+>>> data = method.encode(q)
+>>> bool((method.decode(data, q.shape, q.dtype) == q).all())
+True
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from fmapzip.errors import UnknownCodec
+from fmapzip.peers.base import PARTS, Peer
+
+__all__ = ["PARTS", "Peer", "get", "make", "names"]
+
+_PEERS = {
+    "eyeriss-rlc": "zero_runs:EyerissRlc",
+    "zero-bursts": "zero_runs:ZeroBursts",
+    "csc": "zero_runs:Csc",
+    "ebpc": "ebpc:Ebpc",
+    "huffman": "huffman:Huffman",
+    "rans0": "rans:OrderZeroRans",
+    "pca": "pca:Pca",
+    "jpeg-act": "jpeg_act:JpegAct",
+    "deflate": "general:Deflate",
+    "zstd": "general:Zstd",
+    "lz4": "general:Lz4",
+    "blosc2": "general:Blosc2",
+    "pcodec": "numeric:Pcodec",
+    "zfp": "numeric:Zfp",
+    "brotli": "general:Brotli",
+    "xz": "general:Xz",
+}
+
+
+def names() -> list[str]:
+    """Ids of all methods."""
+    return list(_PEERS)
+
+
+def get(name: str) -> type[Peer]:
+    """The class of a method; `UnknownCodec` lists those that exist."""
+    if name not in _PEERS:
+        raise UnknownCodec(f"no method {name!r}; there are: {', '.join(_PEERS)}")
+    module, _, attribute = _PEERS[name].partition(":")
+    peer: type[Peer] = getattr(import_module(f"fmapzip.peers.{module}"), attribute)
+    return peer
+
+
+def make(name: str, **settings: Any) -> Peer:
+    """A method with its settings; `InvalidInput` lists the settings that it has."""
+    return get(name).from_config(settings)
