@@ -1,0 +1,72 @@
+"""What the benchmarks share: maps, plans, timing side by side, and results with their circumstances."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import fmapzip
+from fmapzip.codecs.base import Codec
+from fmapzip.eval.environment import environment
+
+TRAINING_IMAGES = 4
+
+
+def load_maps(archive: Path) -> tuple[list[str], dict[str, list[NDArray[Any]]]]:
+    """The maps of an archive (`fmapzip capture`): names in order, and each tap's maps in order of sample."""
+    maps: dict[str, list[NDArray[Any]]] = {}
+    with fmapzip.open(archive) as opened:
+        for name, sample in opened:
+            maps.setdefault(name, []).append(opened[name, sample])
+    return list(maps), maps
+
+
+def in_order(names: Sequence[str], maps: dict[str, list[NDArray[Any]]]) -> list[tuple[str, NDArray[Any]]]:
+    """Maps as a running network makes them: image by image, tap by tap."""
+    images = len(maps[names[0]])
+    return [(name, maps[name][image]) for image in range(images) for name in names]
+
+
+def trained_plan(codec: Codec, names: Sequence[str], maps: dict[str, list[NDArray[Any]]]) -> fmapzip.Plan:
+    """A plan of one codec for all taps, trained on the first images: enough where only speed is measured."""
+    taps = []
+    for name in names:
+        sample = maps[name][0]
+        quantizer = fmapzip.QuantParams("int8" if sample.dtype == np.int8 else "uint8", (1.0,), "none")
+        tables = codec.train(np.stack(maps[name][:TRAINING_IMAGES]))
+        taps.append(fmapzip.TapPlan(name, sample.shape, quantizer, codec, tables))
+    return fmapzip.Plan(tuple(taps))
+
+
+def side_by_side(tasks: dict[str, Callable[[], None]], repeat: int) -> dict[str, float]:
+    """Median seconds of each task, the tasks taking turns so that a drift of the machine meets all of them."""
+    seconds: dict[str, list[float]] = {name: [] for name in tasks}
+    for task in tasks.values():
+        task()
+    for _ in range(repeat):
+        for name, task in tasks.items():
+            start = time.perf_counter()
+            task()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: median(times) for name, times in seconds.items()}
+
+
+def git_hash() -> str:
+    """The commit that is measured."""
+    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return done.stdout.strip()
+
+
+def write_result(path: Path, benchmark: str, result: dict[str, Any], threads: int = 1) -> None:
+    """Write a result with the machine, versions, threads and commit that it comes from."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {"benchmark": benchmark, "commit": git_hash(), "environment": environment(threads), **result}
+    path.write_text(json.dumps(content, indent=1) + "\n")

@@ -1,0 +1,160 @@
+"""Speed of codecs on real maps, as ratios to memcpy in one run.
+
+    fmapzip capture path/to/nets.py:resnet50v2_trunk path/to/images --limit 40 -o trunk.fmz
+    python bench/speed.py trunk.fmz --json bench/results/speed.json
+
+Maps in the network's order, preallocated outputs, one thread; memcpy is `numpy.copyto` between preallocated buffers
+over the same maps. Two threads are measured over batches of each tap's frames.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import in_order, load_maps, side_by_side, trained_plan, write_result
+
+import fmapzip
+from fmapzip import _core
+from fmapzip.eval.codec_spec import parse_codec
+
+SETS = ("scalar", "avx2", "avx512")
+DEFAULT_CODECS = ("zvc", "dct-cm:path=transform,group=8,coding=bitmap")
+LATENCY_BYTES = (8_000, 800_000)
+
+
+def measure(archive: Path, spec: str, repeat: int) -> dict[str, Any]:
+    """One codec on the instruction set of this process."""
+    codec = parse_codec(spec)
+    names, maps = load_maps(archive)
+    plan = trained_plan(codec, names, maps)
+    ordered = in_order(names, maps)
+    outputs = [np.zeros_like(q) for _, q in ordered]
+    buffers = [np.zeros(fmapzip.frame_bound(q.shape), np.uint8) for _, q in ordered]
+    sizes = [fmapzip.encode_into(q, b, plan=plan, tap=n) for (n, q), b in zip(ordered, buffers, strict=True)]
+    frames = [buffer[:size].copy() for buffer, size in zip(buffers, sizes, strict=True)]
+    stacks = {name: np.stack(maps[name]) for name in names}
+    batches = {name: fmapzip.encode_batch(stack, plan=plan, tap=name) for name, stack in stacks.items()}
+    results = {name: np.zeros_like(stack) for name, stack in stacks.items()}
+
+    def copy() -> None:
+        for (_, q), out in zip(ordered, outputs, strict=True):
+            np.copyto(out, q)
+
+    def encode() -> None:
+        for (name, q), buffer in zip(ordered, buffers, strict=True):
+            fmapzip.encode_into(q, buffer, plan=plan, tap=name)
+
+    def decode() -> None:
+        for frame, out in zip(frames, outputs, strict=True):
+            fmapzip.decode(frame, out, plan)
+
+    def encode_batches(threads: int) -> None:
+        for name, stack in stacks.items():
+            fmapzip.encode_batch(stack, plan=plan, tap=name, threads=threads)
+
+    def decode_batches(threads: int) -> None:
+        for name, batch in batches.items():
+            fmapzip.decode_batch(batch, results[name], plan, threads=threads)
+
+    one = side_by_side({"memcpy": copy, "encode": encode, "decode": decode}, repeat)
+    two = side_by_side(
+        {
+            "encode 1": lambda: encode_batches(1),
+            "encode 2": lambda: encode_batches(2),
+            "decode 1": lambda: decode_batches(1),
+            "decode 2": lambda: decode_batches(2),
+        },
+        repeat,
+    )
+    raw = sum(q.nbytes for _, q in ordered)
+    return {
+        "codec": spec,
+        "simd": _core.simd(),
+        "raw_bytes": raw,
+        "ratio": raw / sum(sizes),
+        "memcpy_mb_per_s": raw / one["memcpy"] / 1e6,
+        "encode_mb_per_s": raw / one["encode"] / 1e6,
+        "decode_mb_per_s": raw / one["decode"] / 1e6,
+        "encode_x_memcpy": one["memcpy"] / one["encode"],
+        "decode_x_memcpy": one["memcpy"] / one["decode"],
+        "encode_two_threads_x": two["encode 1"] / two["encode 2"],
+        "decode_two_threads_x": two["decode 1"] / two["decode 2"],
+        "latency_us": latency(codec, ordered, repeat),
+    }
+
+
+def latency(codec: Any, ordered: list[tuple[str, Any]], repeat: int) -> dict[str, dict[str, float]]:
+    """Microseconds for one frame of about each size, encoded and decoded again and again."""
+    found = {}
+    for target in LATENCY_BYTES:
+        name, q = min(ordered, key=lambda item: abs(item[1].nbytes - target))
+        plan = trained_plan(codec, [name], {name: [q]})
+        frame = fmapzip.encode(q, plan=plan)
+        out = np.zeros_like(q)
+        rounds = max(1, 4_000_000 // q.nbytes)
+
+        def encode(q: Any = q, plan: Any = plan, rounds: int = rounds) -> None:
+            for _ in range(rounds):
+                fmapzip.encode(q, plan=plan)
+
+        def decode(frame: bytes = frame, out: Any = out, plan: Any = plan, rounds: int = rounds) -> None:
+            for _ in range(rounds):
+                fmapzip.decode(frame, out, plan)
+
+        seconds = side_by_side({"encode": encode, "decode": decode}, repeat)
+        found[f"{q.nbytes} bytes ({name})"] = {way: 1e6 * s / rounds for way, s in seconds.items()}
+    return found
+
+
+def import_seconds(repeat: int) -> float:
+    """Seconds that `import fmapzip` takes beyond the start of Python with NumPy."""
+    starts = {
+        name: (lambda code=code: subprocess.run([sys.executable, "-c", code], check=True))
+        for name, code in {"numpy": "import numpy", "fmapzip": "import fmapzip"}.items()
+    }
+    seconds = side_by_side(starts, repeat)
+    return seconds["fmapzip"] - seconds["numpy"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("archive", type=Path)
+    parser.add_argument("--codec", action="append", help="a codec with settings, as for `fmapzip eval`; repeatable")
+    parser.add_argument("--simd", action="append", choices=SETS)
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(json.dumps(measure(arguments.archive, arguments.one, arguments.repeat)))
+        return
+    rows = []
+    available = SETS[: SETS.index(_core.simd_available()) + 1]
+    for spec in arguments.codec or DEFAULT_CODECS:
+        for simd in arguments.simd or available:
+            command = [sys.executable, __file__, str(arguments.archive), "--one", spec, "--repeat", str(arguments.repeat)]
+            done = subprocess.run(
+                command, env={**os.environ, "FMAPZIP_SIMD": simd}, stdout=subprocess.PIPE, text=True, check=True
+            )
+            rows.append(json.loads(done.stdout))
+            row = rows[-1]
+            print(
+                f"{spec} {simd}: ratio {row['ratio']:.3f}, "
+                f"encode {row['encode_x_memcpy']:.3f} x memcpy ({row['encode_two_threads_x']:.2f} x with two threads), "
+                f"decode {row['decode_x_memcpy']:.3f} x memcpy ({row['decode_two_threads_x']:.2f} x)"
+            )
+    result = {"archive": arguments.archive.name, "import_seconds": import_seconds(arguments.repeat), "rows": rows}
+    print(f"import fmapzip: {1e3 * result['import_seconds']:.0f} ms beyond NumPy")
+    if arguments.json:
+        write_result(arguments.json, "speed", result)
+
+
+if __name__ == "__main__":
+    main()
