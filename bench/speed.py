@@ -139,7 +139,15 @@ def main() -> None:
     available = SETS[: SETS.index(_core.simd_available()) + 1]
     for spec in arguments.codec or DEFAULT_CODECS:
         for simd in arguments.simd or available:
-            command = [sys.executable, __file__, str(arguments.archive), "--one", spec, "--repeat", str(arguments.repeat)]
+            command = [
+                sys.executable,
+                __file__,
+                str(arguments.archive),
+                "--one",
+                spec,
+                "--repeat",
+                str(arguments.repeat),
+            ]
             done = subprocess.run(
                 command, env={**os.environ, "FMAPZIP_SIMD": simd}, stdout=subprocess.PIPE, text=True, check=True
             )

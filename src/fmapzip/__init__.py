@@ -12,15 +12,11 @@ Examples
 
 from __future__ import annotations
 
-from importlib.metadata import version as _version
-
 from fmapzip.api import decode, decode_batch, encode, encode_batch, encode_into, frame_bound
 from fmapzip.archive import Archive, ArchiveWriter, open
 from fmapzip.frame import FrameInfo, Limits, inspect
 from fmapzip.plan import Plan, TapPlan
 from fmapzip.quantize import QuantParams
-
-__version__ = _version("fmapzip")
 
 __all__ = [
     "Archive",
@@ -40,3 +36,12 @@ __all__ = [
     "inspect",
     "open",
 ]
+
+
+def __getattr__(name: str) -> str:
+    if name == "__version__":
+        # importlib.metadata costs as much as the rest of the import, and few callers ask for the version.
+        from importlib.metadata import version
+
+        return version("fmapzip")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any
 
 from fmapzip.codecs.base import EXTERNAL_CODE, Codec
@@ -39,6 +38,8 @@ def register(codec: type[Codec]) -> type[Codec]:
 
 @cache
 def _installed() -> dict[str, Any]:
+    from importlib.metadata import entry_points  # slow to import, and rarely needed
+
     return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
 
 

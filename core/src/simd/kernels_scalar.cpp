@@ -68,10 +68,15 @@ size_t compress_nonzero(const uint8_t* src, size_t n, uint8_t* bitmap, uint8_t* 
   return static_cast<size_t>(end - values);
 }
 
-void expand_nonzero(const uint8_t* bitmap, size_t n, const uint8_t* values, size_t, uint8_t* dst) {
-  for (size_t i = 0; i < n; ++i) {
-    dst[i] = (bitmap[i / 8] >> (i % 8)) & 1 ? *values++ : 0;
+void expand_nonzero(const uint8_t* bitmap, size_t n, const uint8_t* values, size_t count, uint8_t* dst) {
+  const uint8_t* const end = values + count;
+  size_t i = 0;
+  for (; i < n && values != end; ++i) {
+    const unsigned nonzero = (bitmap[i / 8] >> (i % 8)) & 1;
+    dst[i] = static_cast<uint8_t>(*values & (0u - nonzero));
+    values += nonzero;
   }
+  for (; i < n; ++i) dst[i] = 0;
 }
 
 size_t popcount(const uint8_t* data, size_t n) {
