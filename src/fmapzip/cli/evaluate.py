@@ -32,6 +32,7 @@ def evaluate(
     batch: options.Batch = DEFAULT_BATCH,
     limit: options.Limit = None,
     threads: options.Threads = 1,
+    torch_threads: options.TorchThreads = None,
     metrics: options.Metrics = "auto",
     weights: options.Weights = None,
     json_file: options.JsonFile = None,
@@ -48,6 +49,7 @@ def evaluate(
         batch=batch,
         limit=limit,
         threads=threads,
+        torch_threads=torch_threads,
         metrics=metrics,
         weights=None if weights is None else str(weights),
     )
@@ -57,7 +59,7 @@ def evaluate(
 @app.command()
 def demo(threads: options.Threads = 1, json_file: options.JsonFile = None) -> None:
     """Evaluate the embedded network on its held-out images with zvc and dct-cm; nothing is downloaded."""
-    request = Request(model="demo", data="demo", calib="demo:calib", batch=50, threads=threads)
+    request = Request(model="demo", data="demo", calib="demo:calib", batch=50, threads=threads, torch_threads=1)
     _report(request, DEFAULT_CODECS, json_file, None)
 
 

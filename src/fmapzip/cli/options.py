@@ -42,6 +42,9 @@ Metrics = Annotated[
     typer.Option(help="Whether the output is class scores; auto: if it predicts the labels better than chance."),
 ]
 Threads = Annotated[int, typer.Option(min=1, metavar="N", help="Codec threads.")]
+TorchThreads = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Threads of the network itself; PyTorch chooses by default.")
+]
 Weights = Annotated[
     Path | None, typer.Option(metavar="FILE", help="A local state dict (.safetensors, .pt) for the model.")
 ]

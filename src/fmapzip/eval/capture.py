@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import fmapzip
 from fmapzip import registry
 from fmapzip.archive import ArchiveWriter
+from fmapzip.eval.loading import with_totals
 from fmapzip.eval.request import Inputs, Progress, Request, load
 from fmapzip.torch.actions import FakeQuantize
 from fmapzip.torch.batches import Batches
@@ -41,6 +42,7 @@ def capture_maps(request: Request, path: Path, progress: Progress) -> tuple[int,
         How many there are; the archive holds a frame for each pair.
     """
     inputs = load(request)
+    progress = with_totals(progress, inputs.parts)
     calibration_batches = Batches(inputs.calibration, "calibration")
     captured = capture(inputs.model, calibration_batches.first())
     selected = select(captured.taps, request.taps)

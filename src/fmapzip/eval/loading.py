@@ -11,6 +11,14 @@ from torch import Tensor
 
 from fmapzip.errors import InvalidInput
 from fmapzip.eval.data import Dataset
+from fmapzip.eval.split import Split
+from fmapzip.torch.batches import CALIBRATING, EVALUATING, Progress
+
+
+def with_totals(progress: Progress, parts: Split) -> Progress:
+    """The same, told also how many images the stages go through whose length only the split knows."""
+    totals = {CALIBRATING: len(parts.calibration), EVALUATING: len(parts.images)}
+    return lambda stage, done, total: progress(stage, done, totals.get(stage, total))
 
 
 class Batches:

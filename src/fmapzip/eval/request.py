@@ -38,8 +38,8 @@ class Request:
         Names or globs of the taps to store; None: all.
     limit
         How many rows of the data to use, cut before the split; None: all.
-    batch, threads
-        Images in one batch; codec threads.
+    batch, threads, torch_threads
+        Images in one batch; codec threads; threads of the network itself, None: PyTorch's own choice.
     weights
         A file for `load_model`, or None.
     metrics
@@ -55,6 +55,7 @@ class Request:
     limit: int | None = None
     batch: int = DEFAULT_BATCH
     threads: int = 1
+    torch_threads: int | None = None
     weights: str | None = None
     metrics: Metrics = "auto"
 
@@ -96,10 +97,14 @@ def load(request: Request) -> Inputs:
     (2, 8)
     """
     try:
+        import torch
+
         from fmapzip.eval.loading import Batches
         from fmapzip.eval.models import load_model
     except ImportError as error:
         raise MissingExtra("running a network needs PyTorch: pip install 'fmapzip[torch]'") from error
+    if request.torch_threads is not None:
+        torch.set_num_threads(request.torch_threads)
     data = load_data(request.data, request.preprocess)
     parts = split(data.select(range(len(data))[: request.limit]), request.calib, request.preprocess)
     model = load_model(request.model, request.weights)

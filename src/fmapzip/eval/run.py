@@ -10,6 +10,7 @@ from typing import IO, Any
 from fmapzip.codecs.base import Codec
 from fmapzip.eval.data import Dataset
 from fmapzip.eval.environment import environment
+from fmapzip.eval.loading import with_totals
 from fmapzip.eval.report import Protocol, to_json
 from fmapzip.eval.request import Progress, Request, load
 from fmapzip.torch import ImageResult, evaluate
@@ -59,7 +60,7 @@ def run(
         taps=request.taps,
         threads=request.threads,
         metrics=request.metrics,
-        progress=progress,
+        progress=with_totals(progress, inputs.parts),
         per_image=None if per_image is None else _line_writer(images, per_image),
     )
     protocol = Protocol(

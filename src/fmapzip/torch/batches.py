@@ -13,6 +13,9 @@ from fmapzip.torch.inputs import Inputs, batch_size
 
 Progress = Callable[[str, int, int | None], None]
 
+CALIBRATING, EVALUATING = "calibrating quantizers", "evaluating"
+"""Stages whose length is not known here: one pass over the calibration images, one over the others."""
+
 
 def ignore_progress(stage: str, done: int, total: int | None) -> None:
     """Take notice of nothing."""

@@ -17,7 +17,7 @@ from fmapzip.errors import InvalidInput
 from fmapzip.plan import Plan, TapPlan
 from fmapzip.quantize import QuantParams, make_observer
 from fmapzip.torch.actions import FakeQuantize, Observe
-from fmapzip.torch.batches import Batches, Progress
+from fmapzip.torch.batches import CALIBRATING, Batches, Progress
 from fmapzip.torch.capture import Captured, Tap
 from fmapzip.torch.inputs import batch_size, call
 from fmapzip.torch.metrics import ClassEvidence, output_tensor
@@ -88,7 +88,7 @@ def calibrate(
         for inputs, labels in batches:
             evidence.add(output_tensor(call(captured.module, inputs)), labels)
             images += batch_size(inputs)
-            progress("calibrating quantizers", images, None)
+            progress(CALIBRATING, images, None)
     if not images:
         raise InvalidInput("calibration: there are no images")
     quantizers = tuple(observer.finish() for observer in observers)

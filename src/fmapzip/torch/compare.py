@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from torch import Tensor, nn
 
-from fmapzip.torch.batches import Progress
+from fmapzip.torch.batches import EVALUATING, Progress
 from fmapzip.torch.capture import Captured
 from fmapzip.torch.inputs import Inputs, batch_size
 from fmapzip.torch.metrics import ClassEvidence, Scores, has_classes
@@ -64,7 +64,7 @@ class Comparison:
                 for result in results.finish([coded.codec for coded in self._coded]):
                     per_image(result)
             images += count
-            progress("evaluating", images, None)
+            progress(EVALUATING, images, None)
         classes = evidence.class_scores if self._classes is None else self._classes
         return self._evaluation(images, exact, classes)
 
