@@ -5,10 +5,9 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from torch import fx, nn
-
 from fmapzip.torch.graph import is_leaf, record_shape
 from fmapzip.torch.inputs import Inputs, as_call
+from torch import fx, nn
 
 
 class _Tracer(fx.Tracer):
@@ -38,10 +37,21 @@ def trace(model: nn.Module, example: Inputs) -> tuple[fx.GraphModule, Any]:
         if name not in given and parameter.default is not inspect.Parameter.empty
     }
     graph = _Tracer().trace(model, concrete_args=defaults or None)
+    _refuse_hidden_layers(graph)
     module = fx.GraphModule(model, graph, type(model).__name__)
     _drop_unused_inputs(module, set(given))
     values = [given[str(node.target)] for node in module.graph.nodes if node.op == "placeholder"]
     return module, _ShapeRecorder(module).run(*values)
+
+
+def _refuse_hidden_layers(graph: fx.Graph) -> None:
+    """Refuse functions that torch.fx was told not to look into (torch.fx.wrap) and that get a layer's parameters."""
+    for node in graph.nodes:
+        home = str(getattr(node.target, "__module__", None) or "torch")
+        if node.op != "call_function" or home.partition(".")[0] in ("torch", "_operator", "builtins", "math"):
+            continue
+        if any(source.op == "get_attr" for source in node.all_input_nodes):
+            raise ValueError(f"{home}.{node.name} is taken as one operation and may hide layers")
 
 
 def _drop_unused_inputs(module: fx.GraphModule, given: set[str]) -> None:

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-
 from fmapzip.errors import CaptureError
 from fmapzip.torch import ops
 from fmapzip.torch.graph import CallSites, is_leaf
 from fmapzip.torch.inputs import Inputs, as_call, call, map_tensors
 from fmapzip.torch.slot import TapSlot
+from torch import Tensor, nn
 
 _Key = tuple[int, int, tuple[int, ...]]
 
@@ -151,7 +150,7 @@ def _reading_layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 def _stored(x: Tensor) -> Tensor:
     """Return the tensor that `x` is a reshaped view of, or `x`."""
     base = x._base
-    if base is None or base.numel() != x.numel() or base.ndim < 2 or base.shape[0] != x.shape[0]:
+    if base is None or base.numel() != x.numel() or not 2 <= base.ndim <= 4 or base.shape[0] != x.shape[0]:
         return x
     return base if base.is_contiguous() and x.is_contiguous() else x
 

@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from torch import Tensor, fx, nn
-
 from fmapzip.torch import ops
 from fmapzip.torch.slot import TapSlot
+from torch import Tensor, fx, nn
 
 SHAPE = "fmapzip_shape"  # key in a node's meta: shape of the tensor that it makes
 SLOTS = "fmapzip_slots"  # name of the submodule that holds the slots
@@ -93,7 +92,7 @@ def find_sites(graph: fx.Graph, sites: CallSites) -> list[Site]:
         read = node.args[0] if node.args else node.kwargs["input"]
         if not isinstance(read, fx.Node) or kinds[read] is not Kind.VALUE:
             continue
-        stored, axis = _stored_tensor(read, -1 if op == "linear" else 1)
+        stored, axis = _stored_tensor(read, -1 if op == "linear" else 1, sites)
         if stored in found:
             site = found[stored]
             found[stored] = Site(stored, site.name, (*site.readers, reader), site.axis)
@@ -159,7 +158,7 @@ def _innermost_module(node: fx.Node, sites: CallSites) -> str | None:
     """Return the canonical path of the module that makes the call; None inside a layer that is taken as one."""
     if node.op == "call_module":
         return sites.canonical(str(node.target))
-    stack = [sites.canonical(entry[0]) for entry in node.meta.get("nn_module_stack", {}).values()]
+    stack = _module_stack(node, sites)
     for path in stack:
         module = sites.module(path)
         if is_leaf(module):
@@ -167,11 +166,23 @@ def _innermost_module(node: fx.Node, sites: CallSites) -> str | None:
     return stack[-1] if stack else ""
 
 
-def _stored_tensor(node: fx.Node, axis: int) -> tuple[fx.Node, int]:
+def _module_stack(node: fx.Node, sites: CallSites) -> list[str]:
+    """Return the canonical paths of the modules around a node, the outermost first."""
+    return [sites.canonical(entry[0]) for entry in node.meta.get("nn_module_stack", {}).values()]
+
+
+def _is_hidden(node: fx.Node, sites: CallSites) -> bool:
+    """Whether the node is inside a layer that is taken as one, so that only what comes out of it is seen."""
+    leaves = (module for module in map(sites.module, _module_stack(node, sites)) if is_leaf(module))
+    leaf = next(leaves, None)
+    return leaf is not None and not isinstance(leaf, ops.READER_MODULES) and ops.module_op(leaf) not in ops.VIEWS
+
+
+def _stored_tensor(node: fx.Node, axis: int, sites: CallSites) -> tuple[fx.Node, int]:
     """Trace `node`, whose channel axis is `axis`, back through views; return the stored tensor and its channel axis."""
     shape = _shape(node)
     axis = axis % len(shape) if shape else 1
-    while ops.op_name(node) in ops.VIEWS:
+    while ops.op_name(node) in ops.VIEWS and not _is_hidden(node, sites):
         source = _viewed(node)
         if source is None:
             break

@@ -6,8 +6,9 @@ An operation is known by its base name (``conv2d``, ``flatten``, ``add``), which
 
 from __future__ import annotations
 
-from torch import fx, nn
 from torch._ops import OpOverload
+
+from torch import fx, nn
 
 # Layers whose input is a feature map.
 READERS = frozenset(
@@ -22,7 +23,7 @@ READER_MODULES = (
 VIEWS = frozenset([
     "T", "_to_copy", "_unsafe_view", "alias", "alpha_dropout", "channel_shuffle", "chunk", "clone",
     "constant_pad_nd", "contiguous", "data", "detach", "detach_", "dropout", "dropout1d", "dropout2d", "dropout3d",
-    "expand", "expand_as", "feature_alpha_dropout", "feature_dropout", "flatten", "float", "getitem", "half",
+    "expand", "expand_as", "feature_alpha_dropout", "feature_dropout", "flatten", "flip", "float", "getitem", "half",
     "identity", "lift_fresh_copy", "mT", "moveaxis", "movedim", "narrow", "native_channel_shuffle", "pad",
     "permute", "pixel_shuffle", "pixel_unshuffle", "reflection_pad1d", "reflection_pad2d", "reflection_pad3d",
     "replication_pad1d", "replication_pad2d", "replication_pad3d", "reshape", "reshape_as", "select", "slice",

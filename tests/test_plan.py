@@ -1,0 +1,179 @@
+"""Plans: round trips, hashes, edits by hand, and bytes from strangers."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fmapzip import Plan, QuantParams, TapPlan, registry
+from fmapzip.errors import FmapzipError, InvalidInput, InvalidPlan, PlanMismatch, UnknownCodec, UnsupportedVersion
+
+SCALES = QuantParams("int8", (0.5, 0.25, 3e-5), "minmax:channel")
+
+
+@pytest.fixture
+def plan() -> Plan:
+    zvc, raw = registry.make("zvc"), registry.make("raw")
+    return Plan(
+        (
+            TapPlan("stem.conv2", (64, 55, 55), QuantParams("uint8", (0.1,)), zvc),
+            TapPlan("stem.conv3", (3, 7), SCALES, raw, b"tables\0\xff"),
+            TapPlan("head", (1000,), QuantParams("int8", (1e-7,), "mse"), zvc, b"more"),
+        ),
+        {"calibrator": "minmax", "skipped": ["aux"], "inputs": [[3, 224, 224]], "note": "ä"},
+    )
+
+
+def test_bytes_round_trip(plan):
+    again = Plan.from_bytes(plan.to_bytes())
+    assert again == plan
+    assert again.to_bytes() == plan.to_bytes()
+    assert again.hash == plan.hash
+    assert plan.hash8 == plan.hash[:8]
+
+
+names = st.text(min_size=1, max_size=20).filter(lambda text: text.isprintable())
+taps = st.builds(
+    TapPlan,
+    names,
+    st.lists(st.integers(1, 2**31 - 1), min_size=1, max_size=3).map(tuple),
+    st.builds(QuantParams, st.sampled_from(["uint8", "int8"]), st.tuples(st.floats(1e-30, 1e30)), st.just("minmax")),
+    st.sampled_from([registry.make("raw"), registry.make("zvc")]),
+    st.binary(max_size=40),
+)
+
+
+@given(st.lists(taps, max_size=5, unique_by=lambda tap: tap.name))
+def test_any_plan_round_trips(entries):
+    plan = Plan(tuple(entries))
+    assert Plan.from_bytes(plan.to_bytes()) == plan
+
+
+def test_files_round_trip(plan, tmp_path):
+    path = tmp_path / "net.fmzp"
+    plan.save(path)
+    assert Plan.load(path) == plan
+    assert [entry.name for entry in tmp_path.iterdir()] == ["net.fmzp"]
+
+
+def test_a_failed_save_leaves_the_old_file(plan, tmp_path, monkeypatch):
+    path = tmp_path / "net.fmzp"
+    path.write_bytes(b"old")
+
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr("os.replace", fail)
+    with pytest.raises(OSError, match="disk full"):
+        plan.save(path)
+    assert path.read_bytes() == b"old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_taps_are_found_by_name_and_by_index(plan):
+    assert plan["stem.conv3"] is plan[1]
+    assert plan.index("head") == 2
+    assert [tap.name for tap in plan] == ["stem.conv2", "stem.conv3", "head"]
+    with pytest.raises(PlanMismatch, match=r"no tap 'tail'; it has stem\.conv2, stem\.conv3, head"):
+        plan["tail"]
+    with pytest.raises(PlanMismatch, match="no tap 3"):
+        plan[3]
+
+
+def test_the_hash_names_the_content(plan):
+    renamed = dataclasses.replace(plan, taps=(dataclasses.replace(plan[0], name="x"), *plan.taps[1:]))
+    retrained = dataclasses.replace(plan, taps=(*plan.taps[:2], dataclasses.replace(plan[2], parameters=b"less")))
+    assert len({plan.hash, renamed.hash, retrained.hash}) == 3
+
+
+def test_json_edited_by_hand_still_reads(plan):
+    text, _, tables = plan.to_bytes().partition(b"\0")
+    edited = text.replace(b'"scale":0.1', b'"scale" : 0.2 ').replace(b",\n", b", \r\n\t") + b"\0" + tables
+    again = Plan.from_bytes(edited)
+    assert again["stem.conv2"].quantizer.scale[0] == pytest.approx(0.2)
+    assert again["head"] == plan["head"]
+    assert again.hash != plan.hash
+
+
+def test_json_is_one_short_line_a_tap(plan):
+    many = Plan(tuple(dataclasses.replace(plan[0], name=f"layer{i // 10}.{i}.conv2") for i in range(39)))
+    assert len(many.to_bytes()) < 10_000
+    assert many.to_bytes().count(b"\n") < 50
+
+
+def test_two_taps_of_one_name_are_refused(plan):
+    with pytest.raises(InvalidInput, match="two taps named 'head'"):
+        Plan((plan["head"], plan["head"]))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("name", ""), ("shape", ()), ("shape", (1, 2, 3, 4)), ("shape", (0, 2)), ("shape", (2.0,)), ("quantizer", SCALES)],
+)
+def test_impossible_taps_are_refused(plan, field, value):
+    with pytest.raises(InvalidInput):
+        dataclasses.replace(plan["head"], **{field: value})
+
+
+def edit(plan: Plan, old: bytes, new: bytes) -> bytes:
+    data = plan.to_bytes()
+    assert old in data
+    return data.replace(old, new, 1)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error", "message"),
+    [
+        (b"fmapzip-plan", b"fmapzip-plam", InvalidPlan, "not a plan"),
+        (b"plan 0", b"plan 9", UnsupportedVersion, "version 9"),
+        (b"\n\0", b"\n", InvalidPlan, "tables are"),
+        (b'"taps":[', b'"taps":{', InvalidPlan, "does not parse"),
+        (b'"taps"', b'"tops"', InvalidPlan, "exactly the keys"),
+        (b'"metadata":{', b'"metadata":[],"x":{', InvalidPlan, "exactly the keys"),
+        (b'"codec":"zvc"', b'"codec":"zvd"', UnknownCodec, "zvd"),
+        (b'"codec":"zvc"', b'"codec":"zvc","level":3', InvalidInput, "level"),
+        (b'"codec":0,"', b'"codec":7,"', InvalidPlan, "codec 7"),
+        (b'"codec":0,"', b'"codec":-1,"', InvalidPlan, "codec -1"),
+        (b'"codec":0,"', b'"codec":true,"', InvalidPlan, "codec True"),
+        (b'"shape":[64,', b'"shape":[-4,', InvalidInput, "stem.conv2"),
+        (b'"shape":[64,', b'"shape":["64",', InvalidInput, "stem.conv2"),
+        (b'"scale":0.1', b'"scale":NaN', InvalidPlan, "NaN"),
+        (b'"scale":0.1', b'"scale":1e-60', InvalidInput, "scales"),
+        (b'"scale":0.1', b'"size":0.1', InvalidInput, "exactly the keys"),
+        (b'"parameters":[12,', b'"parameters":[99999999999,', InvalidPlan, "99999999999"),
+        (b'"parameters":[12,', b'"parameters":[-1,', InvalidPlan, "-1"),
+        (b'"scales":[0,12]', b'"scales":[0,11]', InvalidPlan, "multiple of 4"),
+        (b'"scales":[0,12]', b'"scales":[0,8]', InvalidInput, "2 scales for 3"),
+        (b"tables\0", b"tablet\0", InvalidPlan, "checksum"),
+        (b'"name":"head"', b'"name":"stem.conv2"', InvalidInput, "two taps"),
+    ],
+)
+def test_each_kind_of_damage_has_its_error(plan, old, new, error, message):
+    with pytest.raises(error, match=message):
+        Plan.from_bytes(edit(plan, old, new))
+
+
+def test_deep_nesting_is_an_error_and_no_crash():
+    with pytest.raises(InvalidPlan):
+        Plan.from_bytes(b"fmapzip-plan 0\n" + b"[" * 200_000 + b"\0")
+
+
+def test_every_truncation_is_an_error(plan):
+    data = plan.to_bytes()
+    for size in range(len(data)):
+        with pytest.raises(FmapzipError):
+            Plan.from_bytes(data[:size])
+
+
+@given(st.data())
+def test_flipped_bytes_give_a_valid_plan_or_a_typed_error(data):
+    tap = TapPlan("head", (3,), SCALES, registry.make("zvc"), b"more")
+    damaged = bytearray(Plan((tap,)).to_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(FmapzipError):
+        Plan.from_bytes(bytes(damaged))

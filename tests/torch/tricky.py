@@ -1,0 +1,231 @@
+"""Small networks, each with something that a capture can get wrong."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+
+import torch
+from torch import nn
+
+
+class Residual(nn.Module):
+    """A tensor with three readers: two convolutions and a sum."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, padding=1)
+        self.left, self.right = nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 3, padding=1)
+
+    def forward(self, x):
+        y = F.relu(self.stem(x))
+        return self.left(y) + self.right(y) + y
+
+
+class Classifier(nn.Module):
+    """Looked-through flatten, dropout and identity; a pooled map and a vector."""
+
+    def __init__(self):
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(inplace=True), nn.Identity(), nn.MaxPool2d(2))
+        self.pool = nn.AdaptiveAvgPool2d(2)
+        self.head = nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(24, 10), nn.ReLU(), nn.Linear(10, 5))
+
+    def forward(self, x):
+        return self.head(self.pool(self.features(x)))
+
+
+class Normalised(nn.Module):
+    """Affine and view functions of the input, none of which is a tap."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.rand(3, 1, 1))
+        self.norm = nn.BatchNorm2d(3)
+        self.conv, self.after = nn.Conv2d(6, 4, 1), nn.Conv2d(4, 2, 1)
+
+    def forward(self, x):
+        y = self.norm((x - self.mean) / 2)
+        return self.after(self.conv(torch.cat([y, x.flip(3) * 0 + x], 1).contiguous()))
+
+
+class Twice(nn.Module):
+    """One module called on two tensors, and the same module under two names."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 1)
+        self.block = nn.Sequential(nn.Conv2d(4, 4, 1), nn.ReLU())
+        self.again = self.block
+
+    def forward(self, x):
+        y = F.relu(self.stem(x))
+        return self.again(self.block(self.block(y)))
+
+
+class Functional(nn.Module):
+    """Convolutions and linear layers without modules."""
+
+    class Inner(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.rand(4, 4, 1, 1))
+
+        def forward(self, x):
+            return F.conv2d(F.relu(F.conv2d(x, self.weight)), self.weight)
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.inner = nn.Conv2d(3, 4, 1), self.Inner()
+        self.weight = nn.Parameter(torch.rand(7, 4))
+
+    def forward(self, x):
+        y = self.inner(F.relu(self.stem(x)))
+        return F.linear(F.adaptive_avg_pool2d(y, 1).flatten(1), self.weight)
+
+
+class InPlace(nn.Module):
+    """In-place operations whose results are dropped."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.mid, self.last = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1)
+
+    def forward(self, x):
+        y = self.stem(x)
+        F.relu_(y)
+        z = self.mid(y)
+        z += y
+        z.clamp_(max=-0.5)
+        return self.last(z)
+
+
+class Split(nn.Module):
+    """A tensor read in two halves, and a shuffle of channels."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.part, self.last = nn.Conv2d(3, 8, 1), nn.Conv2d(4, 4, 1), nn.Conv2d(8, 2, 1)
+
+    def forward(self, x):
+        kept, read = F.relu(self.stem(x)).chunk(2, dim=1)
+        y = torch.cat([kept, self.part(read)], 1)
+        n, c, h, w = y.shape
+        return self.last(y.view(n, 2, c // 2, h, w).transpose(1, 2).contiguous().view(n, c, h, w))
+
+
+class ChannelsLast(nn.Module):
+    """Linear layers over [N, H, W, C], as in ConvNeXt."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.norm = nn.Conv2d(3, 6, 2, 2), nn.LayerNorm(6)
+        self.up, self.down, self.last = nn.Linear(6, 12), nn.Linear(12, 6), nn.Conv2d(6, 2, 1)
+
+    def forward(self, x):
+        y = self.stem(x)
+        z = self.down(F.gelu(self.up(self.norm(y.permute(0, 2, 3, 1))))).permute(0, 3, 1, 2)
+        return self.last(y + z)
+
+
+class Sequences(nn.Module):
+    """One-dimensional and transposed convolutions."""
+
+    def __init__(self):
+        super().__init__()
+        self.encode, self.decode, self.last = nn.Conv1d(3, 6, 3, 2), nn.ConvTranspose1d(6, 4, 3, 2), nn.Conv1d(4, 2, 1)
+
+    def forward(self, x):
+        y = F.relu(self.decode(F.relu(self.encode(x.flatten(2)))))
+        return self.last(F.pad(y, (1, 1)))
+
+
+class Padded(nn.Module):
+    """Padding modes that a module hides and a graph shows."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 1)
+        self.reflect = nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect")
+        self.same, self.zero = nn.Conv2d(4, 4, 3, padding="same"), nn.Sequential(nn.ZeroPad2d(1), nn.Conv2d(4, 4, 3))
+
+    def forward(self, x):
+        return self.zero(F.relu(self.same(F.relu(self.reflect(F.relu(self.stem(x)))))))
+
+
+class ManyInputs(nn.Module):
+    """Two inputs, one optional, and a dict of outputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.image, self.extra, self.head = nn.Conv2d(3, 4, 1), nn.Linear(5, 4), nn.Linear(4, 3)
+
+    def forward(self, image, extra, mask=None):
+        pooled = F.relu(self.image(image)).mean((2, 3))
+        joined = pooled + self.extra(extra)
+        if mask is not None:
+            joined = joined * mask
+        return {"logits": self.head(joined), "features": (pooled, joined)}
+
+
+class Attention(nn.Module):
+    """A layer that hides linear layers, between convolutions."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.attention, self.last = (
+            nn.Conv2d(3, 8, 4, 4),
+            nn.MultiheadAttention(8, 2, batch_first=True),
+            nn.Linear(8, 2),
+        )
+
+    def forward(self, x):
+        y = self.stem(x).flatten(2).transpose(1, 2)
+        return self.last(self.attention(y, y, y, need_weights=False)[0])
+
+
+class Branching(nn.Module):
+    """Control flow that depends on values: no graph."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.low, self.high = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1), nn.Conv2d(4, 2, 1)
+
+    def forward(self, x):
+        y = F.relu(self.stem(x))
+        if y.sum() > -1:
+            y = F.relu(self.low(y))
+        return self.high(y)
+
+
+class Volumes(nn.Module):
+    """A five-dimensional feature map, which no frame can hold."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.volume, self.last = nn.Conv2d(3, 4, 1), nn.Conv3d(1, 2, 1), nn.Conv3d(2, 1, 1)
+
+    def forward(self, x):
+        return self.last(F.relu(self.volume(F.relu(self.stem(x)).unsqueeze(1))))
+
+
+EXPECTED = {
+    Residual: [("left", (4, 8, 8), ("left", "right"))],
+    Classifier: [("head.2", (6, 2, 2), ("head.2",)), ("head.4", (10,), ("head.4",))],
+    Normalised: [("after", (4, 8, 8), ("after",))],
+    Twice: [
+        ("block.0", (4, 8, 8), ("block.0",)),
+        ("block.0#2", (4, 8, 8), ("block.0#2",)),
+        ("block.0#3", (4, 8, 8), ("block.0#3",)),
+    ],
+    Functional: [
+        ("inner.conv2d", (4, 8, 8), ("inner.conv2d",)),
+        ("inner.conv2d#2", (4, 8, 8), ("inner.conv2d#2",)),
+        ("linear", (4, 1, 1), ("linear",)),
+    ],
+    InPlace: [("mid", (4, 8, 8), ("mid",)), ("last", (4, 8, 8), ("last",))],
+    Split: [("part", (8, 8, 8), ("part",)), ("last", (8, 8, 8), ("last",))],
+    ChannelsLast: [("up", (6, 4, 4), ("up",)), ("down", (12, 4, 4), ("down",)), ("last", (6, 4, 4), ("last",))],
+    Sequences: [("decode", (6, 31), ("decode",)), ("last", (4, 63), ("last",))],
+    Padded: [("reflect", (4, 8, 8), ("reflect",)), ("same", (4, 8, 8), ("same",)), ("zero.1", (4, 8, 8), ("zero.1",))],
+    Attention: [("last", (8, 4), ("last",))],
+}
