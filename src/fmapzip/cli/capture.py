@@ -10,7 +10,7 @@ import typer
 from fmapzip.atomic import replacing
 from fmapzip.cli import options
 from fmapzip.cli.app import app
-from fmapzip.eval.request import DEFAULT_BATCH, Request
+from fmapzip.eval.request import DEFAULT_BATCH, Request, require_torch
 from fmapzip.eval.split import STANDARD
 from fmapzip.quantize import DEFAULT_CALIBRATOR
 
@@ -41,6 +41,7 @@ def capture(
         weights=None if weights is None else str(weights),
     )
     options.check_archive(output)
+    require_torch()
     with replacing(output) as temporary:
         from fmapzip.cli.progress import progress
         from fmapzip.eval.capture import capture_maps

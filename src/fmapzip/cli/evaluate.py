@@ -12,7 +12,7 @@ from typing import IO, Any
 from fmapzip.atomic import check_writable, replacing
 from fmapzip.cli import options
 from fmapzip.cli.app import app
-from fmapzip.eval.request import DEFAULT_BATCH, Request
+from fmapzip.eval.request import DEFAULT_BATCH, Request, require_torch
 from fmapzip.eval.split import STANDARD
 from fmapzip.quantize import DEFAULT_CALIBRATOR
 
@@ -67,6 +67,7 @@ def _report(request: Request, codecs: Sequence[str], json_file: Path | None, per
     """Evaluate, show the tables, and write the files that were asked for."""
     check_writable(None if json_file == STDOUT else json_file)
     check_writable(per_image)
+    require_torch()
     from fmapzip.cli.console import stdout
     from fmapzip.cli.progress import progress
     from fmapzip.eval.codec_spec import parse_codec

@@ -80,6 +80,20 @@ class Inputs:
     images: Batches
 
 
+def require_torch() -> None:
+    """Refuse to go on without PyTorch.
+
+    Raises
+    ------
+    MissingExtra
+        It is not installed.
+    """
+    try:
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra("running a network needs PyTorch: pip install 'fmapzip[torch]'") from error
+
+
 def load(request: Request) -> Inputs:
     """Load what a request names; the images themselves are read when a batch of them is needed.
 
@@ -96,13 +110,12 @@ def load(request: Request) -> Inputs:
     >>> len(inputs.parts.calibration), len(inputs.parts.images)
     (2, 8)
     """
-    try:
-        import torch
+    require_torch()
+    import torch
 
-        from fmapzip.eval.loading import Batches
-        from fmapzip.eval.models import load_model
-    except ImportError as error:
-        raise MissingExtra("running a network needs PyTorch: pip install 'fmapzip[torch]'") from error
+    from fmapzip.eval.loading import Batches
+    from fmapzip.eval.models import load_model
+
     if request.torch_threads is not None:
         torch.set_num_threads(request.torch_threads)
     data = load_data(request.data, request.preprocess)
