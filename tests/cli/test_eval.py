@@ -118,6 +118,19 @@ def test_json_on_stdout_is_all_there_is(capsys: pytest.CaptureFixture[str]) -> N
     assert json.loads(capsys.readouterr().out)["model"] == "demo"
 
 
+def test_a_plan_runs_without_calibration_and_gives_what_its_codec_gave(folder: Path, report: dict) -> None:
+    from fmapzip.eval.request import Request, load
+    from fmapzip.torch import compress_model
+
+    inputs = load(Request("demo", "demo", limit=50))
+    compress_model(inputs.model, "zvc", calibration=inputs.calibration).plan.save(folder / "zvc.fmzp")
+    assert run(["eval", "demo", "demo", "--plan", "zvc.fmzp", "--limit", "50", "--json", "plan.json"]) == 0
+    planned = json.loads((folder / "plan.json").read_text())
+    assert planned["calibration_images"] == 0
+    for key in ("ratio_payload", "kl_vs_float", "top1"):
+        assert planned["codecs"][0][key] == report["codecs"][0][key]
+
+
 def test_capture_stores_the_maps_that_the_codecs_get(folder: Path, report: dict) -> None:
     assert run(["capture", "demo", "demo", "-o", "maps.fmz", "--limit", "50", "--taps", "stages.*"]) == 0
     taps = {tap["name"]: tap for tap in report["codecs"][0]["taps"]}
@@ -149,6 +162,8 @@ def test_capture_stores_the_maps_that_the_codecs_get(folder: Path, report: dict)
         (["demo", "demo", "--batch", "0"], 2, "--batch"),
         (["demo", "demo", "--metrics", "kl"], 2, "--metrics"),
         (["demo"], 2, "DATA"),
+        (["demo", "demo", "--plan", "absent.fmzp"], 3, "absent.fmzp: No such file"),
+        (["demo", "demo", "--plan", "mine.py"], 3, "not a plan"),
         (["mine.py:wide", "demo"], 3, "does not run on the example"),
         (["mine.py:infinite", "demo"], 3, "NaN or infinity"),
     ],
@@ -163,7 +178,7 @@ def test_what_cannot_be_run_is_one_line_and_a_code(
         "def infinite(): return nn.Sequential(nn.Conv2d(1, 4, 3), Inf(), nn.Conv2d(4, 4, 3))\n"
     )
     few = [] if "--limit" in arguments else ["--limit", "10"]
-    codec = [] if "--codec" in arguments else ["--codec", "zvc"]
+    codec = [] if {"--codec", "--plan"} & {*arguments} else ["--codec", "zvc"]
     assert run(["eval", *arguments, *few, *codec]) == code
     captured = capsys.readouterr()
     assert message in captured.err

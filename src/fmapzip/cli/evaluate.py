@@ -24,7 +24,8 @@ DEFAULT_CODECS = ["zvc", "dct-cm"]
 def evaluate(
     model: options.Model,
     data: options.Data,
-    codec: options.Codecs = DEFAULT_CODECS,
+    codec: options.Codecs = None,
+    plan: options.Plans = None,
     calib: options.Calib = STANDARD,
     quantizer: options.Quantizer = DEFAULT_CALIBRATOR,
     preprocess: options.Preprocess = None,
@@ -53,17 +54,23 @@ def evaluate(
         metrics=metrics,
         weights=None if weights is None else str(weights),
     )
-    _report(request, codec, json_file, per_image)
+    _report(request, codec or ([] if plan else DEFAULT_CODECS), json_file, per_image, plan or [])
 
 
 @app.command()
 def demo(threads: options.Threads = 1, json_file: options.JsonFile = None) -> None:
     """Evaluate the embedded network on its held-out images with zvc and dct-cm; nothing is downloaded."""
     request = Request(model="demo", data="demo", calib="demo:calib", batch=50, threads=threads, torch_threads=1)
-    _report(request, DEFAULT_CODECS, json_file, None)
+    _report(request, DEFAULT_CODECS, json_file)
 
 
-def _report(request: Request, codecs: Sequence[str], json_file: Path | None, per_image: Path | None) -> None:
+def _report(
+    request: Request,
+    codecs: Sequence[str],
+    json_file: Path | None,
+    per_image: Path | None = None,
+    plans: Sequence[Path] = (),
+) -> None:
     """Evaluate, show the tables, and write the files that were asked for."""
     check_writable(None if json_file == STDOUT else json_file)
     check_writable(per_image)
@@ -73,6 +80,7 @@ def _report(request: Request, codecs: Sequence[str], json_file: Path | None, per
     from fmapzip.eval.codec_spec import parse_codec
     from fmapzip.eval.run import run
     from fmapzip.eval.table import render
+    from fmapzip.plan import Plan
 
     with ExitStack() as stack:
         lines = None
@@ -80,7 +88,7 @@ def _report(request: Request, codecs: Sequence[str], json_file: Path | None, per
             temporary = stack.enter_context(replacing(per_image))
             lines = stack.enter_context(temporary.open("w", encoding="utf-8"))
         with progress() as advance:
-            found = run(request, [parse_codec(spec) for spec in codecs], advance, lines)
+            found = run(request, [*map(parse_codec, codecs), *map(Plan.load, plans)], advance, lines)
     if json_file == STDOUT:
         _write_json(sys.stdout, found)
         return

@@ -20,8 +20,16 @@ Data = Annotated[
     str, typer.Argument(metavar="DATA", help="demo, a directory with labels.csv, or a directory of class folders.")
 ]
 Codecs = Annotated[
-    list[str],
-    typer.Option("--codec", metavar="NAME[:key=value,...]", help="A codec, or NAME:@settings.json; repeatable."),
+    list[str] | None,
+    typer.Option(
+        "--codec",
+        metavar="NAME[:key=value,...]",
+        help="A codec, or NAME:@settings.json; repeatable.",
+        show_default="zvc and dct-cm, or none with --plan",
+    ),
+]
+Plans = Annotated[
+    list[Path] | None, typer.Option("--plan", metavar="FILE", help="A plan, instead of or beside codecs; repeatable.")
 ]
 Calib = Annotated[
     str, typer.Option(metavar="RULE", help="Images that calibrate: every:K, first:N, or a directory of its own.")

@@ -12,9 +12,8 @@ from fmapzip.eval.split import STANDARD, Split, split
 from fmapzip.quantize import DEFAULT_CALIBRATOR
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from fmapzip.eval.loading import Batches
+    from torch import nn
 
 DEFAULT_BATCH = 20
 
@@ -112,7 +111,6 @@ def load(request: Request) -> Inputs:
     """
     require_torch()
     import torch
-
     from fmapzip.eval.loading import Batches
     from fmapzip.eval.models import load_model
 

@@ -13,20 +13,21 @@ from fmapzip.eval.environment import environment
 from fmapzip.eval.loading import with_totals
 from fmapzip.eval.report import Protocol, to_json
 from fmapzip.eval.request import Progress, Request, load
+from fmapzip.plan import Plan
 from fmapzip.torch import ImageResult, evaluate
 
 
 def run(
-    request: Request, codecs: Sequence[Codec], progress: Progress, per_image: IO[str] | None = None
+    request: Request, codecs: Sequence[Codec | Plan], progress: Progress, per_image: IO[str] | None = None
 ) -> dict[str, Any]:
-    """Evaluate codecs, and give the report.
+    """Evaluate codecs and plans, and give the report.
 
     Parameters
     ----------
     request
         The model, the images, and how to run them.
     codecs
-        One pass each.
+        One pass each. Plans bring their quantizers; where there are only plans, nothing is calibrated.
     progress
         Told how far each stage has come.
     per_image
@@ -55,7 +56,7 @@ def run(
         inputs.model,
         inputs.images,
         codecs,
-        calibration=inputs.calibration,
+        calibration=None if all(isinstance(item, Plan) for item in codecs) else inputs.calibration,
         quantizer=request.quantizer,
         taps=request.taps,
         threads=request.threads,

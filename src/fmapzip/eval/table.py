@@ -7,6 +7,8 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from fmapzip import registry
+from fmapzip.errors import FmapzipError
 from fmapzip.tables import Figures, number, quotient, size
 
 Report = dict[str, Any]
@@ -33,7 +35,8 @@ def labels(report: Report) -> list[str]:
 
 
 def _heading(report: Report) -> Text:
-    counts = f"\n{report['images']} images, calibrated on {report['calibration_images']} others"
+    calibrated = report["calibration_images"]
+    counts = f"\n{report['images']} images, " + (f"calibrated on {calibrated} others" if calibrated else "as planned")
     quantizer = f", 8-bit quantizer {report['quantizer']}"
     capture = report["capture"]
     heading = Text.assemble((report["model"], "bold"), " on ", (report["data"], "bold"), counts, quantizer)
@@ -43,8 +46,7 @@ def _heading(report: Report) -> Text:
 
 
 def _taps(entry: Report, label: str) -> Figures:
-    config = {key: value for key, value in entry["config"].items() if key != "codec"}
-    settings = ", ".join(f"{key}={value}" for key, value in config.items())
+    settings = ", ".join(f"{key}={value}" for key, value in _unusual(entry["config"]).items())
     table = Figures(
         ["tap", "shape", "zeros %", "path", "bits/value", "ratio", "largest", "SQNR dB"],
         left_out=["bits/value", "largest", "shape", "path"],
@@ -71,6 +73,15 @@ def _taps(entry: Report, label: str) -> Figures:
     }
     table.total = [cells.get(heading, "") for heading in table.columns]
     return table
+
+
+def _unusual(config: dict[str, Any]) -> dict[str, Any]:
+    """The settings that are not the codec's defaults; all of them for a codec that is not installed here."""
+    try:
+        usual = registry.make(config["codec"]).config() if config else {}
+    except FmapzipError:
+        usual = {}
+    return {key: value for key, value in config.items() if key != "codec" and usual.get(key, usual) != value}
 
 
 def _drop(table: Figures, heading: str) -> None:
@@ -142,5 +153,5 @@ def _legend(report: Report) -> Text:
             f"One image is worth {one:.2g} points of accuracy."
         )
     else:
-        lines.append("The output is compared as a tensor: it is not class scores, or --metrics output said so.")
+        lines.append("The output is compared as a tensor: it does not predict the labels better than chance.")
     return Text("\n".join(lines), style="dim")
