@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 import torch
-from torch import nn
-
 from fmapzip import registry
 from fmapzip.codecs.base import Codec
 from fmapzip.errors import InvalidInput
@@ -23,6 +21,7 @@ from fmapzip.torch.fit import fitted_taps
 from fmapzip.torch.inputs import Inputs, first_sample
 from fmapzip.torch.metrics import MetricsChoice
 from fmapzip.torch.report import Report
+from torch import nn
 
 
 class CompressedModel(nn.Module):
@@ -53,7 +52,7 @@ class CompressedModel(nn.Module):
         by_name = dict(zip((tap.name for tap in taps), self._codes, strict=True))
         for slot in captured.slots:
             slot.action = by_name.get(slot.name)
-        super().train(False)
+        self.training = False  # the network is in eval mode already, and an exported one refuses train()
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Run the network."""
