@@ -108,8 +108,13 @@ size_t DctCmCodec::encode_tile(ConstView tile, Dtype dtype, uint8_t* out, Scratc
 void DctCmCodec::encode_values(const Planes& planes, Dtype dtype, BitWriter& writer) const {
   const uint8_t* table = code_table(parameters_, points_[static_cast<size_t>(dtype)], dtype);
   for (uint32_t c = 0; c < planes.count; ++c) {
-    for (size_t at = 0; at < planes.positions; at += planes.block) {
-      kernels_.write_values(planes.at(c, at), planes.length_at(at), table, writer);
+    size_t at = 0;
+    while (at < planes.positions) {
+      const size_t whole = std::min<size_t>((planes.positions - at) / planes.block, kMaxGroup);
+      const unsigned count = whole > 0 ? static_cast<unsigned>(whole) : 1;
+      const unsigned n = planes.length_at(at);
+      kernels_.write_values(planes.at(c, at), count, n, table, writer);
+      at += size_t{count} * n;
     }
   }
 }
@@ -129,7 +134,7 @@ void DctCmCodec::encode_groups(const Planes& planes, Dtype dtype, BitWriter& wri
       if (parameters_.zero_mask) {
         for (uint32_t j = 0; j < group.channels; ++j) kernels_.write_mask(masks[j], n, writer);
       }
-      for (unsigned k = 0; k < group.kept; ++k) kernels_.write_block(codes[k], n, writer);
+      kernels_.write_blocks(codes, group.kept, n, writer);
     }
     first += group.channels;
   }

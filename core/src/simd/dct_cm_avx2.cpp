@@ -84,6 +84,7 @@ FMAPZIP_INLINE void keep_only(uint8_t* row, uint64_t mask) {
   }
 }
 
+#include "simd/dct_cm_splits.inc"
 #include "simd/dct_cm_stream.inc"
 #include "simd/dct_cm_transform.inc"
 
@@ -91,7 +92,6 @@ FMAPZIP_INLINE void keep_only(uint8_t* row, uint64_t mask) {
 struct Codes {
   __m256i bytes[2];
   alignas(32) uint16_t words[kBlock];
-  unsigned top;
 };
 
 FMAPZIP_INLINE uint64_t at_least(const Codes& codes, unsigned threshold) {
@@ -100,7 +100,18 @@ FMAPZIP_INLINE uint64_t at_least(const Codes& codes, unsigned threshold) {
                  _mm256_cmpeq_epi8(_mm256_max_epu8(codes.bytes[1], t), codes.bytes[1]));
 }
 
-FMAPZIP_INLINE unsigned largest(const Codes& codes) { return codes.top; }
+FMAPZIP_INLINE uint64_t at_threshold(const Codes& codes, unsigned index) {
+  return at_least(codes, kThresholds[index]);
+}
+
+FMAPZIP_INLINE unsigned largest(const Codes& codes) {
+  __m256i most = load256(codes.words);
+  for (unsigned i = 16; i < kBlock; i += 16) most = _mm256_max_epu16(most, load256(codes.words + i));
+  const __m128i half = _mm_max_epu16(_mm256_castsi256_si128(most), _mm256_extracti128_si256(most, 1));
+  const __m128i inverted = _mm_xor_si128(half, _mm_set1_epi16(-1));
+  return 0xFFFF ^ static_cast<unsigned>(_mm_cvtsi128_si32(_mm_minpos_epu16(inverted)) & 0xFFFF);
+}
+
 FMAPZIP_INLINE unsigned popcount(uint64_t x) { return static_cast<unsigned>(_mm_popcnt_u64(x)); }
 FMAPZIP_INLINE unsigned bit_length(unsigned x) { return 32 - _lzcnt_u32(x); }
 FMAPZIP_INLINE uint64_t extract_bits(uint64_t x, uint64_t mask) { return _pext_u64(x, mask); }
@@ -135,6 +146,35 @@ FMAPZIP_INLINE void put_members(BitWriter& w, const Codes& codes, uint64_t membe
   }
 }
 
+FMAPZIP_INLINE void saturate(Codes& codes) {
+  for (unsigned half = 0; half < 2; ++half) {
+    const uint16_t* words = codes.words + 32 * half;
+    const __m256i packed = _mm256_packus_epi16(load256(words), load256(words + 16));
+    codes.bytes[half] = _mm256_permute4x64_epi64(packed, 0xD8);
+  }
+}
+
+FMAPZIP_INLINE Codes load_codes(const uint16_t* source, unsigned n) {
+  Codes codes;
+  if (n < kBlock) {
+    __builtin_memset(codes.words, 0, sizeof codes.words);
+    __builtin_memcpy(codes.words, source, n * sizeof *source);
+  } else {
+    __builtin_memcpy(codes.words, source, kBlock * sizeof *source);
+  }
+  saturate(codes);
+  return codes;
+}
+
+FMAPZIP_INLINE Codes load_values(const uint8_t* values, unsigned n, const uint8_t* table) {
+  Codes codes;
+  if (n < kBlock) __builtin_memset(codes.words, 0, sizeof codes.words);
+  for (unsigned i = 0; i < n; ++i) codes.words[i] = table != nullptr ? table[values[i]] : values[i];
+  saturate(codes);
+  return codes;
+}
+
+#include "simd/dct_cm_block_choice.inc"
 #include "simd/dct_cm_blocks.inc"
 
 // Adds `width` <= 7 bits of the stream to each member.
@@ -201,38 +241,6 @@ FMAPZIP_INLINE void read_codes(BitReader& r, unsigned n, Decoded& d) {
   }
 }
 
-FMAPZIP_INLINE unsigned largest_word(const uint16_t* words) {
-  __m256i most = load256(words);
-  for (unsigned i = 16; i < kBlock; i += 16) most = _mm256_max_epu16(most, load256(words + i));
-  const __m128i half = _mm_max_epu16(_mm256_castsi256_si128(most), _mm256_extracti128_si256(most, 1));
-  const __m128i inverted = _mm_xor_si128(half, _mm_set1_epi16(-1));
-  return 0xFFFF ^ static_cast<unsigned>(_mm_cvtsi128_si32(_mm_minpos_epu16(inverted)) & 0xFFFF);
-}
-
-void write_words(Codes& codes, unsigned n, BitWriter& w) {
-  for (unsigned half = 0; half < 2; ++half) {
-    const uint16_t* words = codes.words + 32 * half;
-    const __m256i packed = _mm256_packus_epi16(load256(words), load256(words + 16));
-    codes.bytes[half] = _mm256_permute4x64_epi64(packed, 0xD8);
-  }
-  codes.top = largest_word(codes.words);
-  write_codes(codes, n, w);
-}
-
-void write_block(const uint16_t* source, unsigned n, BitWriter& w) {
-  Codes codes;
-  if (n < kBlock) __builtin_memset(codes.words, 0, sizeof codes.words);
-  __builtin_memcpy(codes.words, source, n * sizeof *source);
-  write_words(codes, n, w);
-}
-
-void write_values(const uint8_t* values, unsigned n, const uint8_t* table, BitWriter& w) {
-  Codes codes;
-  if (n < kBlock) __builtin_memset(codes.words, 0, sizeof codes.words);
-  for (unsigned i = 0; i < n; ++i) codes.words[i] = table != nullptr ? table[values[i]] : values[i];
-  write_words(codes, n, w);
-}
-
 bool read_block(BitReader& r, unsigned n, uint16_t* codes) {
   Decoded d;
   read_codes(r, n, d);
@@ -255,7 +263,7 @@ bool read_values(BitReader& r, unsigned n, const uint8_t* table, unsigned limit,
 
 }  // namespace
 
-const DctCmKernels kDctCmAvx2{analyse,      synthesise, write_block, write_mask,
-                              write_values, read_block, read_mask,   read_values};
+const DctCmKernels kDctCmAvx2{analyse,      synthesise, write_blocks, write_mask,
+                              write_values, read_block, read_mask,    read_values};
 
 }  // namespace fmapzip

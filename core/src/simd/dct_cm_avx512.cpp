@@ -62,20 +62,45 @@ FMAPZIP_INLINE void keep_only(uint8_t* row, uint64_t mask) {
   _mm512_store_si512(row, _mm512_maskz_mov_epi8(mask, _mm512_load_si512(row)));
 }
 
+#include "simd/dct_cm_splits.inc"
 #include "simd/dct_cm_stream.inc"
 #include "simd/dct_cm_transform.inc"
 
 // The codes of a block: as bytes, saturated, and their low and high halves where one of them needs more.
 struct Codes {
   __m512i bytes, low, high;
-  unsigned top;
 };
 
 FMAPZIP_INLINE uint64_t at_least(const Codes& codes, unsigned threshold) {
   return _mm512_cmpge_epu8_mask(codes.bytes, _mm512_set1_epi8(static_cast<char>(threshold)));
 }
 
-FMAPZIP_INLINE unsigned largest(const Codes& codes) { return codes.top; }
+struct ThresholdRows {
+  alignas(64) uint8_t row[kThresholdCount][64];
+};
+
+constexpr ThresholdRows make_threshold_rows() {
+  ThresholdRows t{};
+  for (unsigned i = 0; i < kThresholdCount; ++i) {
+    for (uint8_t& byte : t.row[i]) byte = kThresholds[i];
+  }
+  return t;
+}
+
+constexpr ThresholdRows kThresholdRows = make_threshold_rows();
+
+FMAPZIP_INLINE uint64_t at_threshold(const Codes& codes, unsigned index) {
+  return _mm512_cmpge_epu8_mask(codes.bytes, _mm512_load_si512(kThresholdRows.row[index]));
+}
+
+FMAPZIP_INLINE unsigned largest(const Codes& codes) {
+  const __m512i x = _mm512_max_epu16(codes.low, codes.high);
+  const __m256i half = _mm256_max_epu16(_mm512_castsi512_si256(x), _mm512_extracti64x4_epi64(x, 1));
+  const __m128i quarter = _mm_max_epu16(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+  const __m128i inverted = _mm_xor_si128(quarter, _mm_set1_epi16(-1));
+  return 0xFFFF ^ static_cast<unsigned>(_mm_cvtsi128_si32(_mm_minpos_epu16(inverted)) & 0xFFFF);
+}
+
 FMAPZIP_INLINE unsigned popcount(uint64_t x) { return static_cast<unsigned>(_mm_popcnt_u64(x)); }
 FMAPZIP_INLINE unsigned bit_length(unsigned x) { return 32 - _lzcnt_u32(x); }
 FMAPZIP_INLINE uint64_t extract_bits(uint64_t x, uint64_t mask) { return _pext_u64(x, mask); }
@@ -111,7 +136,7 @@ FMAPZIP_INLINE void append(BitWriter& w, __m512i x, unsigned bits) {
   const unsigned total = w.fill + bits;
   w.out += total >> 3;
   w.fill = total & 7;
-  w.partial = *w.out & ((1u << w.fill) - 1);
+  w.partial = *w.out;
 }
 
 // Eight values of `width` <= 7 bits in each 64-bit lane of bytes -> eight times `width` bytes.
@@ -157,12 +182,115 @@ FMAPZIP_INLINE void put_wide_members(BitWriter& w, const Codes& codes, uint64_t 
 
 FMAPZIP_INLINE void put_members(BitWriter& w, const Codes& codes, uint64_t members, unsigned base,
                                 unsigned width) {
-  if (width == 0 || members == 0) return;
   if (width > 7) return put_wide_members(w, codes, members, base, width);
   const __m512i low_bits = _mm512_set1_epi8(static_cast<char>((1u << width) - 1));
   const __m512i shifted = _mm512_sub_epi8(codes.bytes, _mm512_set1_epi8(static_cast<char>(base)));
   const __m512i x = _mm512_maskz_compress_epi8(members, _mm512_and_si512(shifted, low_bits));
   append(w, pack_bytes(x, width), popcount(members) * width);
+}
+
+// For each split, two to a vector: where its terms lie among the counts of choose_split.
+struct CostTables {
+  alignas(64) uint16_t first_second[32], third_zero[32],
+      coded_last[32];  // selectors; the zero bitmap; classes
+  alignas(32) uint16_t width[16];
+  alignas(16) uint8_t last_width[256][16];  // of the last class, by the largest code
+};
+
+constexpr unsigned kCountOfAll = kThresholdCount, kCountOfNone = kThresholdCount + 1;
+
+constexpr CostTables make_cost_tables() {
+  CostTables t{};
+  for (unsigned i = 0; i < kSplitCount; ++i) {
+    const Split s = kSplits[i];
+    const unsigned coded = s.zero_bitmap ? 0 : kCountOfAll;
+    const auto from = [&](unsigned level) {
+      return static_cast<uint16_t>(level == 0 ? coded : threshold_index(s.start(level)));
+    };
+    t.first_second[i] = s.selectors >= 1 ? from(0) : kCountOfNone;
+    t.first_second[16 + i] = s.selectors >= 2 ? from(1) : kCountOfNone;
+    t.third_zero[i] = s.selectors >= 3 ? from(2) : kCountOfNone;
+    t.third_zero[16 + i] = s.zero_bitmap ? kCountOfAll : kCountOfNone;
+    t.coded_last[i] = from(0);
+    t.coded_last[16 + i] = from(s.selectors);
+    t.width[i] = s.width;
+    for (unsigned top = 0; top < 256; ++top) {
+      for (unsigned x = top > s.last() ? top - s.last() : 0; x != 0; x >>= 1) ++t.last_width[top][i];
+    }
+  }
+  return t;
+}
+
+constexpr CostTables kCosts = make_cost_tables();
+
+FMAPZIP_INLINE __m256i lower_half(__m512i x) { return _mm512_castsi512_si256(x); }
+FMAPZIP_INLINE __m256i upper_half(__m512i x) { return _mm512_extracti64x4_epi64(x, 1); }
+
+FMAPZIP_INLINE __m128i last_widths(unsigned top) {
+  if (top < 256) return load128(kCosts.last_width[top]);
+  alignas(16) uint8_t width[16];
+  for (unsigned i = 0; i < kSplitCount; ++i)
+    width[i] = static_cast<uint8_t>(bit_length(top - kSplits[i].last()));
+  return load128(width);
+}
+
+// All splits' costs side by side.
+FMAPZIP_INLINE Choice choose_split(const uint64_t* reach, unsigned n, unsigned top) {
+  const auto four = [&](unsigned i) {
+    return static_cast<long long>(uint64_t{popcount(reach[i])} | (uint64_t{popcount(reach[i + 1])} << 16) |
+                                  (uint64_t{popcount(reach[i + 2])} << 32) |
+                                  (uint64_t{popcount(reach[i + 3])} << 48));
+  };
+  const uint64_t last_two = popcount(reach[16]) | (uint64_t{popcount(reach[17])} << 16) | (uint64_t{n} << 32);
+  const __m512i counts =
+      _mm512_setr_epi64(four(0), four(4), four(8), four(12), static_cast<long long>(last_two), 0, 0, 0);
+  const auto terms = [&](const uint16_t* where) {
+    return _mm512_permutexvar_epi16(_mm512_load_si512(where), counts);
+  };
+  const __m512i bitmaps = _mm512_add_epi16(terms(kCosts.first_second), terms(kCosts.third_zero));
+  const __m512i classes = terms(kCosts.coded_last);
+  const __m256i last = upper_half(classes);
+  const __m256i small = _mm256_sub_epi16(lower_half(classes), last);
+  const __m256i width = _mm256_load_si256(reinterpret_cast<const __m256i*>(kCosts.width));
+  const __m128i widths = last_widths(top);
+  __m256i cost = _mm256_add_epi16(lower_half(bitmaps), upper_half(bitmaps));
+  cost = _mm256_add_epi16(cost, _mm256_mullo_epi16(small, width));
+  cost = _mm256_add_epi16(cost, _mm256_mullo_epi16(last, _mm256_cvtepu8_epi16(widths)));
+  const __m256i index = _mm256_setr_epi16(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  const __m256i ranked = _mm256_or_si256(_mm256_slli_epi16(cost, 4), index);
+  const __m128i best =
+      _mm_minpos_epu16(_mm_min_epu16(_mm256_castsi256_si128(ranked), _mm256_extracti128_si256(ranked, 1)));
+  const unsigned split = static_cast<unsigned>(_mm_cvtsi128_si32(best)) & 15;
+  const unsigned bits = top > kSplits[split].last() ? bit_length(top - kSplits[split].last()) : 0;
+  return {split, bits};
+}
+
+// table[x] for each byte.
+FMAPZIP_INLINE __m512i look_up(const uint8_t* table, __m512i x) {
+  const __m512i lower =
+      _mm512_permutex2var_epi8(_mm512_loadu_si512(table), x, _mm512_loadu_si512(table + 64));
+  const __m512i upper =
+      _mm512_permutex2var_epi8(_mm512_loadu_si512(table + 128), x, _mm512_loadu_si512(table + 192));
+  return _mm512_mask_blend_epi8(_mm512_movepi8_mask(x), lower, upper);
+}
+
+FMAPZIP_INLINE Codes load_codes(const uint16_t* source, unsigned n) {
+  const uint64_t mask = lanes(n);
+  Codes codes;
+  codes.low = _mm512_maskz_loadu_epi16(static_cast<__mmask32>(mask), source);
+  codes.high = _mm512_maskz_loadu_epi16(static_cast<__mmask32>(mask >> 32), source + 32);
+  codes.bytes = _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtusepi16_epi8(codes.low)),
+                                   _mm512_cvtusepi16_epi8(codes.high), 1);
+  return codes;
+}
+
+FMAPZIP_INLINE Codes load_values(const uint8_t* values, unsigned n, const uint8_t* table) {
+  Codes codes;
+  codes.bytes = _mm512_maskz_loadu_epi8(lanes(n), values);
+  if (table != nullptr) codes.bytes = _mm512_maskz_mov_epi8(lanes(n), look_up(table, codes.bytes));
+  codes.low = _mm512_cvtepu8_epi16(_mm512_castsi512_si256(codes.bytes));
+  codes.high = _mm512_cvtepu8_epi16(_mm512_extracti64x4_epi64(codes.bytes, 1));
+  return codes;
 }
 
 #include "simd/dct_cm_blocks.inc"
@@ -225,43 +353,6 @@ FMAPZIP_INLINE Decoded read_codes(BitReader& r, unsigned n) {
   return d;
 }
 
-// table[x] for each byte.
-FMAPZIP_INLINE __m512i look_up(const uint8_t* table, __m512i x) {
-  const __m512i lower =
-      _mm512_permutex2var_epi8(_mm512_loadu_si512(table), x, _mm512_loadu_si512(table + 64));
-  const __m512i upper =
-      _mm512_permutex2var_epi8(_mm512_loadu_si512(table + 128), x, _mm512_loadu_si512(table + 192));
-  return _mm512_mask_blend_epi8(_mm512_movepi8_mask(x), lower, upper);
-}
-
-FMAPZIP_INLINE unsigned largest_word(__m512i x) {
-  const __m256i half = _mm256_max_epu16(_mm512_castsi512_si256(x), _mm512_extracti64x4_epi64(x, 1));
-  const __m128i quarter = _mm_max_epu16(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
-  const __m128i inverted = _mm_xor_si128(quarter, _mm_set1_epi16(-1));
-  return 0xFFFF ^ static_cast<unsigned>(_mm_cvtsi128_si32(_mm_minpos_epu16(inverted)) & 0xFFFF);
-}
-
-void write_block(const uint16_t* source, unsigned n, BitWriter& w) {
-  const uint64_t mask = lanes(n);
-  Codes codes;
-  codes.low = _mm512_maskz_loadu_epi16(static_cast<__mmask32>(mask), source);
-  codes.high = _mm512_maskz_loadu_epi16(static_cast<__mmask32>(mask >> 32), source + 32);
-  codes.bytes = _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtusepi16_epi8(codes.low)),
-                                   _mm512_cvtusepi16_epi8(codes.high), 1);
-  codes.top = largest_word(_mm512_max_epu16(codes.low, codes.high));
-  write_codes(codes, n, w);
-}
-
-void write_values(const uint8_t* values, unsigned n, const uint8_t* table, BitWriter& w) {
-  Codes codes;
-  codes.bytes = _mm512_maskz_loadu_epi8(lanes(n), values);
-  if (table != nullptr) codes.bytes = _mm512_maskz_mov_epi8(lanes(n), look_up(table, codes.bytes));
-  codes.low = _mm512_cvtepu8_epi16(_mm512_castsi512_si256(codes.bytes));
-  codes.high = _mm512_cvtepu8_epi16(_mm512_extracti64x4_epi64(codes.bytes, 1));
-  codes.top = largest_word(_mm512_max_epu16(codes.low, codes.high));
-  write_codes(codes, n, w);
-}
-
 bool read_block(BitReader& r, unsigned n, uint16_t* codes) {
   Decoded d = read_codes(r, n);
   if (!d.wide) {
@@ -296,7 +387,7 @@ bool read_values(BitReader& r, unsigned n, const uint8_t* table, unsigned limit,
 
 }  // namespace
 
-const DctCmKernels kDctCmAvx512{analyse,      synthesise, write_block, write_mask,
-                                write_values, read_block, read_mask,   read_values};
+const DctCmKernels kDctCmAvx512{analyse,      synthesise, write_blocks, write_mask,
+                                write_values, read_block, read_mask,    read_values};
 
 }  // namespace fmapzip

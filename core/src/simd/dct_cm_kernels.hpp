@@ -51,11 +51,14 @@ struct DctCmKernels {
   void (*synthesise)(const uint16_t (*codes)[kBlock], unsigned n, bool is_signed, const ChannelGroup& group,
                      const uint64_t* masks, uint8_t* const* rows);
 
-  void (*write_block)(const uint16_t* codes, unsigned n, BitWriter& writer);
+  // `count` <= kMaxGroup blocks of n positions each.
+  void (*write_blocks)(const uint16_t (*codes)[kBlock], unsigned count, unsigned n, BitWriter& writer);
   // Rows of a zero mask; `n` bits of `mask`.
   void (*write_mask)(uint64_t mask, unsigned n, BitWriter& writer);
-  // A block of the values themselves, through a table of their codes (none: the values are the codes).
-  void (*write_values)(const uint8_t* values, unsigned n, const uint8_t* table, BitWriter& writer);
+  // Blocks of the values themselves, one after another, through a table of their codes (none: the values are
+  // the codes).
+  void (*write_values)(const uint8_t* values, unsigned count, unsigned n, const uint8_t* table,
+                       BitWriter& writer);
 
   // These give false for what no encoder writes: a reserved width or mode, a code that is not below `limit`.
   bool (*read_block)(BitReader& reader, unsigned n, uint16_t* codes);

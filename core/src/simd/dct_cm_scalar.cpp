@@ -44,17 +44,30 @@ FMAPZIP_INLINE void keep_only(uint8_t* row, uint64_t mask) {
   for (unsigned i = 0; i < kBlock; ++i) row[i] = static_cast<uint8_t>(row[i] & -((mask >> i) & 1));
 }
 
+#include "simd/dct_cm_splits.inc"
 #include "simd/dct_cm_stream.inc"
 #include "simd/dct_cm_transform.inc"
 
+// The codes of a block, zero beyond its positions; `low` has them cut to 7 bits, eight to a word.
 struct Codes {
-  uint16_t code[kBlock];  // zero beyond the block's positions
+  uint16_t code[kBlock];
+  uint64_t low[kBlock / 8];
 };
 
+constexpr uint64_t kEachByte = 0x0101010101010101;
+
+// Eight comparisons in a word: the sum carries into the top bit of each byte that is large enough.
 FMAPZIP_INLINE uint64_t at_least(const Codes& codes, unsigned threshold) {
   uint64_t mask = 0;
-  for (unsigned i = 0; i < kBlock; ++i) mask |= uint64_t{codes.code[i] >= threshold} << i;
+  for (unsigned i = 0; i < kBlock / 8; ++i) {
+    const uint64_t reached = ((codes.low[i] + (128 - threshold) * kEachByte) >> 7) & kEachByte;
+    mask |= (reached * 0x0102040810204080 >> 56) << (8 * i);
+  }
   return mask;
+}
+
+FMAPZIP_INLINE uint64_t at_threshold(const Codes& codes, unsigned index) {
+  return at_least(codes, kThresholds[index]);
 }
 
 FMAPZIP_INLINE unsigned largest(const Codes& codes) {
@@ -63,7 +76,22 @@ FMAPZIP_INLINE unsigned largest(const Codes& codes) {
   return top;
 }
 
-FMAPZIP_INLINE unsigned popcount(uint64_t x) { return static_cast<unsigned>(__builtin_popcountll(x)); }
+FMAPZIP_INLINE void fill_low(Codes& codes) {
+  for (unsigned i = 0; i < kBlock / 8; ++i) {
+    codes.low[i] = 0;
+    for (unsigned k = 0; k < 8; ++k) {
+      const uint64_t code = codes.code[8 * i + k];
+      codes.low[i] |= (code < 127 ? code : 127) << (8 * k);
+    }
+  }
+}
+
+FMAPZIP_INLINE unsigned popcount(uint64_t x) {
+  x -= (x >> 1) & 0x5555555555555555;
+  x = (x & 0x3333333333333333) + ((x >> 2) & 0x3333333333333333);
+  return static_cast<unsigned>(((x + (x >> 4)) & 0x0F0F0F0F0F0F0F0F) * kEachByte >> 56);
+}
+
 FMAPZIP_INLINE unsigned bit_length(unsigned x) {
   return x ? 32 - static_cast<unsigned>(__builtin_clz(x)) : 0;
 }
@@ -90,6 +118,21 @@ FMAPZIP_INLINE void put_members(BitWriter& w, const Codes& codes, uint64_t membe
   }
 }
 
+FMAPZIP_INLINE Codes load_codes(const uint16_t* source, unsigned n) {
+  Codes codes{};
+  __builtin_memcpy(codes.code, source, n * sizeof *source);
+  fill_low(codes);
+  return codes;
+}
+
+FMAPZIP_INLINE Codes load_values(const uint8_t* values, unsigned n, const uint8_t* table) {
+  Codes codes{};
+  for (unsigned i = 0; i < n; ++i) codes.code[i] = table ? table[values[i]] : values[i];
+  fill_low(codes);
+  return codes;
+}
+
+#include "simd/dct_cm_block_choice.inc"
 #include "simd/dct_cm_blocks.inc"
 
 // Codes of a block from its map and the packed values that follow.
@@ -108,18 +151,6 @@ FMAPZIP_INLINE bool read_codes(BitReader& r, unsigned n, uint16_t* codes) {
   return valid;
 }
 
-void write_block(const uint16_t* source, unsigned n, BitWriter& w) {
-  Codes codes{};
-  __builtin_memcpy(codes.code, source, n * sizeof *source);
-  write_codes(codes, n, w);
-}
-
-void write_values(const uint8_t* values, unsigned n, const uint8_t* table, BitWriter& w) {
-  Codes codes{};
-  for (unsigned i = 0; i < n; ++i) codes.code[i] = table ? table[values[i]] : values[i];
-  write_codes(codes, n, w);
-}
-
 bool read_block(BitReader& r, unsigned n, uint16_t* codes) { return read_codes(r, n, codes); }
 
 bool read_values(BitReader& r, unsigned n, const uint8_t* table, unsigned limit, uint8_t* values) {
@@ -134,7 +165,7 @@ bool read_values(BitReader& r, unsigned n, const uint8_t* table, unsigned limit,
 
 }  // namespace
 
-const DctCmKernels kDctCmScalar{analyse,      synthesise, write_block, write_mask,
-                                write_values, read_block, read_mask,   read_values};
+const DctCmKernels kDctCmScalar{analyse,      synthesise, write_blocks, write_mask,
+                                write_values, read_block, read_mask,    read_values};
 
 }  // namespace fmapzip
