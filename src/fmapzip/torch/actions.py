@@ -6,10 +6,10 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
 
 import fmapzip
+import torch
 from fmapzip.errors import PlanMismatch
 from fmapzip.frame import parse_only
 from fmapzip.plan import Plan
@@ -17,6 +17,7 @@ from fmapzip.quantize import Observer, QuantParams
 from fmapzip.torch.capture import Tap
 from fmapzip.torch.statistics import TapStatistics
 from fmapzip.torch.tensor_quantizer import TensorQuantizer, Workspace
+from torch import Tensor
 
 # Maps are worked on in chunks of whole samples of about this many values: they stay in cache, and memory is bounded.
 _CHUNK_VALUES = 1 << 18
@@ -114,7 +115,8 @@ class Code:
         payload = sum(parse_only(frame).payload_bytes for frame in frames)
         sizes = [len(frame) for frame in frames]
         self.sizes += sizes
-        self.statistics.add_frames(sizes, payload, int(torch.count_nonzero(q)))
+        in_memory_order = q.as_strided((q.numel(),), (1,)).numpy()
+        self.statistics.add_frames(sizes, payload, int(np.count_nonzero(in_memory_order)))
         torch.sub(out, x, out=error)
         for values, errors in zip(x, error, strict=True):  # sample by sample, so that sums do not depend on the batch
             self.statistics.add_noise(_energy(values), _energy(errors))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import fmapzip
@@ -11,8 +12,9 @@ from fmapzip.torch.actions import Code
 from fmapzip.torch.batches import Batches, Progress
 from fmapzip.torch.calibrate import Calibration, running
 from fmapzip.torch.capture import Captured
-from fmapzip.torch.inputs import batch_size, call
+from fmapzip.torch.inputs import Inputs, batch_size, call
 from fmapzip.torch.metrics import OutputFigures, Scores, output_tensor
+from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,10 @@ def choose(
         plan = calibration.plan(candidate)
         sized.append((_calibrated_bytes(calibration, plan), i, plan))
         progress(f"sizing {codec.id}", i + 1, len(candidates))
+    outputs = _FloatOutputs(captured, batches)
     least: tuple[float, Choice] | None = None
     for _, i, plan in sorted(sized, key=lambda entry: entry[:2]):
-        excess, found = _excess(captured, batches, calibration, plan, class_scores, limit, progress)
+        excess, found = _excess(captured, outputs, calibration, plan, class_scores, limit, progress)
         if excess <= 0:
             return Choice(candidates[i], plan)
         if least is None or excess < least[0]:
@@ -75,6 +78,29 @@ def choose(
             least = excess, Choice(candidates[i], plan, (note,))
     assert least is not None
     return least[1]
+
+
+class _FloatOutputs:
+    """Calibration batches with the float network's outputs, which are kept as long as they are small."""
+
+    _KEPT_BYTES = 1 << 26
+
+    def __init__(self, captured: Captured, batches: Batches) -> None:
+        self._captured, self._batches = captured, batches
+        self._kept: list[Tensor] = []
+        self._room = self._KEPT_BYTES
+
+    def __iter__(self) -> Iterator[tuple[Inputs, Tensor]]:
+        for i, (inputs, _) in enumerate(self._batches):
+            if i < len(self._kept):
+                yield inputs, self._kept[i]
+                continue
+            with running(self._captured, {}):
+                wanted = output_tensor(call(self._captured.module, inputs))
+            self._room -= wanted.nbytes
+            if self._room >= 0 and i == len(self._kept):
+                self._kept.append(wanted)
+            yield inputs, wanted
 
 
 def _calibrated_bytes(calibration: Calibration, plan: Plan) -> int:
@@ -88,29 +114,32 @@ def _calibrated_bytes(calibration: Calibration, plan: Plan) -> int:
 
 def _excess(
     captured: Captured,
-    batches: Batches,
+    outputs: _FloatOutputs,
     calibration: Calibration,
     plan: Plan,
     class_scores: bool,
     limit: DamageLimit,
     progress: Progress,
 ) -> tuple[float, str]:
-    """Return by how much `plan` exceeds the limit on the calibration images, and its damage in words."""
+    """Return by how much `plan` exceeds the limit on the calibration images, and its damage in words.
+
+    Divergences only add up: once they are hopeless for all images, the rest is not run.
+    """
     figures = OutputFigures()
     done = 0
-    for inputs, _ in batches:
-        with running(captured, {}):
-            wanted = output_tensor(call(captured.module, inputs))
+    for inputs, wanted in outputs:
         with running(captured, {tap.name: Code(tap, plan) for tap in calibration.taps}):
             got = output_tensor(call(captured.module, inputs))
-        if class_scores:
-            scores = Scores(got)
-            figures.add_scores(scores, None)
-            figures.compare("float", Scores(wanted), scores)
-        else:
-            figures.add_noise(wanted, got)
         done += batch_size(inputs)
         progress("measuring damage", done, calibration.images)
+        if not class_scores:
+            figures.add_noise(wanted, got)
+            continue
+        scores = Scores(got)
+        figures.add_scores(scores, None)
+        figures.compare("float", Scores(wanted), scores)
+        if (figures.divergence("float") or 0.0) * done > limit.kl * calibration.images:
+            break
     if class_scores:
         divergence = figures.divergence("float") or 0.0
         return divergence - limit.kl, f"KL {divergence:.3f} nats"

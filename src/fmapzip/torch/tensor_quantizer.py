@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
+from math import isfinite
 
 import torch
-from torch import Tensor
-
 from fmapzip.errors import InvalidInput
 from fmapzip.quantize import QuantParams
+from torch import Tensor
 
 _DTYPES = {"uint8": torch.uint8, "int8": torch.int8}
 
@@ -62,9 +62,9 @@ class TensorQuantizer:
         """
         torch.div(x, self._scale, out=scaled)
         least, most = (float(bound) for bound in torch.aminmax(scaled))
-        if not (least >= self._low and most <= self._high):
-            if not torch.isfinite(x).all():
-                raise InvalidInput(f"feature map {self._name!r}: holds NaN or infinity")
+        if not (isfinite(least) and isfinite(most)) and not torch.isfinite(x).all():
+            raise InvalidInput(f"feature map {self._name!r}: holds NaN or infinity")
+        if least < self._low or most > self._high:
             scaled.clamp_(self._low, self._high)
         out.copy_(scaled.round_())
 
