@@ -32,7 +32,7 @@ class PeerCodec(PythonCodec):
     def encode_tile(self, tile: IntegerMap, parameters: bytes) -> bytes:
         """The peer's bytes."""
         peer, side = _read(parameters)
-        return peer.encode(np.ascontiguousarray(tile), side)
+        return peer.encode(np.ascontiguousarray(tile), side)  # type: ignore[arg-type]
 
     def decode_tile(
         self, body: bytes, shape: tuple[int, int, int], dtype: np.dtype[Any], parameters: bytes
