@@ -9,6 +9,7 @@
 
 #include "bits/crc32c.hpp"
 #include "buffers.hpp"
+#include "context_training.hpp"
 #include "fmapzip/frame.hpp"
 #include "parallel.hpp"
 #include "simd/isa.hpp"
@@ -336,4 +337,6 @@ NB_MODULE(_core, m) {
   m.def("crc32c", [](nb::handle data) { return crc32c(Bytes(data).span()); }, nb::arg("data"));
   m.def("simd", [] { return std::string(isa_name(active_isa())); });
   m.def("simd_available", [] { return std::string(isa_name(detected_isa())); });
+
+  bind_context_training(m);
 }

@@ -134,7 +134,8 @@ Status decode_frame(std::span<const uint8_t> data, const ParsedFrame& frame, con
   if (map.shape != info.shape()) return invalid("the output does not have the frame's shape");
   if (!frame.all_stored) {
     if (codec == nullptr) return invalid("the frame's codec is needed");
-    if (const Status s = codec->check(map.shape, info.dtype); !s.ok()) return s;
+    const Status s = codec->check(map.shape, info.dtype);
+    if (!s.ok()) return info.has_plan ? s : corrupt(s.what);  // parameters in the frame must fit the frame
   }
   std::vector<Status> statuses(info.tiles());
   const auto decode_tile = [&](size_t index, Scratch& own) {

@@ -16,6 +16,7 @@ _BUILTIN = {
     "raw": "fmapzip.codecs.raw:Raw",
     "zvc": "fmapzip.codecs.zvc:Zvc",
     "dct-cm": "fmapzip.codecs.dct_cm:DctCm",
+    "context-rans": "fmapzip.codecs.context_rans:ContextRans",
 }
 
 _registered: dict[str, type[Codec]] = {}

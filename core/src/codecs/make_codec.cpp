@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "codecs/context_rans.hpp"
 #include "codecs/dct_cm.hpp"
 #include "codecs/raw.hpp"
 #include "codecs/zvc.hpp"
@@ -27,6 +28,8 @@ Status make_codec(uint8_t code, std::span<const uint8_t> parameters, std::unique
       return {};
     case CodecCode::dct_cm:
       return DctCmCodec::make(parameters, codec);
+    case CodecCode::context_rans:
+      return ContextRansCodec::make(parameters, codec);
     default:
       return corrupt("unknown codec code");
   }

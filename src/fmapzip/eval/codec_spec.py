@@ -36,7 +36,7 @@ def parse_codec(spec: str) -> Codec:
     name, colon, text = spec.partition(":")
     if not colon:
         return make(name)
-    settings = _from_file(Path(text[1:])) if text.startswith("@") else parse_settings(spec, text)
+    settings = _from_file(Path(text[1:])) if text.startswith("@") else _from_text(spec, text)
     return make(name, **settings)
 
 
@@ -52,8 +52,7 @@ def _from_file(file: Path) -> dict[str, Any]:
     return found
 
 
-def parse_settings(spec: str, text: str) -> dict[str, Any]:
-    """The settings of ``key=value,...``; `spec` is what errors name."""
+def _from_text(spec: str, text: str) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for part in _split(text):
         key, equals, value = part.partition("=")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fmapzip.errors import CorruptFrame, InvalidInput, TruncatedFrame, UnsupportedVersion
 from fmapzip.reference.checksum import crc32c
+from fmapzip.reference.context_rans import CONTEXT_RANS
 from fmapzip.reference.dct_cm import DCT_CM
 from fmapzip.reference.tiles import Tile, TileCodec
 from fmapzip.reference.zvc import ZVC
@@ -32,7 +33,7 @@ def _raw_decode(body: bytes, shape: tuple[int, int, int], dtype: np.dtype[Any], 
     raise CorruptFrame("a tile of the raw codec is not as long as its values")
 
 
-CODECS: dict[int, TileCodec] = {1: TileCodec(_raw_encode, _raw_decode), 2: ZVC, 3: DCT_CM}
+CODECS: dict[int, TileCodec] = {1: TileCodec(_raw_encode, _raw_decode), 2: ZVC, 3: DCT_CM, 4: CONTEXT_RANS}
 
 
 def encode(

@@ -1,0 +1,105 @@
+#include "context_training.hpp"
+
+#include "buffers.hpp"
+#include "entropy/context_statistics.hpp"
+
+namespace fmapzip::python {
+namespace {
+
+template <class T>
+nb::bytes bytes_of(const std::vector<T>& values) {
+  return to_bytes({reinterpret_cast<const uint8_t*>(values.data()), values.size() * sizeof(T)});
+}
+
+// Statistics of maps in the contexts of draft parameters; arrays come back as the bytes of int64 or int8.
+class Statistics {
+ public:
+  explicit Statistics(nb::handle parameters) {
+    const Bytes bytes(parameters);
+    require(model_.build(bytes.span()));
+  }
+
+  nb::tuple moments(const AnyArray& array) const {
+    constexpr size_t k = ContextStatistics::kInputs;
+    const MapArgument maps = checked(array);
+    std::vector<int64_t> sums(maps.dims[0] * k);
+    std::vector<int64_t> products(k * k);
+    {
+      const nb::gil_scoped_release release;
+      ContextStatistics(model_).moments(maps.samples, sums, products);
+    }
+    return nb::make_tuple(bytes_of(sums), bytes_of(products));
+  }
+
+  nb::bytes spread_moments(const AnyArray& array, int32_t origin) const {
+    constexpr size_t k = ContextStatistics::kSpreads;
+    const MapArgument maps = checked(array);
+    std::vector<int64_t> products(k * k);
+    {
+      const nb::gil_scoped_release release;
+      ContextStatistics(model_).spread_moments(maps.samples, origin, products);
+    }
+    return bytes_of(products);
+  }
+
+  nb::bytes count(const AnyArray& array, int axis) const {
+    const MapArgument maps = checked(array);
+    std::vector<int64_t> counts(256 * ContextStatistics::kSymbols);
+    {
+      const nb::gil_scoped_release release;
+      ContextStatistics(model_).count(maps.samples, static_cast<ContextStatistics::Axis>(axis), counts);
+    }
+    return bytes_of(counts);
+  }
+
+  nb::bytes count_channels(const AnyArray& array) const {
+    const MapArgument maps = checked(array);
+    std::vector<int64_t> counts(maps.dims[0] * ContextStatistics::kSymbols);
+    {
+      const nb::gil_scoped_release release;
+      ContextStatistics(model_).count_channels(maps.samples, counts);
+    }
+    return bytes_of(counts);
+  }
+
+  nb::bytes residuals(const AnyArray& array, int32_t origin, size_t stride) const {
+    const MapArgument maps = checked(array);
+    if (stride == 0) raise_error("InvalidInput", "the stride is at least 1");
+    size_t positions = 0;
+    for (const ConstView& map : maps.samples) positions += size_t{map.shape.h} * map.shape.w;
+    std::vector<int8_t> out((positions + stride - 1) / stride * maps.dims[0]);
+    {
+      const nb::gil_scoped_release release;
+      ContextStatistics(model_).residuals(maps.samples, origin, stride, out);
+    }
+    return bytes_of(out);
+  }
+
+ private:
+  MapArgument checked(const AnyArray& array) const {
+    MapArgument maps = read_maps(array, true);
+    const ContextParams& params = model_.params();
+    if (params.is_signed != (maps.dtype == Dtype::i8) ||
+        (params.channels != 0 && params.channels != maps.dims[0])) {
+      raise_error("InvalidInput", "the draft parameters are for other maps");
+    }
+    return maps;
+  }
+
+  ContextModel model_;
+};
+
+}  // namespace
+
+void bind_context_training(nb::module_& m) {
+  nb::class_<Statistics>(m, "ContextStatistics")
+      .def(nb::init<nb::handle>(), nb::arg("parameters"))
+      .def("moments", &Statistics::moments, nb::arg("maps").noconvert())
+      .def("spread_moments", &Statistics::spread_moments, nb::arg("maps").noconvert(), nb::arg("origin"))
+      .def("count", &Statistics::count, nb::arg("maps").noconvert(), nb::arg("axis"))
+      .def("count_channels", &Statistics::count_channels, nb::arg("maps").noconvert())
+      .def("residuals", &Statistics::residuals, nb::arg("maps").noconvert(), nb::arg("origin"),
+           nb::arg("stride"));
+}
+
+}  // namespace fmapzip::python

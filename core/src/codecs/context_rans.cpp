@@ -1,0 +1,60 @@
+#include "codecs/context_rans.hpp"
+
+#include "entropy/context_coder.hpp"
+#include "layout.hpp"
+
+namespace fmapzip {
+namespace {
+
+// Large tiles: each new one begins without an upper row and pays for its own coder states.
+constexpr size_t kContextTileValues = size_t{1} << 20;
+
+}  // namespace
+
+Status ContextRansCodec::make(std::span<const uint8_t> parameters, std::unique_ptr<TileCodec>& codec) {
+  auto made = std::make_unique<ContextRansCodec>();
+  if (const Status s = made->model_.build(parameters); !s.ok()) return s;
+  codec = std::move(made);
+  return {};
+}
+
+Status ContextRansCodec::check(Shape map, Dtype dtype) const {
+  const ContextParams& params = model_.params();
+  if (params.is_signed != (dtype == Dtype::i8)) {
+    return invalid("context-rans: the parameters are for the other data type");
+  }
+  if (params.channels != 0 && params.channels != map.c) {
+    return invalid("context-rans: the parameters are for another number of channels");
+  }
+  return {};
+}
+
+uint32_t ContextRansCodec::tile_rows(Shape map) const { return balanced_tile_rows(map, kContextTileValues); }
+
+size_t ContextRansCodec::tile_bound(Shape tile) const { return context_bound(tile); }
+
+size_t ContextRansCodec::encode_tile(ConstView tile, Dtype, uint8_t* out, Scratch& scratch) const {
+  const size_t n = tile.shape.size();
+  uint8_t* indices = scratch.get(0, n + kVectorPad);
+  load_interleaved(tile, indices);
+  if (model_.params().requantiser.active) {
+    const auto& kernels = context_kernels(kMaxLanes);
+    kernels.look_up(model_.params().requantiser.index_of.data(), indices, n, indices);
+  }
+  return encode_contexts(model_, indices, tile.shape, out, scratch);
+}
+
+Status ContextRansCodec::decode_tile(std::span<const uint8_t> body, MutView tile, Dtype,
+                                     Scratch& scratch) const {
+  const auto store = [&](uint32_t first, uint32_t count, uint8_t* indices) {
+    if (model_.params().requantiser.active) {
+      const auto& kernels = context_kernels(kMaxLanes);
+      const size_t n = size_t{count} * tile.shape.w * tile.shape.c;
+      kernels.look_up(model_.params().requantiser.value_of.data(), indices, n, indices);
+    }
+    store_interleaved(indices, tile.rows(first, count));
+  };
+  return decode_contexts(model_, body, tile.shape, store, scratch);
+}
+
+}  // namespace fmapzip

@@ -1,0 +1,24 @@
+#pragma once
+
+#include "entropy/context_model.hpp"
+#include "fmapzip/codec.hpp"
+
+namespace fmapzip {
+
+// Interleaved rANS in trained contexts. docs/FORMAT.md, "context-rans".
+class ContextRansCodec final : public TileCodec {
+ public:
+  static Status make(std::span<const uint8_t> parameters, std::unique_ptr<TileCodec>& codec);
+
+  Status check(Shape map, Dtype dtype) const override;
+  uint32_t tile_rows(Shape map) const override;
+  size_t tile_bound(Shape tile) const override;
+  size_t encode_tile(ConstView tile, Dtype dtype, uint8_t* out, Scratch& scratch) const override;
+  Status decode_tile(std::span<const uint8_t> body, MutView tile, Dtype dtype,
+                     Scratch& scratch) const override;
+
+ private:
+  ContextModel model_;
+};
+
+}  // namespace fmapzip

@@ -1,0 +1,116 @@
+#include "entropy/context_coder.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "bits/endian.hpp"
+#include "entropy/alphabet.hpp"
+#include "entropy/context_kernels.hpp"
+#include "entropy/context_rows.hpp"
+
+namespace fmapzip {
+namespace {
+
+constexpr size_t kValuesPerLane = 2048;
+constexpr size_t kStateBytes = 4;
+constexpr size_t kMaxBytesPerValue = 4;          // a word for the zero flag and one for the token
+constexpr size_t kSinkBytes = size_t{48} << 10;  // rows are handed on in blocks of about this size
+
+Status open_words(std::span<const uint8_t> body, uint32_t lanes, WordReader& in) {
+  if (body.size() < kStateBytes * lanes) return truncated("context-rans: the tile ends inside its states");
+  for (uint32_t i = 0; i < lanes; ++i) {
+    in.state[i] = load_le<uint32_t>(body.data() + kStateBytes * i);
+    if (in.state[i] < kStateFloor || in.state[i] >= kStateFloor << 16) {
+      return corrupt("context-rans: a coder state is out of range", kStateBytes * i);
+    }
+  }
+  const auto words = body.subspan(kStateBytes * lanes);
+  if (words.size() % 2 != 0) return corrupt("context-rans: a tile ends in half a word", body.size());
+  const size_t copied = std::min(words.size(), kWordMargin);
+  uint8_t* tail = in.tail + kWordMargin - copied;
+  std::memset(in.tail, 0, sizeof(in.tail));
+  if (copied != 0) std::memcpy(tail, words.data() + words.size() - copied, copied);
+  in.in_tail = words.size() <= kWordMargin;
+  in.at = in.in_tail ? tail : words.data();
+  in.end = in.in_tail ? in.tail + kWordMargin : words.data() + words.size();
+  in.safe = in.in_tail ? in.end : in.end - kWordMargin;
+  return {};
+}
+
+Status close_words(WordReader& in, uint32_t lanes, size_t body_bytes) {
+  if (in.at != in.end)
+    return corrupt("context-rans: a tile is longer or shorter than its symbols", body_bytes);
+  for (uint32_t i = 0; i < lanes; ++i) {
+    if (in.state[i] != kStateFloor) return corrupt("context-rans: a coder state ends wrong", body_bytes);
+  }
+  return {};
+}
+
+}  // namespace
+
+uint32_t context_lanes(const ContextModel& model, Shape tile) {
+  const uint32_t span = model.tables().rank != 0 ? model.tables().span : tile.c;
+  const uint32_t most = std::min(span, tile.c);
+  uint32_t lanes = 1;
+  while (lanes < kMaxLanes && lanes < most && 2 * lanes * kValuesPerLane <= tile.size()) lanes *= 2;
+  return lanes;
+}
+
+size_t context_bound(Shape tile) {
+  const size_t row = size_t{tile.c} * tile.w;
+  return kStateBytes * kMaxLanes + tile.size() + kMaxBytesPerValue * row + 2 * kVectorPad;
+}
+
+size_t encode_contexts(const ContextModel& model, const uint8_t* indices, Shape tile, uint8_t* out,
+                       Scratch& scratch) {
+  const ContextTables& tables = model.tables();
+  const uint32_t lanes = context_lanes(model, tile);
+  const ContextKernels& kernels = context_kernels(lanes);
+  const size_t row_bytes = size_t{tile.c} * tile.w;
+  const ContextRows rows(tables, tile, row_bytes, 0, scratch);
+  uint8_t* const end = out + context_bound(tile) - kVectorPad;
+  WordWriter words;
+  words.at = end;
+  std::fill_n(words.state, kMaxLanes, kStateFloor);
+  const auto compand = [&](uint32_t h) {
+    kernels.look_up(tables.companded, indices + h * row_bytes, row_bytes, rows.row(h));
+  };
+  if (tables.channel_table == nullptr) compand(tile.h - 1);
+  for (uint32_t h = tile.h; h-- > 0;) {
+    if (tables.channel_table == nullptr && h > 0) compand(h - 1);
+    const ContextRow row = rows.at(h, lanes);
+    if (tables.channel_table == nullptr) kernels.row_contexts(tables, row, rows.work());
+    kernels.encode_row(tables, row, rows.work(), indices + h * row_bytes, words);
+    if (static_cast<size_t>(end - words.at) >= tile.size()) return tile.size();
+  }
+  const size_t length = kStateBytes * lanes + static_cast<size_t>(end - words.at);
+  if (length >= tile.size()) return tile.size();
+  std::memmove(out + kStateBytes * lanes, words.at, static_cast<size_t>(end - words.at));
+  for (uint32_t i = 0; i < lanes; ++i) store_le(out + kStateBytes * i, words.state[i]);
+  return length;
+}
+
+Status decode_contexts(const ContextModel& model, std::span<const uint8_t> body, Shape tile,
+                       const RowSink& rows_sink, Scratch& scratch) {
+  const ContextTables& tables = model.tables();
+  const uint32_t lanes = context_lanes(model, tile);
+  const ContextKernels& kernels = context_kernels(lanes);
+  const size_t row_bytes = size_t{tile.c} * tile.w;
+  const auto block = static_cast<uint32_t>(std::clamp<size_t>(kSinkBytes / row_bytes, 1, tile.h));
+  const ContextRows rows(tables, tile, tile.c, block * row_bytes, scratch);
+  WordReader words;
+  if (const Status s = open_words(body, lanes, words); !s.ok()) return s;
+  for (uint32_t first = 0; first < tile.h; first += block) {
+    const uint32_t count = std::min(block, tile.h - first);
+    for (uint32_t i = 0; i < count; ++i) {
+      uint8_t* indices = rows.indices() + i * row_bytes;
+      if (!kernels.decode_row(tables, rows.at(first + i, lanes), rows.work(), indices, words)) {
+        return truncated("context-rans: the tile ends before its last value", body.size());
+      }
+    }
+    rows_sink(first, count, rows.indices());
+  }
+  return close_words(words, lanes, body.size());
+}
+
+}  // namespace fmapzip

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+
+#include "entropy/context_model.hpp"
+#include "fmapzip/map.hpp"
+#include "fmapzip/scratch.hpp"
+#include "fmapzip/status.hpp"
+
+// The entropy stage: indices of one tile, [h][w][c], to bytes and back, in the contexts of a model. It uses
+// slot kContextSlot of the scratch.
+namespace fmapzip {
+
+inline constexpr size_t kContextSlot = 6;
+
+// Interleaved coder states: a function of shape and model, so that small tiles do not pay for many.
+uint32_t context_lanes(const ContextModel& model, Shape tile);
+
+size_t context_bound(Shape tile);
+
+// Returns the length of the body; one that would reach tile.size() is given up and tile.size() returned.
+size_t encode_contexts(const ContextModel& model, const uint8_t* indices, Shape tile, uint8_t* out,
+                       Scratch& scratch);
+
+// Calls `rows(first, count, indices)` with decoded rows, [h][w][c], top to bottom. `indices` may be
+// overwritten.
+using RowSink = std::function<void(uint32_t first, uint32_t count, uint8_t* indices)>;
+Status decode_contexts(const ContextModel& model, std::span<const uint8_t> body, Shape tile,
+                       const RowSink& rows, Scratch& scratch);
+
+}  // namespace fmapzip

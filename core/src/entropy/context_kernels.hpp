@@ -1,0 +1,106 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "simd/isa.hpp"
+
+// The hot loops of the context coder, once for each instruction set; all give the same bytes. Only plain data
+// crosses this border, so that no inline function is shared between instruction sets.
+namespace fmapzip {
+
+inline constexpr size_t kMaxLanes = 64;
+inline constexpr size_t kWordMargin = 256;  // bytes that may be read between two looks at WordReader::safe
+inline constexpr size_t kVectorPad = 64;    // slack behind every buffer that kernels touch
+
+// What the kernels look up; pointers are into the ContextModel that owns it.
+struct ContextTables {
+  alignas(64) uint8_t level1[256];
+  alignas(64) uint8_t level2[256];
+  alignas(64) uint8_t table_of[256];
+  alignas(64) uint8_t zero_class_of[256];
+  alignas(64) uint8_t companded[256];  // of an index
+  alignas(64) uint8_t token_of[256];
+  alignas(64) uint8_t raw_of[256];
+  alignas(64) uint16_t zero_probability[64];
+  // For the encoder's exact division by f: x / f = (x * reciprocal >> 32) >> shift for x < 2^31.
+  alignas(64) uint32_t zero_reciprocal[64];
+  alignas(64) uint16_t zero_divisor[64];  // f | shift << 12
+  int8_t mean_weights[4];
+  int8_t spread_weights[4];
+  int16_t offset;          // of the mean, in 1/64
+  const int16_t* offsets;  // instead, one a channel, padded; or null
+  // Without neighbours: one a channel, padded. Else null.
+  const uint8_t* channel_table;
+  const uint8_t* channel_zero_class;
+  // [table][slot]: f - 1 | (slot - start) << 10 | raw bits << 20 | base << 24.
+  const uint32_t* slots;
+  // [table][token]: f | bias << 11 | shift << 22 | raw bits << 26, and the reciprocal of f.
+  const uint32_t* coding;
+  const uint32_t* reciprocals;
+  // Prediction across channels; rank 0: none. `gather` is [channel / 2][factor][2], `spread` is
+  // [channel / 16][factor / 2][16][2], channels padded to whole spans with zeros.
+  uint32_t rank;
+  uint32_t span;  // channels coded together; all of them without prediction
+  uint32_t gather_shift;
+  uint32_t spread_shift;
+  int32_t mean_origin;  // where a mean of zero lies
+  const int16_t* gather;
+  const int16_t* spread;
+};
+
+// A row of companded values, [w][c], with one more position on either side, and the row above likewise.
+struct ContextRow {
+  uint32_t channels;
+  uint32_t width;
+  uint32_t lanes;
+  const uint8_t* above;  // null for a tile's first row, whose northern neighbours are the western one
+  uint8_t* current;
+};
+
+struct WordReader {
+  uint32_t state[kMaxLanes];
+  const uint8_t* at;
+  const uint8_t* safe;  // up to here, kWordMargin bytes can be read
+  const uint8_t* end;   // of the words
+  bool in_tail;
+  uint8_t tail[2 * kWordMargin];  // a copy of the last words, padded
+};
+
+struct WordWriter {
+  uint32_t state[kMaxLanes];
+  uint8_t* at;  // words are written downwards
+};
+
+// Working memory of a row: contexts of `channels` (decoder) or channels * width (encoder) values, and more.
+struct ContextWork {
+  uint8_t* table;       // context's token table
+  uint8_t* zero_class;  // context's zero class
+  uint8_t* packed[3];   // of what is not zero in a span
+  int16_t* sums;        // means of a span's channels before the prediction across channels
+};
+
+struct ContextKernels {
+  // dst[i] = table[src[i]]; dst may be src.
+  void (*look_up)(const uint8_t table[256], const uint8_t* src, size_t n, uint8_t* dst);
+  // Contexts of every value of a known row; not used without neighbours.
+  void (*row_contexts)(const ContextTables&, const ContextRow&, const ContextWork&);
+  // Writes a row's symbols, last position first.
+  void (*encode_row)(const ContextTables&, const ContextRow&, const ContextWork&, const uint8_t* indices,
+                     WordWriter&);
+  // Reads a row: its indices, and into `current` their companded values. False where the words run out.
+  bool (*decode_row)(const ContextTables&, const ContextRow&, const ContextWork&, uint8_t* indices,
+                     WordReader&);
+  uint32_t min_lanes;  // of these kernels
+};
+
+extern const ContextKernels kScalarContextKernels;
+#ifdef FMAPZIP_X86
+extern const ContextKernels kAvx2ContextKernels;
+extern const ContextKernels kAvx512ContextKernels;
+#endif
+
+// The kernels of the active instruction set that can work with so few lanes.
+const ContextKernels& context_kernels(uint32_t lanes);
+
+}  // namespace fmapzip

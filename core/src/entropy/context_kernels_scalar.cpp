@@ -1,0 +1,229 @@
+#include <cstring>
+
+#include "entropy/context_kernels.hpp"
+
+namespace fmapzip {
+namespace {
+
+#include "entropy/context_common.inc"
+
+void look_up(const uint8_t table[256], const uint8_t* src, size_t n, uint8_t* dst) {
+  for (size_t i = 0; i < n; ++i) dst[i] = table[src[i]];
+}
+
+inline uint8_t clamp_byte(int32_t x) { return static_cast<uint8_t>(x < 0 ? 0 : x > 255 ? 255 : x); }
+
+inline int32_t weighted(const int8_t* w, int a, int b, int c, int d) {
+  return saturate16((w[0] * a + w[1] * b) + (w[2] * c + w[3] * d));
+}
+
+inline int distance(int a, int b) { return a < b ? b - a : a - b; }
+
+struct Span {
+  uint32_t first;
+  uint32_t count;
+};
+
+// Cells of a span's channels at one position, and from them table and zero class.
+void span_contexts(const ContextTables& t, const Neighbours& near, Span span, const int32_t* factors,
+                   int16_t* sums, uint8_t* table, uint8_t* zero_class) {
+  for (uint32_t i = 0; i < span.count; ++i) {
+    const uint32_t c = span.first + i;
+    const int w = near.w[c], n = near.n[c], nw = near.nw[c], ne = near.ne[c];
+    const int32_t offset = t.offsets != nullptr ? t.offsets[c] : t.offset;
+    int32_t mean = saturate16(weighted(t.mean_weights, w, n, nw, ne) + offset);
+    if (t.rank != 0) {
+      sums[i] = static_cast<int16_t>(mean);
+      int32_t shift = 0;
+      for (uint32_t k = 0; k < t.rank; ++k) {
+        shift += factors[k] * t.spread[((c / 16 * (t.rank / 2) + k / 2) * 16 + c % 16) * 2 + k % 2];
+      }
+      mean = saturate16(mean + saturate16(shift >> t.spread_shift));
+    }
+    const int32_t spread =
+        weighted(t.spread_weights, distance(w, n), distance(w, nw), distance(n, nw), distance(n, ne));
+    const uint8_t cell =
+        static_cast<uint8_t>(t.level1[clamp_byte(mean >> 6)] + t.level2[clamp_byte(spread >> 6)]);
+    table[i] = t.table_of[cell];
+    zero_class[i] = t.zero_class_of[cell];
+  }
+}
+
+void scaled(const ContextTables& t, const FactorSums& sums, int32_t* factors) {
+  for (uint32_t k = 0; k < t.rank; ++k) factors[k] = saturate16(sums.gathered[k] >> t.gather_shift);
+}
+
+// Adds what a span's values say about the channels after it.
+void gather(const ContextTables& t, Span span, const uint8_t* companded, const int16_t* means,
+            FactorSums& sums) {
+  for (uint32_t i = 0; i < span.count; ++i) {
+    const uint32_t c = span.first + i;
+    int32_t residual = companded[c] - ((means[i] >> 6) - t.mean_origin);
+    residual = residual < -64 ? -64 : residual > 63 ? 63 : residual;
+    for (uint32_t k = 0; k < t.rank; ++k) {
+      sums.gathered[k] += residual * t.gather[(c / 2 * t.rank + k) * 2 + c % 2];
+    }
+  }
+}
+
+// Calls `work(near, span, factors)` for the spans of one position and gathers their values in between.
+template <class Work>
+bool each_span(const ContextTables& t, const ContextRow& row, const ContextWork& scratch, uint32_t position,
+               Work work) {
+  const Neighbours near = neighbours_at(row, position);
+  const uint32_t width = t.rank != 0 ? t.span : row.channels;
+  FactorSums sums;
+  int32_t factors[32] = {};
+  clear(sums);
+  for (uint32_t first = 0; first < row.channels; first += width) {
+    const Span span{first, row.channels - first < width ? row.channels - first : width};
+    if (t.rank != 0) scaled(t, sums, factors);
+    if (!work(near, span, factors)) return false;
+    if (t.rank != 0) gather(t, span, row.current + size_t{position} * row.channels, scratch.sums, sums);
+  }
+  return true;
+}
+
+void row_contexts(const ContextTables& t, const ContextRow& row, const ContextWork& work) {
+  for (uint32_t position = 0; position < row.width; ++position) {
+    const size_t base = size_t{position} * row.channels;
+    each_span(t, row, work, position, [&](const Neighbours& near, Span span, const int32_t* factors) {
+      span_contexts(t, near, span, factors, work.sums, work.table + base + span.first,
+                    work.zero_class + base + span.first);
+      return true;
+    });
+  }
+}
+
+inline void put_word(WordWriter& out, uint32_t word) {
+  out.at -= 2;
+  out.at[0] = static_cast<uint8_t>(word);
+  out.at[1] = static_cast<uint8_t>(word >> 8);
+}
+
+inline uint32_t divided(uint32_t x, uint32_t reciprocal, uint32_t shift) {
+  return static_cast<uint32_t>((uint64_t{x} * reciprocal) >> 32) >> shift;
+}
+
+inline void encode_zero_flag(const ContextTables& t, uint32_t& x, uint32_t zero_class, bool nonzero,
+                             WordWriter& out) {
+  const uint32_t mirrored = nonzero ? 63 - zero_class : zero_class;
+  const uint32_t f = t.zero_divisor[mirrored] & 4095u;
+  if (x >> (31 - kZeroBitsK) >= f) {
+    put_word(out, x);
+    x >>= 16;
+  }
+  const uint32_t q = divided(x, t.zero_reciprocal[mirrored], t.zero_divisor[mirrored] >> 12);
+  x = (q << kZeroBitsK) + (x - q * f) + (nonzero ? t.zero_probability[zero_class] : 0u);
+}
+
+inline void encode_token(const ContextTables& t, uint32_t& x, uint32_t table, uint32_t index,
+                         WordWriter& out) {
+  const uint32_t entry = table * 32 + t.token_of[index];
+  const uint32_t coding = t.coding[entry];
+  const uint32_t f = coding & 2047u;
+  const uint32_t raw_bits = coding >> 26;
+  if (x >> (31 - kTokenBitsK - raw_bits) >= f) {
+    put_word(out, x);
+    x >>= 16;
+  }
+  x = (x << raw_bits) | t.raw_of[index];
+  const uint32_t q = divided(x, t.reciprocals[entry], coding >> 22 & 15u);
+  x += (coding >> 11 & 2047u) + q * ((1u << kTokenBitsK) - f);
+}
+
+void encode_span(const ContextTables& t, const uint8_t* table, const uint8_t* zero_class,
+                 const uint8_t* indices, uint32_t count, uint32_t lanes, WordWriter& out) {
+  uint32_t nonzero = 0;
+  for (uint32_t i = 0; i < count; ++i) nonzero += indices[i] != 0;
+  for (uint32_t i = count; i-- > 0;) {
+    if (indices[i] != 0) encode_token(t, out.state[--nonzero % lanes], table[i], indices[i], out);
+  }
+  for (uint32_t i = count; i-- > 0;) {
+    encode_zero_flag(t, out.state[i % lanes], zero_class[i], indices[i] != 0, out);
+  }
+}
+
+void encode_row(const ContextTables& t, const ContextRow& row, const ContextWork& work,
+                const uint8_t* indices, WordWriter& out) {
+  const uint32_t width = t.rank != 0 ? t.span : row.channels;
+  for (uint32_t position = row.width; position-- > 0;) {
+    const size_t base = size_t{position} * row.channels;
+    const bool fixed = t.channel_table != nullptr;
+    const uint8_t* table = fixed ? t.channel_table : work.table + base;
+    const uint8_t* zero_class = fixed ? t.channel_zero_class : work.zero_class + base;
+    for (uint32_t first = (row.channels - 1) / width * width;; first -= width) {
+      const uint32_t count = row.channels - first < width ? row.channels - first : width;
+      encode_span(t, table + first, zero_class + first, indices + base + first, count, row.lanes, out);
+      if (first == 0) break;
+    }
+  }
+}
+
+inline void refresh(uint32_t& x, WordReader& in) {
+  if (x >= kFloor) return;
+  x = x << 16 | in.at[0] | uint32_t{in.at[1]} << 8;
+  in.at += 2;
+}
+
+inline bool decode_zero_flag(const ContextTables& t, uint32_t& x, uint32_t zero_class, WordReader& in) {
+  const uint32_t p = t.zero_probability[zero_class];
+  const uint32_t slot = x & ((1u << kZeroBitsK) - 1);
+  const bool nonzero = slot >= p;
+  x = nonzero ? ((1u << kZeroBitsK) - p) * (x >> kZeroBitsK) + slot - p : p * (x >> kZeroBitsK) + slot;
+  refresh(x, in);
+  return nonzero;
+}
+
+inline uint8_t decode_token(const ContextTables& t, uint32_t& x, uint32_t table, WordReader& in) {
+  const uint32_t entry = t.slots[table << kTokenBitsK | (x & ((1u << kTokenBitsK) - 1))];
+  const uint32_t raw_bits = entry >> 20 & 7u;
+  x = ((entry & 1023u) + 1) * (x >> kTokenBitsK) + (entry >> 10 & 1023u);
+  const uint32_t raw = x & ((1u << raw_bits) - 1);
+  x >>= raw_bits;
+  refresh(x, in);
+  return static_cast<uint8_t>((entry >> 24) + raw);
+}
+
+bool decode_span(const ContextTables& t, const uint8_t* table, const uint8_t* zero_class, uint32_t count,
+                 uint32_t lanes, uint8_t* indices, uint8_t* companded, WordReader& in) {
+  for (uint32_t i = 0; i < count; ++i) {
+    if (i % 64 == 0 && !refill(in)) return false;
+    indices[i] = decode_zero_flag(t, in.state[i % lanes], zero_class[i], in);
+  }
+  uint32_t nonzero = 0;
+  for (uint32_t i = 0; i < count; ++i) {
+    if (indices[i] != 0) {
+      if (nonzero % 64 == 0 && !refill(in)) return false;
+      indices[i] = decode_token(t, in.state[nonzero++ % lanes], table[i], in);
+    }
+    companded[i] = t.companded[indices[i]];
+  }
+  return true;
+}
+
+bool decode_row(const ContextTables& t, const ContextRow& row, const ContextWork& work, uint8_t* indices,
+                WordReader& in) {
+  for (uint32_t position = 0; position < row.width; ++position) {
+    const size_t base = size_t{position} * row.channels;
+    const auto decode = [&](const Neighbours& near, Span span, const int32_t* factors) {
+      const uint8_t* table = t.channel_table;
+      const uint8_t* zero_class = t.channel_zero_class;
+      if (table == nullptr) {
+        span_contexts(t, near, span, factors, work.sums, work.table, work.zero_class);
+        table = work.table;
+        zero_class = work.zero_class;
+      }
+      return decode_span(t, table, zero_class, span.count, row.lanes, indices + base + span.first,
+                         row.current + base + span.first, in);
+    };
+    if (!each_span(t, row, work, position, decode)) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+const ContextKernels kScalarContextKernels{look_up, row_contexts, encode_row, decode_row, 1};
+
+}  // namespace fmapzip

@@ -1,0 +1,131 @@
+#include "entropy/context_model.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "entropy/alphabet.hpp"
+
+namespace fmapzip {
+namespace {
+
+constexpr size_t kSpanUnit = 16;
+
+size_t padded(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
+
+struct Divisor {
+  uint32_t reciprocal;
+  uint32_t shift;
+};
+
+// Exact for dividends below 2^31 (Granlund and Montgomery, 1994). For 1 the quotient comes out one too small,
+// which the encoder's bias makes good.
+Divisor make_divisor(uint32_t f) {
+  if (f == 1) return {~uint32_t{0}, 0};
+  const auto bits = static_cast<uint32_t>(std::bit_width(f - 1));
+  return {static_cast<uint32_t>(((uint64_t{1} << (bits + 31)) + f - 1) / f), bits - 1};
+}
+
+}  // namespace
+
+Status ContextModel::build(std::span<const uint8_t> parameters) {
+  if (const Status s = parse_context_params(parameters, params_); !s.ok()) return s;
+  build_lookups();
+  build_channels();
+  build_token_tables();
+  build_factors();
+  return {};
+}
+
+void ContextModel::build_lookups() {
+  const Alphabet alphabet = make_alphabet(params_.is_signed);
+  std::memcpy(tables_.token_of, alphabet.token_of.data(), 256);
+  std::memcpy(tables_.raw_of, alphabet.raw_of.data(), 256);
+  std::memcpy(tables_.level1, params_.level1.data(), 256);
+  std::memcpy(tables_.level2, params_.level2.data(), 256);
+  for (uint32_t byte = 0; byte < 256; ++byte) {
+    const uint8_t point = params_.requantiser.active ? params_.requantiser.value_of[byte] : byte;
+    const int value = params_.is_signed ? static_cast<int8_t>(point) : point;
+    tables_.companded[byte] = compand(value, params_.is_signed);
+  }
+  for (uint32_t k = 0; k < kZeroClasses; ++k) {
+    const uint32_t f = kZeroProbability[k];
+    const Divisor divisor = make_divisor(f);
+    tables_.zero_probability[k] = static_cast<uint16_t>(f);
+    tables_.zero_reciprocal[k] = divisor.reciprocal;
+    tables_.zero_divisor[k] = static_cast<uint16_t>(f | divisor.shift << kZeroBits);
+  }
+  std::copy(params_.mean_weights.begin(), params_.mean_weights.end(), tables_.mean_weights);
+  std::copy(params_.spread_weights.begin(), params_.spread_weights.end(), tables_.spread_weights);
+}
+
+void ContextModel::build_channels() {
+  const size_t channels = padded(params_.channels, 64) + kVectorPad;
+  tables_.offset = params_.offset;
+  if (params_.neighbours) {
+    std::memcpy(tables_.table_of, params_.table_of.data(), 256);
+    std::memcpy(tables_.zero_class_of, params_.zero_class_of.data(), 256);
+    offsets_.assign(params_.offsets.begin(), params_.offsets.end());
+    if (!offsets_.empty()) offsets_.resize(channels);
+    tables_.offsets = offsets_.empty() ? nullptr : offsets_.data();
+    return;
+  }
+  channel_contexts_.assign(2 * channels, 0);
+  std::copy(params_.table_of.begin(), params_.table_of.end(), channel_contexts_.begin());
+  std::copy(params_.zero_class_of.begin(), params_.zero_class_of.end(),
+            channel_contexts_.begin() + static_cast<ptrdiff_t>(channels));
+  tables_.channel_table = channel_contexts_.data();
+  tables_.channel_zero_class = channel_contexts_.data() + channels;
+}
+
+void ContextModel::build_token_tables() {
+  const Alphabet alphabet = make_alphabet(params_.is_signed);
+  constexpr uint32_t kTotal = uint32_t{1} << kTokenBits;
+  slots_.resize(size_t{params_.tables} * kTotal);
+  coding_.resize(size_t{params_.tables} * kTokens);
+  reciprocals_.resize(coding_.size());
+  uint32_t* slot = slots_.data();
+  for (uint32_t table = 0; table < params_.tables; ++table) {
+    uint32_t start = 0;
+    for (uint32_t t = 0; t < kTokens; ++t) {
+      const size_t entry = size_t{table} * kTokens + t;
+      const uint32_t f = params_.frequencies[entry];
+      const Token token = alphabet.tokens[t];
+      const Divisor divisor = make_divisor(f);
+      const uint32_t bias = f == 1 ? start + kTotal - 1 : start;
+      coding_[entry] = f | bias << 11 | divisor.shift << 22 | uint32_t{token.raw_bits} << 26;
+      reciprocals_[entry] = divisor.reciprocal;
+      for (uint32_t i = 0; i < f; ++i) {
+        *slot++ = (f - 1) | i << 10 | uint32_t{token.raw_bits} << 20 | uint32_t{token.base} << 24;
+      }
+      start += f;
+    }
+  }
+  tables_.slots = slots_.data();
+  tables_.coding = coding_.data();
+  tables_.reciprocals = reciprocals_.data();
+}
+
+void ContextModel::build_factors() {
+  const Factors& factors = params_.factors;
+  tables_.rank = factors.rank;
+  tables_.span = factors.rank != 0 ? factors.width : 0;
+  tables_.gather_shift = factors.gather_shift;
+  tables_.spread_shift = factors.spread_shift;
+  tables_.mean_origin = static_cast<int32_t>(factors.origin);
+  if (factors.rank == 0) return;
+  const size_t rank = factors.rank;
+  const size_t channels = padded(params_.channels, kSpanUnit);
+  gather_.assign(channels * rank + 2 * kVectorPad, 0);
+  spread_.assign(channels * rank + 2 * kVectorPad, 0);
+  for (size_t c = 0; c < params_.channels; ++c) {
+    for (size_t k = 0; k < rank; ++k) {
+      gather_[((c / 2) * rank + k) * 2 + c % 2] = factors.gather[c * rank + k];
+      spread_[(((c / 16) * (rank / 2) + k / 2) * 16 + c % 16) * 2 + k % 2] = factors.spread[c * rank + k];
+    }
+  }
+  tables_.gather = gather_.data();
+  tables_.spread = spread_.data();
+}
+
+}  // namespace fmapzip

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "entropy/context_kernels.hpp"
+#include "entropy/context_params.hpp"
+#include "fmapzip/status.hpp"
+
+namespace fmapzip {
+
+// Parameters made ready for coding: lookup tables of encoder and decoder. Immutable once built.
+class ContextModel {
+ public:
+  Status build(std::span<const uint8_t> parameters);
+
+  const ContextParams& params() const { return params_; }
+  const ContextTables& tables() const { return tables_; }
+
+ private:
+  void build_lookups();
+  void build_channels();
+  void build_token_tables();
+  void build_factors();
+
+  ContextParams params_;
+  ContextTables tables_{};
+  std::vector<int16_t> offsets_;
+  std::vector<uint8_t> channel_contexts_;
+  std::vector<uint32_t> slots_;
+  std::vector<uint32_t> coding_;
+  std::vector<uint32_t> reciprocals_;
+  std::vector<int16_t> gather_;
+  std::vector<int16_t> spread_;
+};
+
+}  // namespace fmapzip

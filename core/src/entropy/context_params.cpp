@@ -1,0 +1,303 @@
+#include "entropy/context_params.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "bits/varint.hpp"
+#include "entropy/bit_reader.hpp"
+
+namespace fmapzip {
+namespace {
+
+enum Flag : uint8_t {
+  kNeighbours = 1,
+  kSigned = 2,
+  kOffsets = 4,
+  kFactors = 8,
+  kRequantised = 16,
+  kPoints = 32
+};
+constexpr uint8_t kAllFlags = 63;
+constexpr uint32_t kMaxStepTerm = 65535;
+constexpr uint32_t kMaxLogFrequency = 80;  // in eighths of an octave
+constexpr uint32_t kMaxRank = 32;
+constexpr uint32_t kSpanUnit = 16;  // channels; one vector of the widest instruction set
+constexpr uint32_t kMaxSpan = 256;
+constexpr int32_t kOffsetUnit = 32;
+constexpr uint32_t kMaxFactorChannels = 65535;  // sums of residuals fit 32 bits
+
+class ByteReader {
+ public:
+  explicit ByteReader(std::span<const uint8_t> data) : data_(data) {}
+
+  uint8_t u8() { return position_ < data_.size() ? data_[position_++] : fail(); }
+  uint32_t varint() {
+    uint32_t value = 0;
+    if (get_varint(data_, position_, value) != VarintError::none) return fail();
+    return value;
+  }
+  void copy(void* dst, size_t count) {
+    if (count > data_.size() - position_) {
+      fail();
+      return;
+    }
+    std::memcpy(dst, data_.data() + position_, count);
+    position_ += count;
+  }
+  std::span<const uint8_t> rest() const { return data_.subspan(position_); }
+  bool ok() const { return ok_; }
+
+ private:
+  uint8_t fail() {
+    ok_ = false;
+    return 0;
+  }
+
+  std::span<const uint8_t> data_;
+  size_t position_ = 0;
+  bool ok_ = true;
+};
+
+// Rounded half towards zero.
+uint32_t step_index(uint32_t magnitude, uint32_t numerator, uint32_t denominator) {
+  return (2 * magnitude * denominator + numerator - 1) / (2 * numerator);
+}
+
+// Indices and reconstruction points of one sign; `most` is the largest magnitude. Points that are not stored
+// are the middles of their intervals.
+bool read_points(ByteReader& in, uint32_t numerator, uint32_t denominator, uint32_t most, bool negative,
+                 bool stored, Requantiser& requantiser) {
+  const auto byte = [&](uint32_t magnitude) {
+    return static_cast<uint8_t>(negative ? 0u - magnitude : magnitude);
+  };
+  uint32_t first = 0;
+  for (uint32_t magnitude = 0; magnitude <= most; ++magnitude) {
+    const uint32_t index = step_index(magnitude, numerator, denominator);
+    requantiser.index_of[byte(magnitude)] = byte(index);
+    if (magnitude < most && step_index(magnitude + 1, numerator, denominator) == index) continue;
+    const uint32_t begin = std::exchange(first, magnitude + 1);
+    if (index == 0) continue;
+    const uint32_t point = stored ? in.u8() : (begin + magnitude) / 2;
+    if (point < begin || point > magnitude) return false;
+    requantiser.value_of[byte(index)] = byte(point);
+  }
+  return true;
+}
+
+Status read_requantiser(ByteReader& in, bool stored, ContextParams& params) {
+  const uint32_t numerator = in.varint();
+  const uint32_t denominator = in.varint();
+  if (!in.ok() || denominator == 0 || numerator <= denominator || numerator > kMaxStepTerm) {
+    return corrupt("context-rans: the step is not a fraction above 1");
+  }
+  params.requantiser.active = true;
+  const auto points = [&](uint32_t most, bool negative) {
+    return read_points(in, numerator, denominator, most, negative, stored, params.requantiser);
+  };
+  const bool fits = params.is_signed ? points(127, false) && points(128, true) : points(255, false);
+  if (!fits) return corrupt("context-rans: a reconstruction point lies outside its interval");
+  return {};
+}
+
+// `levels` - 1 ascending thresholds: the level of a value is how many of them it reaches.
+bool read_levels(ByteReader& in, uint32_t levels, uint32_t scale, std::array<uint8_t, 256>& level_of) {
+  uint32_t value = 0;
+  for (uint32_t level = 0; level + 1 < levels; ++level) {
+    const uint32_t threshold = in.u8();
+    if (threshold < value) return false;
+    for (; value < threshold; ++value) level_of[value] = static_cast<uint8_t>(level * scale);
+  }
+  for (; value < 256; ++value) level_of[value] = static_cast<uint8_t>((levels - 1) * scale);
+  return true;
+}
+
+// The sum of two products of a byte and a weight must fit 16 bits.
+bool weights_fit(const std::array<int8_t, 4>& w) {
+  const auto pair = [](int a, int b) { return (a < 0 ? -a : a) + (b < 0 ? -b : b) <= 128; };
+  return pair(w[0], w[1]) && pair(w[2], w[3]);
+}
+
+Status read_neighbours(ByteReader& in, ContextParams& params, uint32_t& levels1, uint32_t& levels2) {
+  in.copy(params.mean_weights.data(), params.mean_weights.size());
+  in.copy(params.spread_weights.data(), params.spread_weights.size());
+  const uint32_t low = in.u8();
+  params.offset = static_cast<int16_t>(low | uint32_t{in.u8()} << 8);
+  levels1 = in.u8();
+  levels2 = in.u8();
+  if (!in.ok() || levels1 == 0 || levels2 == 0 || levels1 * levels2 > 256) {
+    return corrupt("context-rans: there are 1 to 256 context cells");
+  }
+  if (!weights_fit(params.mean_weights) || !weights_fit(params.spread_weights)) {
+    return corrupt("context-rans: a pair of weights is too large");
+  }
+  if (!read_levels(in, levels1, levels2, params.level1) || !read_levels(in, levels2, 1, params.level2)) {
+    return corrupt("context-rans: thresholds do not ascend");
+  }
+  return {};
+}
+
+Status read_factor_shape(ByteReader& in, Factors& factors) {
+  factors.rank = in.u8();
+  factors.width = in.u8();
+  factors.origin = in.u8();
+  factors.gather_shift = in.u8();
+  factors.spread_shift = in.u8();
+  factors.width *= kSpanUnit;
+  const bool valid = factors.rank != 0 && factors.rank % 2 == 0 && factors.rank <= kMaxRank &&
+                     factors.width != 0 && factors.width <= kMaxSpan && factors.gather_shift <= 24 &&
+                     factors.spread_shift <= 24;
+  if (!valid) return corrupt("context-rans: prediction across channels is out of range");
+  return {};
+}
+
+// Frequencies are stored as logarithms: weights 2^(code / 8), scaled to sum to 2^10, none below 1; the rest
+// goes to the most frequent token.
+void normalise(const uint32_t* codes, uint16_t* frequencies) {
+  constexpr uint32_t kOctave[8] = {64, 70, 76, 83, 91, 99, 108, 117};  // 64 * 2^(i / 8)
+  constexpr uint32_t kTotal = uint32_t{1} << kTokenBits;
+  uint32_t weights[kTokens];
+  uint32_t sum = 0;
+  for (uint32_t t = 0; t < kTokens; ++t) {
+    weights[t] = kOctave[codes[t] % 8] << (codes[t] / 8);
+    sum += weights[t];
+  }
+  uint32_t used = 0;
+  uint32_t largest = 0;
+  for (uint32_t t = 0; t < kTokens; ++t) {
+    const auto f = static_cast<uint32_t>(uint64_t{weights[t]} * kTotal / sum);
+    frequencies[t] = static_cast<uint16_t>(std::max<uint32_t>(1, f));
+    used += frequencies[t];
+    if (frequencies[t] > frequencies[largest]) largest = t;
+  }
+  frequencies[largest] = static_cast<uint16_t>(frequencies[largest] + kTotal - used);
+}
+
+bool read_tables(BitReader& in, ContextParams& params) {
+  const uint32_t k = in.bits(4);
+  std::array<uint32_t, kTokens> codes{};
+  params.frequencies.resize(size_t{params.tables} * kTokens);
+  for (uint32_t table = 0; table < params.tables; ++table) {
+    const std::array<uint32_t, kTokens> above = codes;
+    for (uint32_t t = 0; t < kTokens; ++t) {
+      int32_t predicted = static_cast<int32_t>(above[t]);
+      if (t > 0) {
+        predicted += static_cast<int32_t>(codes[t - 1]) - static_cast<int32_t>(above[t - 1]);
+        predicted = std::clamp(predicted, 0, static_cast<int32_t>(kMaxLogFrequency));
+      }
+      const int32_t code = predicted + in.signed_rice(k);
+      if (code < 0 || code > static_cast<int32_t>(kMaxLogFrequency)) return false;
+      codes[t] = static_cast<uint32_t>(code);
+    }
+    normalise(codes.data(), &params.frequencies[size_t{table} * kTokens]);
+  }
+  return in.ok();
+}
+
+// One value below `limit` for each cell, coded against the cell before it (the one above for the first of a
+// row).
+bool read_cells(BitReader& in, uint32_t levels1, uint32_t levels2, uint32_t limit,
+                std::vector<uint8_t>& cells) {
+  const uint32_t k = in.bits(4);
+  cells.assign(256, 0);
+  for (uint32_t i = 0; i < levels1 * levels2; ++i) {
+    const int32_t predicted = i % levels2 != 0 ? cells[i - 1] : i != 0 ? cells[i - levels2] : 0;
+    const int32_t value = predicted + in.signed_rice(k);
+    if (value < 0 || value >= static_cast<int32_t>(limit)) return false;
+    cells[i] = static_cast<uint8_t>(value);
+  }
+  return in.ok();
+}
+
+bool read_channel_contexts(BitReader& in, ContextParams& params) {
+  params.table_of.resize(params.channels);
+  params.zero_class_of.resize(params.channels);
+  for (uint32_t c = 0; c < params.channels; ++c) {
+    params.table_of[c] = static_cast<uint8_t>(in.bits(6));
+    params.zero_class_of[c] = static_cast<uint8_t>(in.bits(6));
+    if (params.table_of[c] >= params.tables) return false;
+  }
+  return in.ok();
+}
+
+bool read_offsets(BitReader& in, ContextParams& params) {
+  const uint32_t k = in.bits(4);
+  params.offsets.resize(params.channels);
+  for (int16_t& offset : params.offsets) {
+    const int32_t value = params.offset + kOffsetUnit * in.signed_rice(k);
+    if (value != static_cast<int16_t>(value)) return false;
+    offset = static_cast<int16_t>(value);
+  }
+  return in.ok();
+}
+
+bool read_loadings(BitReader& in, size_t count, std::vector<int8_t>& loadings) {
+  const uint32_t k = in.bits(4);
+  loadings.resize(count);
+  for (int8_t& loading : loadings) {
+    const int32_t value = in.signed_rice(k);
+    if (value != static_cast<int8_t>(value)) return false;
+    loading = static_cast<int8_t>(value);
+  }
+  return in.ok();
+}
+
+Status read_arrays(std::span<const uint8_t> data, uint8_t flags, uint32_t levels1, uint32_t levels2,
+                   ContextParams& params) {
+  // Each entry of an array takes at least a bit.
+  const size_t entries = size_t{params.channels} * std::max<uint32_t>(1, 2 * params.factors.rank);
+  if (entries > 8 * data.size()) return truncated("context-rans: the parameters end early");
+  BitReader in(data);
+  if (!read_tables(in, params)) return corrupt("context-rans: a token table is malformed");
+  const bool contexts = params.neighbours
+                            ? read_cells(in, levels1, levels2, params.tables, params.table_of) &&
+                                  read_cells(in, levels1, levels2, kZeroClasses, params.zero_class_of)
+                            : read_channel_contexts(in, params);
+  if (!contexts) return corrupt("context-rans: the contexts are malformed");
+  if ((flags & kOffsets) && !read_offsets(in, params)) {
+    return corrupt("context-rans: the channels' offsets are malformed");
+  }
+  const size_t loadings = size_t{params.channels} * params.factors.rank;
+  if ((flags & kFactors) && !(read_loadings(in, loadings, params.factors.gather) &&
+                              read_loadings(in, loadings, params.factors.spread))) {
+    return corrupt("context-rans: prediction across channels is malformed");
+  }
+  if (!in.at_end()) return corrupt("context-rans: the parameters do not end where they should");
+  return {};
+}
+
+}  // namespace
+
+Status parse_context_params(std::span<const uint8_t> data, ContextParams& params) {
+  ByteReader in(data);
+  const uint8_t flags = in.u8();
+  params.tables = in.u8() + 1u;
+  if (!in.ok()) return truncated("context-rans: there are no parameters");
+  params.neighbours = flags & kNeighbours;
+  params.is_signed = flags & kSigned;
+  if ((flags & ~kAllFlags) || (!params.neighbours && (flags & (kOffsets | kFactors))) ||
+      ((flags & kPoints) && !(flags & kRequantised)) || params.tables > kMaxTables) {
+    return corrupt("context-rans: forbidden flags or number of tables");
+  }
+  if (!params.neighbours || (flags & (kOffsets | kFactors))) {
+    params.channels = in.varint();
+    if (params.channels == 0) return corrupt("context-rans: the number of channels is missing");
+  }
+  if (flags & kRequantised) {
+    if (const Status s = read_requantiser(in, flags & kPoints, params); !s.ok()) return s;
+  }
+  uint32_t levels1 = 0;
+  uint32_t levels2 = 0;
+  if (params.neighbours) {
+    if (const Status s = read_neighbours(in, params, levels1, levels2); !s.ok()) return s;
+  }
+  if (flags & kFactors) {
+    if (const Status s = read_factor_shape(in, params.factors); !s.ok()) return s;
+    if (params.channels > kMaxFactorChannels)
+      return corrupt("context-rans: too many channels to predict across");
+  }
+  if (!in.ok()) return truncated("context-rans: the parameters end early");
+  return read_arrays(in.rest(), flags, levels1, levels2, params);
+}
+
+}  // namespace fmapzip

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "entropy/alphabet.hpp"
+#include "fmapzip/status.hpp"
+
+namespace fmapzip {
+
+// Near-lossless re-quantisation: value -> index (coded) -> reconstruction point. Indexed by bytes.
+struct Requantiser {
+  bool active = false;
+  std::array<uint8_t, 256> index_of{};
+  std::array<uint8_t, 256> value_of{};
+};
+
+// Prediction across channels: spans of `width` channels are coded in order; `rank` factors gathered from the
+// residuals of the spans before shift the mean of the next.
+struct Factors {
+  uint32_t rank = 0;  // 0: none
+  uint32_t width = 0;
+  uint32_t origin = 0;  // of the mean: residuals are taken from mean - origin
+  uint32_t gather_shift = 0;
+  uint32_t spread_shift = 0;
+  std::vector<int8_t> gather;  // [channel][factor]
+  std::vector<int8_t> spread;  // [channel][factor]
+};
+
+// The parameters of `context-rans`, as docs/FORMAT.md specifies them.
+struct ContextParams {
+  bool neighbours = false;
+  bool is_signed = false;
+  uint32_t channels = 0;  // 0: any number
+  Requantiser requantiser;
+
+  // With neighbours: weights in 1/64 of W, N, NW, NE and of |W-N|, |W-NW|, |N-NW|, |N-NE|.
+  std::array<int8_t, 4> mean_weights{};
+  std::array<int8_t, 4> spread_weights{};
+  int16_t offset = 0;                 // of the mean, in 1/64
+  std::vector<int16_t> offsets;       // instead, one a channel
+  std::array<uint8_t, 256> level1{};  // of the mean, times the number of levels of the spread
+  std::array<uint8_t, 256> level2{};  // of the spread
+  Factors factors;
+
+  std::vector<uint8_t> table_of;       // of a cell (256 of them), or of a channel
+  std::vector<uint8_t> zero_class_of;  //
+  uint32_t tables = 0;
+  std::vector<uint16_t> frequencies;  // [table][token]
+};
+
+// Reads and validates parameters, which may come from a stranger. Allocates a small multiple of their length.
+Status parse_context_params(std::span<const uint8_t> data, ContextParams& params);
+
+}  // namespace fmapzip

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "entropy/context_model.hpp"
+#include "fmapzip/map.hpp"
+#include "fmapzip/scratch.hpp"
+
+// What training counts on calibration maps. Deterministic: integers, in the order of the maps.
+namespace fmapzip {
+
+class ContextStatistics {
+ public:
+  static constexpr size_t kInputs = 6;             // W, N, NW, NE, 1, value
+  static constexpr size_t kSpreads = 6;            // |W-N|, |W-NW|, |N-NW|, |N-NE|, 1, |residual|
+  static constexpr size_t kSymbols = kTokens + 1;  // zero, then the tokens
+
+  // What row_contexts is made to give instead of a cell.
+  enum class Axis : uint8_t { mean, spread, cell };
+
+  // The model's own tables and classes are not looked at.
+  explicit ContextStatistics(const ContextModel& model) : model_(model), tables_(model.tables()) {}
+
+  // For every channel, sums of the companded neighbours and value: [c][kInputs]; and over all channels their
+  // products, [kInputs][kInputs].
+  void moments(std::span<const ConstView> maps, std::span<int64_t> sums, std::span<int64_t> products);
+
+  // Products of the neighbours' distances and the residual's magnitude, [kSpreads][kSpreads].
+  void spread_moments(std::span<const ConstView> maps, int32_t origin, std::span<int64_t> products);
+
+  // How often each symbol occurs at each of 256 means, spreads or cells: [256][kSymbols].
+  void count(std::span<const ConstView> maps, Axis axis, std::span<int64_t> counts);
+
+  // How often each symbol occurs in each channel: [c][kSymbols].
+  void count_channels(std::span<const ConstView> maps, std::span<int64_t> counts);
+
+  // Residuals of all channels at every `stride`-th position: [position][c]; returns how many positions.
+  size_t residuals(std::span<const ConstView> maps, int32_t origin, size_t stride, std::span<int8_t> out);
+
+ private:
+  struct RowView;
+  template <class Visit>
+  void each_row(std::span<const ConstView> maps, bool contexts, Visit visit);
+  void show(Axis axis);
+
+  const ContextModel& model_;
+  ContextTables tables_;
+  Scratch scratch_;
+};
+
+}  // namespace fmapzip

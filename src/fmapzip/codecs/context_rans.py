@@ -1,0 +1,97 @@
+"""Interleaved rANS in trained contexts: what is known of a value's neighbours picks the table that codes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import ClassVar, Literal
+
+
+from fmapzip.codecs import context_rans_training as training
+from fmapzip.codecs.base import Codec, IntegerMap
+from fmapzip.codecs.context_rans_requantiser import trained_points
+from fmapzip.errors import InvalidInput
+
+Level = Literal["fast", "default"]
+
+_PLAN_SIZE = training.ModelSize(levels=24, spread_levels=10, tables=32, channel_offsets=True)
+_FAST_TABLES = 32
+_LARGEST_STEP = 255
+
+
+@dataclass(frozen=True, repr=False)
+class ContextRans(Codec):
+    """Entropy coding with static tables, picked for each value by its neighbours in the same channel.
+
+    Parameters
+    ----------
+    level : {"fast", "default"}
+        ``fast`` picks a value's table by its channel alone; ``default`` by a trained mean and a trained spread of
+        the four neighbours decoded before it.
+    step : int, float or str, default 1
+        Above 1, values are divided by it and rounded (near-lossless); a fraction such as ``"3/2"`` is exact. Zeros
+        stay zeros. A decoded value differs from the original by less than `step`, and with centred points
+        (no plan) by at most half of it.
+
+    Examples
+    --------
+    >>> import numpy as np, fmapzip
+    >>> rng = np.random.default_rng(0)
+    >>> q = np.maximum(rng.normal(0, 9, (64, 24, 24)), 0).astype(np.uint8)
+    >>> frame = fmapzip.encode(q, "context-rans")
+    >>> bool((fmapzip.decode(frame) == q).all()), len(frame) < len(fmapzip.encode(q, "zvc"))
+    (True, True)
+    """
+
+    id: ClassVar[str] = "context-rans"
+    code: ClassVar[int] = 4
+
+    level: Level = "default"
+    step: int | float | str = 1
+
+    def __post_init__(self) -> None:
+        if self.level not in ("fast", "default"):
+            raise InvalidInput(f"level is {self.level!r}; it must be 'fast' or 'default'")
+        try:
+            step = Fraction(str(self.step))
+        except (ValueError, ZeroDivisionError):
+            raise InvalidInput(f"step is {self.step!r}; it must be a number or a fraction such as '3/2'") from None
+        if not 1 <= step <= _LARGEST_STEP or step.numerator > training.MAX_STEP_TERM:
+            raise InvalidInput(
+                f"step is {self.step!r}; it must be from 1 to {_LARGEST_STEP}, with a numerator of at most 16 bits"
+            )
+        object.__setattr__(self, "step", step.numerator if step.denominator == 1 else str(step))
+
+    @property
+    def lossless(self) -> bool:
+        """Whether the step is 1."""
+        return self._step == 1
+
+    def train(self, maps: IntegerMap) -> bytes:
+        """Contexts, tables and reconstruction points from calibration maps; deterministic."""
+        batch = maps.reshape(len(maps), *_three_dimensions(maps.shape[1:]))
+        points = trained_points(maps, self._step) if self._step != 1 else ()
+        if self.level == "fast":
+            return training.train_channels(batch, self._step, points, _FAST_TABLES).to_bytes()
+        return training.train_neighbours(batch, self._step, points, _PLAN_SIZE).to_bytes()
+
+    def parameters(self, q: IntegerMap) -> bytes:
+        """Compact tables fitted to one map, with centred reconstruction points."""
+        batch = q.reshape(1, *_three_dimensions(q.shape))
+        size = training.size_for(q.size)
+        if self.level == "fast":
+            return training.train_channels(batch, self._step, (), size.tables).to_bytes()
+        return training.train_neighbours(batch, self._step, (), size).to_bytes()
+
+    @property
+    def _step(self) -> Fraction:
+        return Fraction(str(self.step))
+
+
+def _three_dimensions(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """[C, H, W] of a map, as docs/FORMAT.md works on it."""
+    if len(shape) == 1:
+        return shape[0], 1, 1
+    if len(shape) == 2:
+        return shape[0], 1, shape[1]
+    return shape[0], shape[1], shape[2]

@@ -1,0 +1,176 @@
+"""The parameters of `context-rans` as bytes (docs/FORMAT.md, "context-rans")."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+TOKENS = 32
+TOKEN_BITS = 10
+MAX_LOG_FREQUENCY = 80
+ZERO_BITS = 12
+# 4096 / (1 + exp(0.22 (31.5 - k))) rounded
+_LOW_ZERO_PROBABILITIES = (
+    *(4, 5, 6, 8, 10, 12, 15, 19, 23, 29, 36, 45, 55, 69, 85, 106, 131, 162, 200, 246, 302, 370, 451, 547, 660, 791),
+    *(941, 1110, 1296, 1499, 1713, 1935),
+)
+ZERO_PROBABILITIES = (*_LOW_ZERO_PROBABILITIES, *((1 << ZERO_BITS) - p for p in reversed(_LOW_ZERO_PROBABILITIES)))
+OFFSET_UNIT = 32
+WEIGHT_ONE = 64
+
+_NEIGHBOURS, _SIGNED, _OFFSETS, _FACTORS, _REQUANTISED, _POINTS = 1, 2, 4, 8, 16, 32
+_RICE_ESCAPE = 15
+_SPAN_UNIT = 16
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class FactorParameters:
+    """Prediction across channels: integer loadings [C, rank] that gather residuals and spread them again."""
+
+    width: int
+    origin: int
+    gather_shift: int
+    spread_shift: int
+    gather: Ints
+    spread: Ints
+
+
+@dataclass(frozen=True)
+class ContextParameters:
+    """Everything a decoder of `context-rans` needs besides the frame's header.
+
+    Attributes
+    ----------
+    signed
+        Whether maps are int8.
+    step, points
+        Re-quantisation: reconstruction points of the magnitudes 1, 2, ..., and for int8 those of the negative
+        values after them; empty for step 1, and where the points are the middles of their intervals.
+    weights, spread_weights
+        Of W, N, NW, NE and of |W-N|, |W-NW|, |N-NW|, |N-NE|, in 1/64; None without neighbours.
+    offset, channel_offsets
+        Of the mean, in 1/64, and what each channel adds to it in units of 32/64.
+    thresholds, spread_thresholds
+        Ascending; how many of them a mean or a spread reaches is its level.
+    table_of, zero_class_of
+        Of each cell (level times spread levels + spread level), or of each channel without neighbours.
+    log_frequencies
+        [tables, 32], in eighths of an octave.
+    """
+
+    signed: bool
+    table_of: Ints
+    zero_class_of: Ints
+    log_frequencies: Ints
+    step: Fraction = Fraction(1)
+    points: tuple[int, ...] = ()
+    weights: tuple[int, ...] | None = None
+    spread_weights: tuple[int, ...] = (0, 0, 0, 0)
+    offset: int = 0
+    channel_offsets: Ints | None = None
+    thresholds: tuple[int, ...] = ()
+    spread_thresholds: tuple[int, ...] = ()
+    factors: FactorParameters | None = field(default=None)
+
+    def to_bytes(self) -> bytes:
+        """The bytes that the core reads."""
+        flags = _SIGNED * self.signed + _REQUANTISED * bool(self.step != 1) + _POINTS * bool(self.points)
+        flags += _NEIGHBOURS * (self.weights is not None)
+        flags += _OFFSETS * (self.channel_offsets is not None) + _FACTORS * (self.factors is not None)
+        out = bytearray([flags, len(self.log_frequencies) - 1])
+        if self.weights is None:
+            out += _varint(len(self.table_of))
+        elif self.channel_offsets is not None:
+            out += _varint(len(self.channel_offsets))
+        elif self.factors is not None:
+            out += _varint(len(self.factors.gather))
+        if self.step != 1:
+            out += _varint(self.step.numerator) + _varint(self.step.denominator) + bytes(self.points)
+        if self.weights is not None:
+            out += struct.pack("<4b4bh", *self.weights, *self.spread_weights, self.offset)
+            out += bytes([len(self.thresholds) + 1, len(self.spread_thresholds) + 1])
+            out += bytes(self.thresholds) + bytes(self.spread_thresholds)
+        if self.factors is not None:
+            f = self.factors
+            out += bytes([f.gather.shape[1], f.width // _SPAN_UNIT, f.origin, f.gather_shift, f.spread_shift])
+        return bytes(out) + self._arrays()
+
+    def _arrays(self) -> bytes:
+        bits = _BitWriter()
+        bits.rice_array(_table_residuals(self.log_frequencies))
+        if self.weights is None:
+            for table, zero_class in zip(self.table_of, self.zero_class_of, strict=True):
+                bits.put(int(table) | int(zero_class) << 6, 12)
+        else:
+            columns = len(self.spread_thresholds) + 1
+            bits.rice_array(_cell_residuals(self.table_of, columns))
+            bits.rice_array(_cell_residuals(self.zero_class_of, columns))
+        if self.channel_offsets is not None:
+            bits.rice_array(self.channel_offsets)
+        if self.factors is not None:
+            bits.rice_array(self.factors.gather.reshape(-1))
+            bits.rice_array(self.factors.spread.reshape(-1))
+        return bits.to_bytes()
+
+
+def _table_residuals(codes: Ints) -> Ints:
+    """Each logarithm against the table above, and how much that one was off for the token before."""
+    above = np.vstack([np.zeros_like(codes[:1]), codes[:-1]])
+    predicted = above.copy()
+    predicted[:, 1:] = np.clip(above[:, 1:] + codes[:, :-1] - above[:, :-1], 0, MAX_LOG_FREQUENCY)
+    return (codes - predicted).reshape(-1)
+
+
+def _cell_residuals(cells: Ints, columns: int) -> Ints:
+    """Each cell against the one before it in its row; the first of a row against the one above."""
+    grid = cells.reshape(-1, columns)
+    predicted = np.zeros_like(grid)
+    predicted[:, 1:] = grid[:, :-1]
+    predicted[1:, 0] = grid[:-1, 0]
+    return (grid - predicted).reshape(-1)
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value >= 128:
+        out.append(value & 127 | 128)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+class _BitWriter:
+    """Bits, least significant first."""
+
+    def __init__(self) -> None:
+        self._parts: list[NDArray[np.uint8]] = []
+
+    def put(self, value: int, count: int) -> None:
+        self._parts.append(np.array([value >> i & 1 for i in range(count)], np.uint8))
+
+    def rice_array(self, values: Ints) -> None:
+        """A 4-bit Rice parameter, the cheapest, and the codes."""
+        unsigned = np.where(values < 0, -2 * values - 1, 2 * values)
+        k = min(range(15), key=lambda k: int(_rice_lengths(unsigned, k).sum()))
+        self.put(k, 4)
+        for u in unsigned.tolist():
+            quotient = u >> k
+            if quotient >= _RICE_ESCAPE:
+                self.put((1 << _RICE_ESCAPE) - 1 | u << _RICE_ESCAPE, _RICE_ESCAPE + 16)
+            else:
+                self.put((1 << quotient) - 1 | (u & (1 << k) - 1) << (quotient + 1), quotient + 1 + k)
+
+    def to_bytes(self) -> bytes:
+        bits = np.concatenate(self._parts) if self._parts else np.zeros(0, np.uint8)
+        return np.packbits(bits, bitorder="little").tobytes()
+
+
+def _rice_lengths(unsigned: Ints, k: int) -> Ints:
+    quotients = unsigned >> k
+    return np.where(quotients >= _RICE_ESCAPE, _RICE_ESCAPE + 16, quotients + 1 + k)

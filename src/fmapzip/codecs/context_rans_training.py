@@ -1,0 +1,182 @@
+"""Fits the parameters of `context-rans` to calibration maps. The counting is the core's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+
+from fmapzip import _core
+from fmapzip.codecs.base import IntegerMap
+from fmapzip.codecs.context_rans_parameters import (
+    OFFSET_UNIT,
+    TOKENS,
+    WEIGHT_ONE,
+    ContextParameters,
+    Ints,
+)
+from fmapzip.codecs.context_rans_tables import even_levels, fill_unseen, fit_tables, fit_zero_classes
+
+_INPUTS = 6  # W, N, NW, NE, 1, value
+_SYMBOLS = TOKENS + 1
+_MEAN, _SPREAD, _CELL = 0, 1, 2
+_SPREAD_GAIN = 3  # spreads are smaller than means: more of the byte's range for them
+_UNSIGNED_ORIGIN = 48  # where a mean of zero lies: below it, zeros are told from surer zeros
+_MOMENT_VALUES = 1 << 23  # regressions look at no more values than about this
+
+
+MAX_STEP_TERM = 65535
+
+
+@dataclass(frozen=True)
+class ModelSize:
+    """How much a model may tell apart."""
+
+    levels: int
+    spread_levels: int
+    tables: int
+    channel_offsets: bool
+
+
+# Without a plan: from so many values on.
+_SIZES = (
+    (1 << 18, ModelSize(16, 6, 16, channel_offsets=False)),
+    (1 << 16, ModelSize(12, 4, 10, channel_offsets=False)),
+    (1 << 14, ModelSize(8, 3, 5, channel_offsets=False)),
+    (1 << 12, ModelSize(6, 2, 3, channel_offsets=False)),
+    (0, ModelSize(4, 1, 1, channel_offsets=False)),
+)
+
+
+def size_for(values: int) -> ModelSize:
+    """A model that pays for itself in the frame of one map of so many values."""
+    for least, size in _SIZES:
+        if values >= least:
+            return size
+    return _SIZES[-1][1]
+
+
+def train_channels(maps: IntegerMap, step: Fraction, points: tuple[int, ...], tables: int) -> ContextParameters:
+    """A table and a zero class for each channel, without neighbours."""
+    draft = _draft(maps, step, points, neighbours=False)
+    counts = _integers(_core.ContextStatistics(draft.to_bytes()).count_channels(maps), _SYMBOLS)
+    assigned, logarithms = fit_tables(counts[:, 1:], tables)
+    zero_classes = fit_zero_classes(counts[:, 0], counts[:, 1:].sum(1))
+    return replace(
+        draft,
+        table_of=np.maximum(assigned, 0),
+        zero_class_of=np.maximum(zero_classes, 0),
+        log_frequencies=logarithms,
+    )
+
+
+def train_neighbours(maps: IntegerMap, step: Fraction, points: tuple[int, ...], size: ModelSize) -> ContextParameters:
+    """Contexts from a trained mean and a trained spread of the neighbours."""
+    some = maps[:: max(1, maps.size // _MOMENT_VALUES)]
+    draft = _fit_mean(some, _draft(maps, step, points, neighbours=True), size.channel_offsets)
+    draft = _fit_spread(some, draft)
+    return fit_cells(maps, draft, size)
+
+
+def fit_cells(maps: IntegerMap, draft: ContextParameters, size: ModelSize) -> ContextParameters:
+    """Levels, tables and zero classes for a draft whose mean and spread are final."""
+    statistics = _core.ContextStatistics(draft.to_bytes())
+    means = _integers(statistics.count(maps, _MEAN), _SYMBOLS).sum(1)
+    spreads = _integers(statistics.count(maps, _SPREAD), _SYMBOLS).sum(1)
+    draft = replace(
+        draft,
+        thresholds=_thresholds(means, size.levels),
+        spread_thresholds=_thresholds(spreads, size.spread_levels),
+        table_of=np.zeros(size.levels * size.spread_levels, np.int64),
+        zero_class_of=np.zeros(size.levels * size.spread_levels, np.int64),
+    )
+    cells = size.levels * size.spread_levels
+    counts = _integers(_core.ContextStatistics(draft.to_bytes()).count(maps, _CELL), _SYMBOLS)[:cells]
+    assigned, logarithms = fit_tables(counts[:, 1:], size.tables)
+    zero_classes = fit_zero_classes(counts[:, 0], counts[:, 1:].sum(1))
+    return replace(
+        draft,
+        table_of=fill_unseen(assigned, size.spread_levels),
+        zero_class_of=fill_unseen(zero_classes, size.spread_levels),
+        log_frequencies=logarithms,
+    )
+
+
+def _draft(maps: IntegerMap, step: Fraction, points: tuple[int, ...], *, neighbours: bool) -> ContextParameters:
+    """Parameters that say how values become indices, and nothing else yet."""
+    contexts = 1 if neighbours else maps.shape[1]
+    return ContextParameters(
+        signed=maps.dtype == np.int8,
+        table_of=np.zeros(contexts, np.int64),
+        zero_class_of=np.zeros(contexts, np.int64),
+        log_frequencies=np.zeros((1, TOKENS), np.int64),
+        step=step,
+        points=points,
+        weights=(0, 0, 0, 0) if neighbours else None,
+    )
+
+
+def _fit_mean(maps: IntegerMap, draft: ContextParameters, channel_offsets: bool) -> ContextParameters:
+    """Least squares of the companded value on its neighbours and, with `channel_offsets`, its channel's mean."""
+    sums_bytes, products_bytes = _core.ContextStatistics(draft.to_bytes()).moments(maps)
+    sums, products = _integers(sums_bytes, _INPUTS), _integers(products_bytes, _INPUTS)
+    means = sums[:, 5] // np.maximum(sums[:, 4], 1)
+    columns = [*range(5)]
+    if channel_offsets:  # the channel's mean joins as one more input
+        crossed = means @ sums
+        products = np.block([[products, crossed[:, None]], [crossed[None], means**2 @ sums[:, 4:5]]])
+        columns.append(6)
+    solution = _solve(products[np.ix_(columns, columns)], products[columns, 5])
+    origin = 0 if draft.signed else _UNSIGNED_ORIGIN
+    offset = round(WEIGHT_ONE * (solution[4] + origin))
+    offsets = None
+    if channel_offsets:
+        gain = round(solution[5] * 256)
+        offsets = (means * gain * WEIGHT_ONE // OFFSET_UNIT + 128) >> 8
+    return replace(
+        draft,
+        weights=_integer_weights(solution[:4]),
+        offset=min(max(offset, -(1 << 15)), (1 << 15) - 1),
+        channel_offsets=offsets,
+    )
+
+
+def _fit_spread(maps: IntegerMap, draft: ContextParameters) -> ContextParameters:
+    """Least squares of the residual's magnitude on the neighbours' distances."""
+    origin = 0 if draft.signed else _UNSIGNED_ORIGIN
+    products = _integers(_core.ContextStatistics(draft.to_bytes()).spread_moments(maps, origin), _INPUTS)
+    solution = _solve(products[:5, :5], products[:5, 5])
+    return replace(draft, spread_weights=_integer_weights([_SPREAD_GAIN * x for x in solution[:4]]))
+
+
+def _solve(gram: Ints, target: Ints) -> list[Fraction]:
+    """Least squares from its normal equations, exactly; a little ridge settles inputs that never vary."""
+    size = len(gram)
+    ridge = sum(int(gram[i, i]) for i in range(size)) // (1 << 20) + 1
+    rows = [[Fraction(int(x)) for x in (*gram[i], target[i])] for i in range(size)]
+    for i in range(size):
+        rows[i][i] += ridge
+    for i in range(size):
+        rows[i] = [x / rows[i][i] for x in rows[i]]
+        for j in range(size):
+            if j != i:
+                rows[j] = [x - rows[j][i] * y for x, y in zip(rows[j], rows[i], strict=True)]
+    return [row[-1] for row in rows]
+
+
+def _integer_weights(weights: Sequence[Fraction]) -> tuple[int, ...]:
+    """In 1/64, and small enough that a pair's products with bytes sum to 16 bits."""
+    largest = max(abs(weights[0]) + abs(weights[1]), abs(weights[2]) + abs(weights[3])) * WEIGHT_ONE
+    scale = WEIGHT_ONE * min(Fraction(1), 126 / max(largest, Fraction(1)))
+    return tuple(round(w * scale) for w in weights)
+
+
+def _thresholds(counts: Ints, levels: int) -> tuple[int, ...]:
+    level = even_levels(counts, levels)
+    return tuple(int(t) for t in np.minimum(np.searchsorted(level, np.arange(1, levels)), 255))
+
+
+def _integers(data: bytes, columns: int) -> Ints:
+    return np.frombuffer(data, np.int64).reshape(-1, columns)

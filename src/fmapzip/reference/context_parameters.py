@@ -1,0 +1,243 @@
+"""Reads the parameters of `context-rans`, from FORMAT.md."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fmapzip.errors import CorruptFrame, TruncatedFrame
+
+NEIGHBOURS, SIGNED, OFFSETS, FACTORS, REQUANTISED, POINTS = 1, 2, 4, 8, 16, 32
+ALL_FLAGS = 63
+TOKENS = 32
+RICE_ESCAPE = 15
+OCTAVE = (64, 70, 76, 83, 91, 99, 108, 117)
+
+Ints = NDArray[np.int64]
+
+
+@dataclass
+class Parameters:
+    """The fields of FORMAT.md, "context-rans"; arrays that are indexed by a byte have 256 entries."""
+
+    flags: int
+    channels: int = 0
+    index_of: Ints = field(default_factory=lambda: np.arange(256))
+    value_of: Ints = field(default_factory=lambda: np.arange(256))
+    weights: Ints = field(default_factory=lambda: np.zeros(4, np.int64))
+    spread_weights: Ints = field(default_factory=lambda: np.zeros(4, np.int64))
+    offset: int = 0
+    offsets: Ints | None = None
+    levels: Ints = field(default_factory=lambda: np.zeros(256, np.int64))
+    spread_levels: Ints = field(default_factory=lambda: np.zeros(256, np.int64))
+    rows: int = 1
+    columns: int = 1
+    table_of: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    zero_class_of: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    frequencies: Ints = field(default_factory=lambda: np.zeros((0, TOKENS), np.int64))
+    rank: int = 0
+    width: int = 0
+    origin: int = 0
+    gather_shift: int = 0
+    spread_shift: int = 0
+    gather: Ints = field(default_factory=lambda: np.zeros((0, 0), np.int64))
+    spread: Ints = field(default_factory=lambda: np.zeros((0, 0), np.int64))
+
+    @property
+    def signed(self) -> bool:
+        """Whether maps are int8."""
+        return bool(self.flags & SIGNED)
+
+    @property
+    def neighbours(self) -> bool:
+        """Whether contexts come from neighbours, not from the channel."""
+        return bool(self.flags & NEIGHBOURS)
+
+
+def read(data: bytes) -> Parameters:
+    """The parameters of a frame or plan; `CorruptFrame` for what no encoder writes."""
+    take = _Bytes(data)
+    flags, tables = take.u8(), take.u8() + 1
+    has = flags.__and__
+    lone = not has(NEIGHBOURS) and has(OFFSETS | FACTORS)
+    if flags & ~ALL_FLAGS or lone or (has(POINTS) and not has(REQUANTISED)) or tables > 64:
+        raise CorruptFrame("forbidden flags or number of tables")
+    p = Parameters(flags)
+    if not p.neighbours or has(OFFSETS | FACTORS):
+        p.channels = take.varint()
+        if p.channels == 0:
+            raise CorruptFrame("the number of channels is missing")
+    if has(REQUANTISED):
+        _read_requantiser(take, p)
+    if p.neighbours:
+        _read_neighbours(take, p)
+    if has(FACTORS):
+        _read_factor_shape(take, p)
+    rest = data[take.position :]
+    if p.channels * max(1, 2 * p.rank) > 8 * len(rest):
+        raise TruncatedFrame("the parameters end early")
+    _read_arrays(_Bits(rest), p, tables)
+    return p
+
+
+def step_index(magnitude: Any, numerator: int, denominator: int) -> Any:
+    """Magnitude / step, rounded half towards zero."""
+    return (2 * magnitude * denominator + numerator - 1) // (2 * numerator)
+
+
+def _read_requantiser(take: _Bytes, p: Parameters) -> None:
+    numerator, denominator = take.varint(), take.varint()
+    if denominator == 0 or numerator <= denominator or numerator > 65535:
+        raise CorruptFrame("the step is not a fraction above 1")
+    p.index_of, p.value_of = np.zeros(256, np.int64), np.zeros(256, np.int64)
+    for sign, most in ((1, 127), (-1, 128)) if p.signed else ((1, 255),):
+        magnitudes = np.arange(most + 1)
+        indices = step_index(magnitudes, numerator, denominator)
+        p.index_of[sign * magnitudes % 256] = sign * indices % 256
+        for index in range(1, int(indices[-1]) + 1):
+            inside = magnitudes[indices == index]
+            point = take.u8() if p.flags & POINTS else (inside[0] + inside[-1]) // 2
+            if not inside[0] <= point <= inside[-1]:
+                raise CorruptFrame("a reconstruction point lies outside its interval")
+            p.value_of[sign * index % 256] = sign * point % 256
+
+
+def _read_neighbours(take: _Bytes, p: Parameters) -> None:
+    weights = np.frombuffer(take.bytes(8), np.int8).astype(np.int64)
+    p.weights, p.spread_weights = weights[:4], weights[4:]
+    p.offset = int.from_bytes(take.bytes(2), "little", signed=True)
+    p.rows, p.columns = take.u8(), take.u8()
+    if not 1 <= p.rows * p.columns <= 256:
+        raise CorruptFrame("there are 1 to 256 context cells")
+    if (np.abs(weights).reshape(4, 2).sum(1) > 128).any():
+        raise CorruptFrame("a pair of weights is too large")
+    p.levels = _levels(take, p.rows) * p.columns
+    p.spread_levels = _levels(take, p.columns)
+
+
+def _levels(take: _Bytes, count: int) -> Ints:
+    thresholds = np.frombuffer(take.bytes(count - 1), np.uint8)
+    if (np.diff(thresholds.astype(int)) < 0).any():
+        raise CorruptFrame("thresholds do not ascend")
+    return np.searchsorted(thresholds, np.arange(256), side="right").astype(np.int64)
+
+
+def _read_factor_shape(take: _Bytes, p: Parameters) -> None:
+    p.rank, width, p.origin, p.gather_shift, p.spread_shift = take.bytes(5)
+    p.width = 16 * width
+    in_range = 0 < p.rank <= 32 and p.rank % 2 == 0 and 0 < p.width <= 256 and p.channels <= 65535
+    if not in_range or p.gather_shift > 24 or p.spread_shift > 24:
+        raise CorruptFrame("prediction across channels is out of range")
+
+
+def _read_arrays(bits: _Bits, p: Parameters, tables: int) -> None:
+    p.frequencies = _read_tables(bits, tables)
+    if p.neighbours:
+        p.table_of = _read_cells(bits, p, tables)
+        p.zero_class_of = _read_cells(bits, p, 64)
+    else:
+        pairs = np.array([(bits.take(6), bits.take(6)) for _ in range(p.channels)])
+        if (pairs[:, 0] >= tables).any():
+            raise CorruptFrame("a channel's table does not exist")
+        p.table_of, p.zero_class_of = pairs[:, 0], pairs[:, 1]
+    if p.flags & OFFSETS:
+        p.offsets = p.offset + 32 * bits.rice_array(p.channels)
+        _check_range(p.offsets, 16)
+    if p.flags & FACTORS:
+        loadings = [bits.rice_array(p.channels * p.rank) for _ in range(2)]
+        for array in loadings:
+            _check_range(array, 8)
+        p.gather, p.spread = (array.reshape(p.channels, p.rank) for array in loadings)
+    bits.close()
+
+
+def _check_range(values: Ints, bits: int) -> None:
+    if (values < -(1 << bits - 1)).any() or (values >= 1 << bits - 1).any():
+        raise CorruptFrame("a number does not fit its type")
+
+
+def _read_tables(bits: _Bits, tables: int) -> Ints:
+    residuals = bits.rice_array(tables * TOKENS).reshape(tables, TOKENS)
+    codes = np.zeros((tables + 1, TOKENS), np.int64)
+    for table in range(1, tables + 1):
+        for t in range(TOKENS):
+            predicted = codes[table - 1, t]
+            if t:
+                predicted = min(max(predicted + codes[table, t - 1] - codes[table - 1, t - 1], 0), 80)
+            codes[table, t] = predicted + residuals[table - 1, t]
+            if not 0 <= codes[table, t] <= 80:
+                raise CorruptFrame("a token table is malformed")
+    weights = np.array(OCTAVE)[codes[1:] % 8] << (codes[1:] // 8)
+    frequencies = np.maximum(weights * 1024 // weights.sum(1, keepdims=True), 1)
+    largest = frequencies.argmax(1)
+    frequencies[np.arange(tables), largest] += 1024 - frequencies.sum(1)
+    result: Ints = frequencies.astype(np.int64)
+    return result
+
+
+def _read_cells(bits: _Bits, p: Parameters, limit: int) -> Ints:
+    cells: list[int] = []
+    for i, residual in enumerate(bits.rice_array(p.rows * p.columns)):
+        before = cells[i - 1] if i % p.columns else cells[i - p.columns] if i else 0
+        cells.append(before + int(residual))
+        if not 0 <= cells[-1] < limit:
+            raise CorruptFrame("the contexts are malformed")
+    return np.array(cells + [0] * (256 - len(cells)))
+
+
+class _Bytes:
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.position = 0
+
+    def bytes(self, count: int) -> bytes:
+        if self.position + count > len(self.data):
+            raise TruncatedFrame("the parameters end early")
+        self.position += count
+        return self.data[self.position - count : self.position]
+
+    def u8(self) -> int:
+        return self.bytes(1)[0]
+
+    def varint(self) -> int:
+        value = 0
+        for shift in range(0, 35, 7):
+            byte = self.u8()
+            value |= (byte & 127) << shift
+            if byte < 128:
+                if value >= 2**32 or (byte == 0 and shift):
+                    break
+                return value
+        raise CorruptFrame("malformed number")
+
+
+class _Bits:
+    """Bits, least significant first."""
+
+    def __init__(self, data: bytes) -> None:
+        self.bits = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little").tolist()
+        self.position = 0
+
+    def take(self, count: int) -> int:
+        self.position += count
+        if self.position > len(self.bits):
+            raise CorruptFrame("the parameters end early")
+        return sum(bit << i for i, bit in enumerate(self.bits[self.position - count : self.position]))
+
+    def rice_array(self, count: int) -> Ints:
+        k = self.take(4)
+        return np.array([self._signed_rice(k) for _ in range(count)], np.int64)
+
+    def _signed_rice(self, k: int) -> int:
+        quotient = 0
+        while quotient < RICE_ESCAPE and self.take(1):
+            quotient += 1
+        u = self.take(16) if quotient == RICE_ESCAPE else quotient << k | self.take(k)
+        return -(u + 1) // 2 if u % 2 else u // 2
+
+    def close(self) -> None:
+        if len(self.bits) - self.position >= 8 or any(self.bits[self.position :]):
+            raise CorruptFrame("the parameters do not end where they should")
