@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar, Literal
 
-
 from fmapzip.codecs import context_rans_training as training
 from fmapzip.codecs.base import Codec, IntegerMap
 from fmapzip.codecs.context_rans_requantiser import trained_points

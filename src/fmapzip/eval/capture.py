@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +14,14 @@ from fmapzip.eval.loading import with_totals
 from fmapzip.eval.request import Inputs, Progress, Request, load
 from fmapzip.torch.actions import FakeQuantize
 from fmapzip.torch.batches import Batches
-from fmapzip.torch.calibrate import calibrate, running
-from fmapzip.torch.capture import capture, select
+from fmapzip.torch.calibrate import Calibration, calibrate, running
+from fmapzip.torch.capture import Captured, capture, select
 from fmapzip.torch.inputs import batch_size, call
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from fmapzip.plan import Plan
 
 
 def capture_maps(request: Request, path: Path, progress: Progress) -> tuple[int, int]:
@@ -41,33 +44,62 @@ def capture_maps(request: Request, path: Path, progress: Progress) -> tuple[int,
     taps, images : int
         How many there are; the archive holds a frame for each pair.
     """
-    inputs = load(request)
-    progress = with_totals(progress, inputs.parts)
-    calibration_batches = Batches(inputs.calibration, "calibration")
-    captured = capture(inputs.model, calibration_batches.first())
-    selected = select(captured.taps, request.taps)
-    calibration = calibrate(captured, selected, calibration_batches, request.quantizer, progress)
-    plan = calibration.plan(registry.make("zvc"))
-    seen = [0] * len(calibration.taps)
+    ready = prepare(request, progress)
+    plan = ready.calibration.plan(registry.make("zvc"))
+    with ArchiveWriter(path, plan=plan, metadata=_metadata(request, ready.inputs)) as archive:
+        ready.store(archive, plan)
+    return len(ready.calibration.taps), len(ready.inputs.parts.images)
 
-    with ArchiveWriter(path, plan=plan, metadata=_metadata(request, inputs)) as archive:
 
-        def store(place: int, sample: Tensor) -> None:
+@dataclass(frozen=True)
+class Prepared:
+    """A network whose taps are found and calibrated.
+
+    Attributes
+    ----------
+    inputs, captured, calibration
+        The loaded network and images, the network with its taps, and what calibration found.
+    batches
+        The calibration images.
+    progress
+        Told how far each stage has come.
+    """
+
+    inputs: Inputs
+    captured: Captured
+    calibration: Calibration
+    batches: Batches
+    progress: Progress
+
+    def store(self, archive: ArchiveWriter, plan: Plan) -> None:
+        """Encode the maps of every reported image by `plan`, one batch of images at a time."""
+        taps = self.calibration.taps
+        seen = [0] * len(taps)
+
+        def keep(place: int, sample: Tensor) -> None:
             frame = fmapzip.encode(sample.numpy(), plan=plan, tap=place)
-            archive.add(calibration.taps[place].name, seen[place], frame)
+            archive.add(taps[place].name, seen[place], frame)
             seen[place] += 1
 
-        pairs = zip(calibration.taps, calibration.quantizers, strict=True)
-        actions = {
-            tap.name: FakeQuantize(tap, quantizer, partial(store, i)) for i, (tap, quantizer) in enumerate(pairs)
-        }
-        done, total = 0, len(inputs.parts.images)
-        with running(captured, actions):
-            for images, _ in inputs.images:
-                call(captured.module, images)
+        pairs = zip(taps, self.calibration.quantizers, strict=True)
+        actions = {tap.name: FakeQuantize(tap, quantizer, partial(keep, i)) for i, (tap, quantizer) in enumerate(pairs)}
+        done, total = 0, len(self.inputs.parts.images)
+        with running(self.captured, actions):
+            for images, _ in self.inputs.images:
+                call(self.captured.module, images)
                 done += batch_size(images)
-                progress("storing maps", done, total)
-    return len(calibration.taps), total
+                self.progress("storing maps", done, total)
+
+
+def prepare(request: Request, progress: Progress) -> Prepared:
+    """Load what a request names, find the chosen taps and calibrate their quantizers."""
+    inputs = load(request)
+    progress = with_totals(progress, inputs.parts)
+    batches = Batches(inputs.calibration, "calibration")
+    captured = capture(inputs.model, batches.first())
+    selected = select(captured.taps, request.taps)
+    calibration = calibrate(captured, selected, batches, request.quantizer, progress)
+    return Prepared(inputs, captured, calibration, batches, progress)
 
 
 def _metadata(request: Request, inputs: Inputs) -> dict[str, Any]:

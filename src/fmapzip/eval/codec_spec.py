@@ -36,7 +36,7 @@ def parse_codec(spec: str) -> Codec:
     name, colon, text = spec.partition(":")
     if not colon:
         return make(name)
-    settings = _from_file(Path(text[1:])) if text.startswith("@") else _from_text(spec, text)
+    settings = _from_file(Path(text[1:])) if text.startswith("@") else parse_settings(spec, text)
     return make(name, **settings)
 
 
@@ -52,7 +52,8 @@ def _from_file(file: Path) -> dict[str, Any]:
     return found
 
 
-def _from_text(spec: str, text: str) -> dict[str, Any]:
+def parse_settings(spec: str, text: str) -> dict[str, Any]:
+    """The settings of ``key=value,...``; `spec` is what errors name."""
     settings: dict[str, Any] = {}
     for part in _split(text):
         key, equals, value = part.partition("=")

@@ -1,0 +1,202 @@
+"""One interface to codecs of ours and to peers: how a tap's maps are encoded, decoded and accounted for."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import fmapzip
+from fmapzip.api import frame_bound
+from fmapzip.bench.source import Tap
+from fmapzip.codecs.base import Codec, IntegerMap
+from fmapzip.peers.base import PARTS, Parts, Peer
+from fmapzip.peers.general import LAYOUTS, General
+from fmapzip.plan import Plan
+
+_FRAME_SECTIONS = {"header": "headers", "tile table": "headers", "checksum": "headers", "parameters": "tables"}
+_MASK_WORDS = ("bitmap", "mask")
+"""Words in the names of a tile body's sections that make them masks in the report."""
+
+
+class Job(ABC):
+    """One method, ready for the maps of one tap.
+
+    Attributes
+    ----------
+    side_bytes
+        What the method keeps beside the maps for this tap: parameters of a plan, or a peer's side information.
+    path
+        Which of its ways the tap takes; empty where there is one.
+    """
+
+    side_bytes: int = 0
+    path: str = ""
+
+    @abstractmethod
+    def encode(self, q: IntegerMap) -> Any:
+        """The bytes of one map, as something with the buffer protocol."""
+
+    @abstractmethod
+    def decode(self, data: Any, out: IntegerMap) -> None:
+        """Write the map into a preallocated array."""
+
+    @abstractmethod
+    def parts(self, data: Any, shape: tuple[int, ...]) -> Parts:
+        """Where the bytes went."""
+
+    def error_bound(self, shape: tuple[int, ...]) -> float | None:
+        """The largest error that the method promises for a value, if it does."""
+        del shape
+        return None
+
+
+@dataclass(frozen=True)
+class Method(ABC):
+    """A codec or peer with its settings, as a row of the report.
+
+    Attributes
+    ----------
+    label
+        As it was asked for on the command line.
+    layout
+        For general codecs, the order of the values that they see.
+    """
+
+    label: str
+    layout: str = ""
+
+    @property
+    @abstractmethod
+    def facts(self) -> dict[str, Any]:
+        """What a report says of it beside its figures: id, settings, ours, lossless, speed_meaningful, source."""
+
+    @property
+    def lossless(self) -> bool:
+        """Whether decoding must give back exactly the integers."""
+        return bool(self.facts["lossless"])
+
+    @property
+    def timed(self) -> bool:
+        """Whether its time says something."""
+        return bool(self.facts["speed_meaningful"])
+
+    @abstractmethod
+    def job(self, tap: Tap, place: int, plan: Plan | None) -> Job:
+        """The method for one tap."""
+
+
+@dataclass(frozen=True)
+class OurMethod(Method):
+    """A codec of the registry: frames by a plan where the source has calibration, else each for itself."""
+
+    codec: Codec | None = None
+    threads: int = 1
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Ours."""
+        assert self.codec is not None
+        return {
+            "codec": self.codec.id,
+            "config": self.codec.config(),
+            "ours": True,
+            "lossless": self.codec.lossless,
+            "speed_meaningful": True,
+            "source": "this package",
+        }
+
+    def job(self, tap: Tap, place: int, plan: Plan | None) -> Job:
+        """By the plan, or without one."""
+        assert self.codec is not None
+        return _FrameJob(self.codec, plan, place, self.threads)
+
+
+class _FrameJob(Job):
+    def __init__(self, codec: Codec, plan: Plan | None, place: int, threads: int) -> None:
+        self._options: dict[str, Any] = {"codec": codec} if plan is None else {"plan": plan, "tap": place}
+        self._plan, self._threads = plan, threads
+        self._buffer = np.empty(0, np.uint8)
+        if plan is not None:
+            parameters = plan[place].parameters
+            self.side_bytes, self.path = len(parameters), plan[place].codec.path_taken(parameters)
+
+    def encode(self, q: IntegerMap) -> NDArray[np.uint8]:
+        if self._buffer.size < frame_bound(q.shape):
+            self._buffer = np.empty(frame_bound(q.shape), np.uint8)
+        length = fmapzip.encode_into(q, self._buffer, threads=self._threads, **self._options)
+        return self._buffer[:length]
+
+    def decode(self, data: Any, out: IntegerMap) -> None:
+        fmapzip.decode(data, out=out, plan=self._plan, threads=self._threads)
+
+    def parts(self, data: Any, shape: tuple[int, ...]) -> Parts:
+        found: Parts = dict.fromkeys(PARTS, 0)
+        for name, size in fmapzip.inspect(data, self._plan).sections.items():
+            masks = any(word in name for word in _MASK_WORDS)
+            found[_FRAME_SECTIONS.get(name, "masks" if masks else "payload")] += size
+        return found
+
+
+@dataclass(frozen=True)
+class PeerMethod(Method):
+    """A peer; one that is trained gets the calibration maps, or the maps themselves where there are none."""
+
+    peer: Peer | None = None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Another's."""
+        assert self.peer is not None
+        return {
+            "codec": self.peer.id,
+            "config": self.peer.config(),
+            "ours": False,
+            "lossless": self.peer.lossless,
+            "speed_meaningful": self.peer.speed_meaningful,
+            "source": self.peer.source,
+        }
+
+    def side(self, tap: Tap) -> bytes:
+        """The peer's side information for a tap."""
+        assert self.peer is not None
+        if not self.peer.trained:
+            return b""
+        maps = tap.training() if tap.training else np.stack([tap.load(i) for i in range(tap.samples)])
+        return self.peer.train(maps)  # type: ignore[arg-type]
+
+    def job(self, tap: Tap, place: int, plan: Plan | None) -> Job:
+        """With its side information for this tap."""
+        assert self.peer is not None
+        return _PeerJob(self.peer, self.side(tap))
+
+
+class _PeerJob(Job):
+    def __init__(self, peer: Peer, side: bytes) -> None:
+        self._peer, self._side = peer, side
+        self.side_bytes = len(side)
+
+    def encode(self, q: IntegerMap) -> bytes:
+        return self._peer.encode(q, self._side)
+
+    def decode(self, data: Any, out: IntegerMap) -> None:
+        self._peer.decode_into(data, out, self._side)
+
+    def parts(self, data: Any, shape: tuple[int, ...]) -> Parts:
+        return self._peer.parts(data, shape)
+
+    def error_bound(self, shape: tuple[int, ...]) -> float | None:
+        return self._peer.error_bound(shape)
+
+
+def of_peer(label: str, peer: Peer, layout_given: bool) -> list[PeerMethod]:
+    """A peer as methods: a general codec whose layout was not asked for as one for each layout."""
+    if not isinstance(peer, General):
+        return [PeerMethod(label, peer=peer)]
+    if layout_given:
+        return [PeerMethod(label, peer.layout, peer)]
+    settings = {key: value for key, value in peer.config().items() if key not in ("codec", "layout")}
+    return [PeerMethod(label, layout, type(peer)(layout=layout, **settings)) for layout in LAYOUTS]

@@ -1,0 +1,107 @@
+"""A bench as JSON values: what docs/BENCH_JSON.md describes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fmapzip.bench.measure import TapFigures
+from fmapzip.bench.methods import Method
+from fmapzip.codecs.base import IntegerMap
+from fmapzip.peers.base import PARTS
+from fmapzip.plan import Plan
+
+MB = 1e6
+
+
+def tap_entry(name: str, maps: Sequence[IntegerMap]) -> dict[str, Any]:
+    """Shape, zeros, histogram and order-0 entropy of a tap's integers."""
+    counts = sum(np.bincount(np.ascontiguousarray(q).view(np.uint8).reshape(-1), minlength=256) for q in maps)
+    counts = np.asarray(counts, np.int64)
+    signed = maps[0].dtype == np.int8
+    total = int(counts.sum())
+    shares = counts[counts > 0] / total
+    return {
+        "name": name,
+        "shape": list(maps[0].shape),
+        "dtype": str(maps[0].dtype),
+        "samples": len(maps),
+        "raw_bytes": total,
+        "zeros": int(counts[0]) / total,
+        "entropy_bits": float(-(shares * np.log2(shares)).sum()),
+        "first_value": -128 if signed else 0,
+        "histogram": [int(n) for n in (np.roll(counts, 128) if signed else counts)],
+    }
+
+
+def totals(taps: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Raw bytes and share of zeros over all taps."""
+    raw = sum(tap["raw_bytes"] for tap in taps)
+    return {"raw_bytes": raw, "zeros": sum(tap["zeros"] * tap["raw_bytes"] for tap in taps) / raw if raw else 0.0}
+
+
+def codec_entry(method: Method, taps: Sequence[TapFigures], plan: Plan | None) -> dict[str, Any]:
+    """The row of a method, over all taps."""
+    coded = sum(tap.bytes for tap in taps)
+    side = sum(tap.side_bytes for tap in taps) if plan is None else len(plan.to_bytes())
+    parts = {part: sum(tap.parts[part] for tap in taps) for part in PARTS}
+    wrong = [tap.wrong for tap in taps if tap.wrong]
+    peaks = [tap.peak_bytes for tap in taps if tap.peak_bytes is not None]
+    return {
+        "label": method.label,
+        "layout": method.layout,
+        **method.facts,
+        "status": f"wrong: {wrong[0]}" if wrong else "ok",
+        "bytes": coded,
+        "side_bytes": side,
+        "total_bytes": coded + side,
+        "parts": parts,
+        "encode_seconds": sum(tap.encode_seconds for tap in taps),
+        "decode_seconds": sum(tap.decode_seconds for tap in taps),
+        "peak_bytes": max(peaks, default=None),
+        "sqnr_db": sqnr(sum(tap.signal for tap in taps), sum(tap.squared_error for tap in taps)),
+        "max_error": max((tap.max_error for tap in taps), default=0),
+        "other_layout_bytes": None,
+        "damage": None,
+        "taps": [_tap(tap) for tap in taps],
+    }
+
+
+def missing_entry(label: str, module: str) -> dict[str, Any]:
+    """The row of a method whose package is not installed."""
+    return {"label": label, "status": f"missing: the module {module!r} (extra 'peers')"}
+
+
+def better_layouts(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of the rows of one general codec, the one with fewer bytes."""
+    kept: dict[str, dict[str, Any]] = {}
+    for entry in entries:
+        other = kept.get(entry["label"])
+        if other is None:
+            kept[entry["label"]] = entry
+            continue
+        better, worse = sorted((other, entry), key=lambda e: e["total_bytes"])
+        kept[entry["label"]] = {**better, "other_layout_bytes": worse["total_bytes"]}
+    return list(kept.values())
+
+
+def sqnr(signal: int, noise: int) -> float | None:
+    """Signal-to-noise ratio in dB; None where there is no noise or no signal."""
+    return 10 * math.log10(signal / noise) if signal and noise else None
+
+
+def _tap(found: TapFigures) -> dict[str, Any]:
+    return {
+        "bytes": found.bytes,
+        "side_bytes": found.side_bytes,
+        "parts": found.parts,
+        "path": found.path,
+        "largest": found.largest,
+        "encode_seconds": found.encode_seconds,
+        "decode_seconds": found.decode_seconds,
+        "sqnr_db": sqnr(found.signal, found.squared_error),
+        "max_error": found.max_error,
+    }

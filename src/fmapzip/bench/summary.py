@@ -1,0 +1,106 @@
+"""A bench in words: who is smallest, who is fastest, and where a peer is ahead of us."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+Entry = dict[str, Any]
+
+
+def sentences(report: dict[str, Any]) -> list[str]:
+    """What a reader should take from a bench, in a few plain sentences.
+
+    Sizes count every byte, side information included; speeds are those of methods whose speed says something.
+    """
+    raw = report["totals"]["raw_bytes"]
+    rows = [entry for entry in report["codecs"] if entry["status"] == "ok"]
+    exact = [entry for entry in rows if entry["lossless"]]
+    found = _smallest(exact, raw)
+    found += _per_tap(exact, report["taps"])
+    found += _fastest(exact, raw)
+    found += _beaten(exact, raw)
+    return found
+
+
+def ahead_of(entry: Entry, others: Sequence[Entry]) -> list[Entry]:
+    """The methods that are smaller than `entry` and both encode and decode faster."""
+    return [
+        other
+        for other in others
+        if other["speed_meaningful"]
+        and other["total_bytes"] < entry["total_bytes"]
+        and other["encode_seconds"] < entry["encode_seconds"]
+        and other["decode_seconds"] < entry["decode_seconds"]
+    ]
+
+
+def _smallest(exact: Sequence[Entry], raw: int) -> list[str]:
+    ours, theirs = _best(exact, True), _best(exact, False)
+    if ours is None or theirs is None:
+        best = ours or theirs
+        return [] if best is None else [f"Smallest without loss: {_named(best, raw)}."]
+    first, second = sorted((ours, theirs), key=lambda entry: entry["total_bytes"])
+    less = 1 - first["total_bytes"] / second["total_bytes"]
+    whose = "ours" if first is ours else "a peer"
+    rival = "best peer" if first is ours else "best of ours"
+    return [
+        f"Smallest without loss: {_named(first, raw)}, {whose}; "
+        f"{less:.1%} less than the {rival}, {_named(second, raw)}."
+    ]
+
+
+def _per_tap(exact: Sequence[Entry], taps: Sequence[dict[str, Any]]) -> list[str]:
+    ours = [entry for entry in exact if entry["ours"]]
+    theirs = [entry for entry in exact if not entry["ours"]]
+    if not ours or not theirs or len(taps) < 2:
+        return []
+    lost = []
+    for i, tap in enumerate(taps):
+        best_ours = min(ours, key=lambda e: e["taps"][i]["bytes"])
+        best_theirs = min(theirs, key=lambda e: e["taps"][i]["bytes"])
+        gap = 1 - best_theirs["taps"][i]["bytes"] / best_ours["taps"][i]["bytes"]
+        if gap > 0:
+            lost.append(f"{tap['name']} ({best_theirs['label']}, {gap:.1%} less)")
+    if not lost:
+        return [f"On each of the {len(taps)} taps the smallest is ours."]
+    shown = "; ".join(lost[:6]) + (f"; and {len(lost) - 6} more" if len(lost) > 6 else "")
+    return [f"A peer is smaller on {len(lost)} of {len(taps)} taps (side information left out): {shown}."]
+
+
+def _fastest(exact: Sequence[Entry], raw: int) -> list[str]:
+    timed = [entry for entry in exact if entry["speed_meaningful"]]
+    if len(timed) < 2:
+        return []
+    encode = min(timed, key=lambda entry: entry["encode_seconds"])
+    decode = min(timed, key=lambda entry: entry["decode_seconds"])
+    return [
+        f"Fastest without loss: {encode['label']} encodes {_rate(raw, encode['encode_seconds'])}, "
+        f"{decode['label']} decodes {_rate(raw, decode['decode_seconds'])}."
+    ]
+
+
+def _beaten(exact: Sequence[Entry], raw: int) -> list[str]:
+    peers = [entry for entry in exact if not entry["ours"]]
+    ours = [entry for entry in exact if entry["ours"]]
+    if not peers or not ours:
+        return []
+    found = []
+    for entry in ours:
+        better = ahead_of(entry, peers)
+        if better:
+            names = ", ".join(_named(other, raw) for other in better[:4])
+            found.append(f"Both smaller and faster, each way, than our {_named(entry, raw)}: {names}.")
+    return found or ["No peer is both smaller and faster, each way, than any of our lossless codecs."]
+
+
+def _best(entries: Sequence[Entry], ours: bool) -> Entry | None:
+    return min((e for e in entries if e["ours"] is ours), key=lambda entry: entry["total_bytes"], default=None)
+
+
+def _named(entry: Entry, raw: int) -> str:
+    return f"{entry['label']} ({raw / entry['total_bytes']:.3f})"
+
+
+def _rate(raw: int, seconds: float) -> str:
+    return f"at {raw / 1e6 / seconds:.0f} MB/s" if seconds else "in no time"

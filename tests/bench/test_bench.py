@@ -1,0 +1,195 @@
+"""The bench on files: what it counts, that it verifies, and that it goes on after an interruption."""
+
+from __future__ import annotations
+
+import csv
+import json
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fmapzip.archive import ArchiveWriter
+from fmapzip.bench import run as run_module
+from fmapzip.bench.journal import SUFFIX
+from fmapzip.bench.measure import measure
+from fmapzip.bench.methods import OurMethod, PeerMethod
+from fmapzip.bench.run import bench
+from fmapzip.bench.source import FileSource
+from fmapzip.bench.specs import choose
+from fmapzip.bench.summary import sentences
+from fmapzip.bench.table import render, write_csv
+from fmapzip.cli.app import run as command
+from fmapzip.cli.exits import Exit
+from fmapzip.errors import InvalidInput, UnknownCodec
+from fmapzip.registry import make
+from strategies import make_map
+
+CODECS = "zvc,ebpc:block=16,huffman,deflate:level=1,jpeg-act"
+
+
+def quiet(*_: object) -> None:
+    """Progress that nobody watches."""
+
+
+@pytest.fixture
+def maps(tmp_path: Path) -> Path:
+    path = tmp_path / "maps.fmz"
+    with ArchiveWriter(path) as archive:
+        for i in range(2):
+            archive.add("early", i, make("zvc").encode(make_map((8, 12, 12), "smooth", np.uint8, i)))
+            archive.add("late", i, make("zvc").encode(make_map((16, 6, 6), "sparse", np.int8, i)))
+    return path
+
+
+def report_of(path: Path, codecs: str = CODECS, **options: Any) -> dict[str, Any]:
+    source = FileSource([path], "minmax")
+    try:
+        return bench(source, choose(codecs), options.pop("repeat", 1), 1, quiet, **options)
+    finally:
+        source.close()
+
+
+def test_every_byte_is_counted_once(maps: Path) -> None:
+    report = report_of(maps)
+    assert [tap["name"] for tap in report["taps"]] == ["early", "late"]
+    assert report["totals"]["raw_bytes"] == 2 * 8 * 144 + 2 * 16 * 36
+    for tap in report["taps"]:
+        assert sum(tap["histogram"]) == tap["raw_bytes"]
+    for entry in report["codecs"]:
+        assert entry["status"] == "ok"
+        assert sum(entry["parts"].values()) == entry["bytes"] == sum(tap["bytes"] for tap in entry["taps"])
+        assert entry["total_bytes"] == entry["bytes"] + entry["side_bytes"]
+    sizes = [entry["total_bytes"] for entry in report["codecs"]]
+    assert sizes == sorted(sizes)
+    json.dumps(report, allow_nan=False)
+
+
+def test_general_codecs_show_the_better_layout(maps: Path) -> None:
+    (entry,) = report_of(maps, "deflate")["codecs"]
+    assert entry["layout"] in ("planar", "channels-last")
+    assert entry["other_layout_bytes"] >= entry["total_bytes"]
+    (entry,) = report_of(maps, "deflate:layout=channels-last")["codecs"]
+    assert entry["other_layout_bytes"] is None
+
+
+def test_a_method_that_breaks_its_promise_is_named(maps: Path) -> None:
+    from fmapzip.peers.huffman import Huffman
+
+    class Careless(Huffman):
+        def decode(self, *args: Any, **options: Any) -> Any:
+            return super().decode(*args, **options) ^ 1
+
+    source = FileSource([maps], "minmax")
+    method = PeerMethod("careless", peer=Careless())
+    tap = source.taps[0]
+    found = measure(method, method.job(tap, 0, None), [tap.load(0)], 1)
+    source.close()
+    assert found.wrong == "is said to be lossless and differs by up to 1"
+
+
+def test_an_interrupted_bench_goes_on_where_it_stopped(maps: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = maps.with_name("report.json")
+    real, calls = run_module.measure, []
+
+    def interrupted(*args: Any) -> Any:
+        calls.append(args)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(run_module, "measure", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        report_of(maps, report_file=target)
+    assert target.with_name(target.name + SUFFIX).exists()
+    report = report_of(maps, report_file=target)
+    assert len(calls) == 4 + 2 * len(choose(CODECS).methods) - 3
+    assert len(report["codecs"]) == 5
+    assert not target.with_name(target.name + SUFFIX).exists()
+
+
+def test_other_conditions_start_afresh(maps: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = maps.with_name("report.json")
+    journal = target.with_name(target.name + SUFFIX)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_module.Journal, "finish", lambda self: None)
+        report_of(maps, "zvc", report_file=target)
+    assert len(journal.read_text().splitlines()) == 3
+    calls: list[Any] = []
+    real = run_module.measure
+    monkeypatch.setattr(run_module, "measure", lambda *args: calls.append(args) or real(*args))
+    report_of(maps, "zvc", report_file=target, repeat=2)
+    assert len(calls) == 2
+
+
+def test_specifications_name_settings_after_a_comma() -> None:
+    labels = [method.label for method in choose("zvc,jpeg-act:table=optH,coding=huffman,lz4:layout=planar").methods]
+    assert labels == ["zvc", "jpeg-act:table=optH,coding=huffman", "lz4:layout=planar"]
+    assert isinstance(choose("zvc", threads=2).methods[0], OurMethod)
+    with pytest.raises(UnknownCodec, match=r"ours: raw, zvc.*peers: eyeriss-rlc"):
+        choose("gzip")
+    with pytest.raises(InvalidInput, match="a setting of no codec"):
+        choose("level=3")
+    with pytest.raises(InvalidInput, match="no setting"):
+        choose("huffman:level=3")
+
+
+def test_a_missing_package_is_a_row(maps: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fmapzip.peers.general import Zstd
+
+    monkeypatch.setattr(Zstd, "package", "no_such_module")
+    report = report_of(maps, "zvc,zstd:level=1")
+    assert [entry["label"] for entry in report["codecs"]] == ["zvc", "zstd:level=1"]
+    assert report["codecs"][1]["status"] == "missing: the module 'no_such_module' (extra 'peers')"
+    render(report)
+
+
+def test_floats_are_quantized_and_integers_are_not(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=np.ones((2, 3, 4, 4), np.float32), y=make_map((4, 5), "sparse", np.uint8, 1))
+    report = report_of(tmp_path / "a.npz", "zvc")
+    assert [(tap["samples"], tap["shape"]) for tap in report["taps"]] == [(2, [3, 4, 4]), (1, [4, 5])]
+    assert report["source"]["quantizer"] == "minmax"
+    with pytest.raises(InvalidInput, match="no such file"):
+        FileSource([tmp_path / "b.npy"], "minmax")
+
+
+def test_the_summary_says_where_a_peer_is_ahead(maps: Path) -> None:
+    text = " ".join(sentences(report_of(maps, "zvc,deflate:level=9")))
+    assert "Smallest without loss: deflate" in text
+    assert "a peer; " in text
+    assert "on 1 of 2 taps" in text or "on 2 of 2 taps" in text
+
+
+def test_csv_has_a_line_for_each_method_and_tap(maps: Path) -> None:
+    file = StringIO()
+    write_csv(report_of(maps), file)
+    lines = list(csv.DictReader(StringIO(file.getvalue())))
+    assert len(lines) == 5 * 2
+    assert {line["tap"] for line in lines} == {"early", "late"}
+
+
+def test_the_command_on_files(maps: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / "report.json"
+    code = command(["bench", str(maps), "--codecs", "zvc,huffman", "--repeat", "1", "--json", str(target)])
+    assert code == Exit.OK
+    assert "zvc *" in capfd.readouterr().out
+    assert json.loads(target.read_text())["kind"] == "bench"
+    assert command(["bench", str(maps), "extra", "third"]) == Exit.INPUT
+    assert command(["bench", str(maps), "--codecs", "gzip"]) == Exit.USAGE
+
+
+def test_the_command_on_a_network_measures_damage(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    target = tmp_path / "report.json"
+    arguments = ["bench", "demo", "demo", "--limit", "5", "--codecs", "zvc,jpeg-act:table=optH,pca"]
+    assert command([*arguments, "--repeat", "1", "--json", str(target)]) == Exit.OK
+    report = json.loads(target.read_text())
+    damage = {entry["label"]: entry["damage"] for entry in report["codecs"]}
+    assert damage["zvc"] is None
+    assert damage["jpeg-act:table=optH"]["output_sqnr_db"] < report["int8"]["output_sqnr_db"]
+    assert damage["pca"]["output_sqnr_db"] > damage["jpeg-act:table=optH"]["output_sqnr_db"]
+    side = {entry["label"]: entry["side_bytes"] for entry in report["codecs"]}
+    assert side["zvc"] > 0
+    assert side["pca"] > side["zvc"]
