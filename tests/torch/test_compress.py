@@ -94,6 +94,12 @@ def test_large_batches_are_worked_on_in_parts(monkeypatch):
     assert torch.equal(run(stored, IMAGES), together)
 
 
+def test_an_empty_batch_gives_an_empty_output():
+    stored = compress_model(tricky.Residual().eval(), "zvc", calibration=IMAGES)
+    assert run(stored, IMAGES[:0]).shape == (0, 4, 8, 8)
+    assert stored.report().raw_bytes == 0
+
+
 def test_channels_last_networks_store_the_same_bytes():
     net = tricky.Residual().eval()
     plain = compress_model(net, "zvc", calibration=IMAGES)

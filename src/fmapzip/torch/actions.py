@@ -138,6 +138,8 @@ def in_chunks(x: Tensor, work: Callable[[Tensor, Tensor], None], threads: int) -
     """Return a new tensor like `x` into which `work(values, out)` wrote, called with CPU float32 chunks of samples."""
     source = x.detach()
     result = torch.empty_like(source)
+    if not source.shape[0]:
+        return result
     direct = source.device.type == "cpu" and source.dtype == torch.float32
     step = max(threads, _CHUNK_VALUES * threads // max(1, source[0].numel()))
     for first in range(0, source.shape[0], step):
@@ -156,7 +158,7 @@ def check_shape(x: Tensor, tap: Tap) -> None:
     """Refuse a feature map that is not a float batch of `tap`'s shape, naming the tap."""
     expected = [*tap.shape[1:]]
     expected.insert(tap.axis - 1, tap.shape[0])
-    if list(x.shape[1:]) != expected or x.shape[0] == 0:
+    if list(x.shape[1:]) != expected:
         raise PlanMismatch(f"feature map {tap.name!r} is {list(x.shape)}; it was captured as [N, {str(expected)[1:]}")
     if not x.is_floating_point():
         raise PlanMismatch(f"feature map {tap.name!r} is {x.dtype}; feature maps are floating point")

@@ -9,8 +9,6 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
-
 from fmapzip.errors import CaptureError, InvalidInput
 from fmapzip.torch.capture_export import export
 from fmapzip.torch.capture_fx import trace
@@ -18,6 +16,7 @@ from fmapzip.torch.capture_hooks import hook
 from fmapzip.torch.graph import SHAPE, CallSites, find_sites, insert_slots
 from fmapzip.torch.inputs import Inputs, batch_size, call, doubled, evaluation_mode, same_outputs, sample_shapes
 from fmapzip.torch.slot import TapSlot
+from torch import Tensor, fx, nn
 
 METHODS = ("fx", "export", "hooks")
 _TITLES = {"fx": "torch.fx", "export": "torch.export", "hooks": "module hooks"}
@@ -118,6 +117,7 @@ def capture(model: nn.Module, example: Inputs, methods: Sequence[str] = METHODS)
     if unknown or not methods:
         raise InvalidInput(f"capture methods {list(methods)}: there are {', '.join(METHODS)}")
     batch_size(example)
+    model = getattr(model, "_orig_mod", model)  # what torch.compile wrapped
     notes: list[str] = []
     with evaluation_mode(model), torch.no_grad():
         expected = _run_original(model, example)
@@ -160,6 +160,8 @@ def select(found: Sequence[Tap], patterns: Sequence[str] | str | None) -> list[T
     refused = [pattern[1:] for pattern in wanted if pattern.startswith("!")]
     allowed = [pattern for pattern in wanted if not pattern.startswith("!")] or ["*"]
     picked = [tap for tap in found if _matches(tap, allowed) and not _matches(tap, refused)]
+    if not picked:
+        raise CaptureError("no feature map is left: none is read by a convolution or linear layer, or all are left out")
     for tap in picked:
         if tap.problem:
             raise CaptureError(
@@ -196,6 +198,8 @@ def _by_graph(make: Callable[[nn.Module, Inputs], tuple[fx.GraphModule, Any]]) -
 
 def _by_hooks(model: nn.Module, example: Inputs, expected: Any) -> _Result:
     module, sites, _ = hook(model, example)
+    if not sites:
+        raise ValueError("no convolution or linear layer was seen to read a feature map")
     found = tuple(_tap(site.name, site.readers, site.shape, site.axis) for site in sites)
     return module, found, tuple(module.slots)  # type: ignore[arg-type]
 
