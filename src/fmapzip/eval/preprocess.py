@@ -24,14 +24,11 @@ def imagenet(path: Path) -> Pixels:
 
     with Image.open(path) as file:
         image = file.convert("RGB")
-    width, height = image.size
-    if width <= height:
-        size = SHORTER_SIDE, max(SHORTER_SIDE, int(SHORTER_SIDE * height / width))
-    else:
-        size = max(SHORTER_SIDE, int(SHORTER_SIDE * width / height)), SHORTER_SIDE
-    image = image.resize(size, Image.Resampling.BILINEAR)
-    left, top = round((size[0] - CROP) / 2), round((size[1] - CROP) / 2)
-    return _normalised(np.asarray(image.crop((left, top, left + CROP, top + CROP))))
+    shorter = min(image.size)
+    width, height = (round(SHORTER_SIDE * side / shorter) for side in image.size)
+    left, top = (width - CROP) // 2, (height - CROP) // 2
+    box = (left, top, left + CROP, top + CROP)
+    return _normalised(np.asarray(image.resize((width, height), Image.Resampling.BILINEAR).crop(box)))
 
 
 def cifar(path: Path) -> Pixels:
