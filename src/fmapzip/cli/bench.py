@@ -15,7 +15,7 @@ from fmapzip.atomic import check_writable, replacing
 from fmapzip.cli import options
 from fmapzip.cli.app import app
 from fmapzip.errors import InvalidInput
-from fmapzip.eval.request import DEFAULT_BATCH, Request
+from fmapzip.eval.request import Request
 from fmapzip.eval.split import STANDARD
 from fmapzip.quantize import DEFAULT_CALIBRATOR
 
@@ -40,7 +40,7 @@ def bench(
     quantizer: options.Quantizer = DEFAULT_CALIBRATOR,
     preprocess: options.Preprocess = None,
     taps: options.Taps = None,
-    batch: options.Batch = DEFAULT_BATCH,
+    batch: options.Batch = None,
     limit: options.Limit = None,
     weights: options.Weights = None,
     damage: Annotated[

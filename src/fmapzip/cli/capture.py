@@ -10,7 +10,7 @@ import typer
 from fmapzip.atomic import replacing
 from fmapzip.cli import options
 from fmapzip.cli.app import app
-from fmapzip.eval.request import DEFAULT_BATCH, Request, require_torch
+from fmapzip.eval.request import Request, require_torch
 from fmapzip.eval.split import STANDARD
 from fmapzip.quantize import DEFAULT_CALIBRATOR
 
@@ -24,7 +24,7 @@ def capture(
     quantizer: options.Quantizer = DEFAULT_CALIBRATOR,
     preprocess: options.Preprocess = None,
     taps: options.Taps = None,
-    batch: options.Batch = DEFAULT_BATCH,
+    batch: options.Batch = None,
     limit: options.Limit = None,
     weights: options.Weights = None,
 ) -> None:

@@ -12,7 +12,7 @@ from typing import IO, Any
 from fmapzip.atomic import check_writable, replacing
 from fmapzip.cli import options
 from fmapzip.cli.app import app
-from fmapzip.eval.request import DEFAULT_BATCH, Request, require_torch
+from fmapzip.eval.request import Request, require_torch
 from fmapzip.eval.split import STANDARD
 from fmapzip.quantize import DEFAULT_CALIBRATOR
 
@@ -30,7 +30,7 @@ def evaluate(
     quantizer: options.Quantizer = DEFAULT_CALIBRATOR,
     preprocess: options.Preprocess = None,
     taps: options.Taps = None,
-    batch: options.Batch = DEFAULT_BATCH,
+    batch: options.Batch = None,
     limit: options.Limit = None,
     threads: options.Threads = 1,
     torch_threads: options.TorchThreads = None,
@@ -60,7 +60,7 @@ def evaluate(
 @app.command()
 def demo(threads: options.Threads = 1, json_file: options.JsonFile = None) -> None:
     """Evaluate the embedded network on its held-out images with zvc and dct-cm; nothing is downloaded."""
-    request = Request(model="demo", data="demo", calib="demo:calib", batch=50, threads=threads, torch_threads=1)
+    request = Request(model="demo", data="demo", calib="demo:calib", threads=threads, torch_threads=1)
     _report(request, DEFAULT_CODECS, json_file)
 
 

@@ -43,7 +43,7 @@ Preprocess = Annotated[
 Taps = Annotated[
     list[str] | None, typer.Option(metavar="GLOB", help="Only the feature maps of these names; repeatable.")
 ]
-Batch = Annotated[int, typer.Option(min=1, metavar="N", help="Images in a batch.")]
+Batch = Annotated[int | None, typer.Option(min=1, metavar="N", help="Images in a batch; by default, by their size.")]
 Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="Use the first N images only.")]
 Metrics = Annotated[
     Literal["auto", "classes", "output"],

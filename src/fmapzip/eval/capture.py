@@ -19,9 +19,8 @@ from fmapzip.torch.capture import Captured, capture, select
 from fmapzip.torch.inputs import batch_size, call
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from fmapzip.plan import Plan
+    from torch import Tensor
 
 
 def capture_maps(request: Request, path: Path, progress: Progress) -> tuple[int, int]:

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from fmapzip.eval.loading import Batches
     from torch import nn
 
-DEFAULT_BATCH = 20
+BATCH_VALUES, MAX_BATCH = 640_000, 64
+"""Input values in a batch, and images, where the user does not choose: four images of 3 x 224 x 224. Larger batches
+of large maps were slower, since the system hands out and clears their memory anew for each."""
 
 Metrics = Literal["auto", "classes", "output"]
 
@@ -38,7 +40,7 @@ class Request:
     limit
         How many rows of the data to use, cut before the split; None: all.
     batch, threads, torch_threads
-        Images in one batch; codec threads; threads of the network itself, None: PyTorch's own choice.
+        Images in one batch, None: by their size; codec threads; threads of the network, None: PyTorch's own choice.
     weights
         A file for `load_model`, or None.
     metrics
@@ -52,7 +54,7 @@ class Request:
     preprocess: str | None = None
     taps: tuple[str, ...] | None = None
     limit: int | None = None
-    batch: int = DEFAULT_BATCH
+    batch: int | None = None
     threads: int = 1
     torch_threads: int | None = None
     weights: str | None = None
@@ -71,12 +73,15 @@ class Inputs:
         The images that calibrate, and those that are reported.
     calibration, images
         The same as batches.
+    batch
+        Images in one of them.
     """
 
     model: nn.Module
     parts: Split
     calibration: Batches
     images: Batches
+    batch: int
 
 
 def require_torch() -> None:
@@ -119,4 +124,5 @@ def load(request: Request) -> Inputs:
     data = load_data(request.data, request.preprocess)
     parts = split(data.select(range(len(data))[: request.limit]), request.calib, request.preprocess)
     model = load_model(request.model, request.weights)
-    return Inputs(model, parts, Batches(parts.calibration, request.batch), Batches(parts.images, request.batch))
+    batch = request.batch or min(MAX_BATCH, max(1, BATCH_VALUES // parts.images.read(0).size))
+    return Inputs(model, parts, Batches(parts.calibration, batch), Batches(parts.images, batch), batch)

@@ -64,9 +64,7 @@ def run(
         progress=with_totals(progress, inputs.parts),
         per_image=None if per_image is None else _line_writer(images, per_image),
     )
-    protocol = Protocol(
-        request.calib, request.preprocess, request.taps, request.limit, request.batch, images.label_rule
-    )
+    protocol = Protocol(request.calib, request.preprocess, request.taps, request.limit, inputs.batch, images.label_rule)
     return to_json(found, request.model, request.data, protocol, environment(request.threads))
 
 
