@@ -15,7 +15,7 @@ from fmapzip.errors import InvalidInput
 from fmapzip.plan import Plan, TapPlan
 from fmapzip.quantize import QuantParams, make_observer
 from fmapzip.torch.actions import FakeQuantize, Observe
-from fmapzip.torch.batches import CALIBRATING, Batches, Progress
+from fmapzip.torch.batches import CALIBRATING, Batches, Progress, ignore_progress
 from fmapzip.torch.capture import Captured, Tap
 from fmapzip.torch.inputs import batch_size, call
 from fmapzip.torch.metrics import ClassEvidence, output_tensor
@@ -57,13 +57,13 @@ class Calibration:
         """Return the training maps of a tap, [N, *shape]."""
         return fmapzip.decode_batch(self.frames[index])
 
-    def plan(self, codec: Codec | Sequence[Codec]) -> Plan:
+    def plan(self, codec: Codec | Sequence[Codec], progress: Progress = ignore_progress) -> Plan:
         """Train one codec for all taps, or one for each, and return the plan."""
         codecs = [codec] * len(self.taps) if isinstance(codec, Codec) else list(codec)
-        planned = [
-            TapPlan(tap.name, tap.shape, quantizer, chosen, chosen.train(self.maps(i)))
-            for i, (tap, quantizer, chosen) in enumerate(zip(self.taps, self.quantizers, codecs, strict=True))
-        ]
+        planned = []
+        for i, (tap, quantizer, chosen) in enumerate(zip(self.taps, self.quantizers, codecs, strict=True)):
+            planned.append(TapPlan(tap.name, tap.shape, quantizer, chosen, chosen.train(self.maps(i))))
+            progress(f"training {chosen.id}", i + 1, len(codecs))
         return Plan(tuple(planned), self.metadata)
 
 

@@ -61,7 +61,7 @@ def choose(
     """
     candidates = list(codec.candidates())
     if len(candidates) == 1:
-        return Choice(candidates[0], calibration.plan(candidates[0]))
+        return Choice(candidates[0], calibration.plan(candidates[0], progress))
     sized = []
     for i, candidate in enumerate(candidates):
         plan = calibration.plan(candidate)

@@ -36,9 +36,11 @@ class TapStatistics:
         self.payload_bytes += payload_bytes
         self.total_bytes += sum(sizes)
         self.largest = max(self.largest, *sizes)
-        bins = np.bincount([math.ceil(size / self._bin) for size in sizes], minlength=len(self._sizes))
-        bins[: len(self._sizes)] += self._sizes
-        self._sizes = bins
+        places = [-(-size // self._bin) for size in sizes]
+        if max(places) >= len(self._sizes):
+            self._sizes = np.append(self._sizes, np.zeros(max(places) + 1 - len(self._sizes), np.int64))
+        for place in places:
+            self._sizes[place] += 1
 
     def add_noise(self, signal: float, noise: float) -> None:
         """Add one sample's sums of squares: of its float values, and of the decoded values' error."""
