@@ -119,6 +119,15 @@ def test_impossible_taps_are_refused(plan, field, value):
         dataclasses.replace(plan["head"], **{field: value})
 
 
+@pytest.mark.parametrize(
+    "metadata",
+    [{"skipped": 5}, {"skipped": [5]}, {"inputs": [3]}, {"inputs": [["3"]]}, {"inputs": [[-3]]}, {"inputs": {"x": []}}],
+)
+def test_metadata_that_is_used_is_checked(plan, metadata):
+    with pytest.raises(InvalidInput):
+        Plan(plan.taps, metadata)
+
+
 def edit(plan: Plan, old: bytes, new: bytes) -> bytes:
     data = plan.to_bytes()
     assert old in data

@@ -103,6 +103,13 @@ class Plan:
         for i, tap in enumerate(self.taps):
             if self._positions[tap.name] != i:
                 raise InvalidInput(f"the plan has two taps named {tap.name!r}")
+        if not _is_list_of(str, self.metadata.get("skipped", [])):
+            raise InvalidInput("the plan's 'skipped' must be a list of tap names")
+        inputs = self.metadata.get("inputs", [])
+        if not _is_list_of(list, inputs) or not all(
+            _is_list_of(int, shape) and min([1, *shape]) > 0 for shape in inputs
+        ):
+            raise InvalidInput("the plan's 'inputs' must be a list of shapes of one sample")
 
     @cached_property
     def _positions(self) -> dict[str, int]:
@@ -281,6 +288,10 @@ def _blob(place: Any, tables: bytes, label: str) -> bytes:
     if not valid or place[0] + place[1] > len(tables):
         raise InvalidPlan(f"{label}: {place!r} is not [offset, length] within {len(tables)} bytes of tables")
     return tables[place[0] : place[0] + place[1]]
+
+
+def _is_list_of(kind: type, value: Any) -> bool:
+    return isinstance(value, list) and all(type(item) is kind for item in value)
 
 
 def _some(names: Sequence[str], most: int = 8) -> str:

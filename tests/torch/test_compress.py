@@ -230,6 +230,9 @@ def test_wrong_arguments_say_what_is_missing():
     plan = compress_model(net, "zvc", calibration=IMAGES).plan
     with pytest.raises(InvalidInput, match="taps= goes with a codec"):
         compress_model(net, plan, taps="left")
+    for inputs in ([], [[100_000, 100_000]]):
+        with pytest.raises(InvalidInput, match="give example="):
+            compress_model(net, Plan(plan.taps, {**plan.metadata, "inputs": inputs}))
     with pytest.raises(InvalidInput, match="eval mode only"):
         compress_model(net, plan).train()
 

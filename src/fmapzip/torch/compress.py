@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from math import prod
 from typing import Any, Self
 
 import torch
@@ -22,6 +23,8 @@ from fmapzip.torch.inputs import Inputs, first_sample
 from fmapzip.torch.metrics import MetricsChoice
 from fmapzip.torch.report import Report
 from torch import nn
+
+_MOST_EXAMPLE_VALUES = 1 << 28  # a plan may come from a stranger
 
 
 class CompressedModel(nn.Module):
@@ -149,8 +152,8 @@ def compress_model(
 
 def _example_for(plan: Plan, model: nn.Module) -> Inputs:
     shapes = plan.metadata.get("inputs")
-    if not isinstance(shapes, list) or not shapes:
-        raise InvalidInput("the plan does not say the network's input shapes; give example=")
+    if not shapes or sum(prod(shape) for shape in shapes) > _MOST_EXAMPLE_VALUES:
+        raise InvalidInput("the plan does not say the network's input shapes, or they are huge; give example=")
     parameter = next(model.parameters(), torch.zeros(()))
     tensors = tuple(torch.zeros(1, *shape, device=parameter.device, dtype=parameter.dtype) for shape in shapes)
     return tensors[0] if len(tensors) == 1 else tensors
