@@ -26,6 +26,7 @@ SUBJECTS: list[Codec] = [
     registry.make("context-rans", level="fast"),
     registry.make("context-rans", step=2),
     registry.make("context-rans", level="fast", step="7/2"),
+    registry.make("context-rans", level="max"),
 ]
 
 

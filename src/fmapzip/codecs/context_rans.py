@@ -11,10 +11,13 @@ from fmapzip.codecs.base import Codec, IntegerMap
 from fmapzip.codecs.context_rans_requantiser import trained_points
 from fmapzip.errors import InvalidInput
 
-Level = Literal["fast", "default"]
+Level = Literal["fast", "default", "max"]
 
 _PLAN_SIZE = training.ModelSize(levels=24, spread_levels=10, tables=32, channel_offsets=True)
+_MAX_SIZE = training.ModelSize(levels=24, spread_levels=10, tables=64, channel_offsets=True)
+_MAX_RANK = 16
 _FAST_TABLES = 32
+_LEVELS = ("fast", "default", "max")
 _LARGEST_STEP = 255
 
 
@@ -24,9 +27,10 @@ class ContextRans(Codec):
 
     Parameters
     ----------
-    level : {"fast", "default"}
+    level : {"fast", "default", "max"}
         ``fast`` picks a value's table by its channel alone; ``default`` by a trained mean and a trained spread of
-        the four neighbours decoded before it.
+        the four neighbours decoded before it; ``max`` has more tables, and with a plan its mean also knows the
+        channels decoded before at the same position.
     step : int, float or str, default 1
         Above 1, values are divided by it and rounded (near-lossless); a fraction such as ``"3/2"`` is exact. Zeros
         stay zeros. A decoded value differs from the original by less than `step`, and with centred points
@@ -49,8 +53,8 @@ class ContextRans(Codec):
     step: int | float | str = 1
 
     def __post_init__(self) -> None:
-        if self.level not in ("fast", "default"):
-            raise InvalidInput(f"level is {self.level!r}; it must be 'fast' or 'default'")
+        if self.level not in _LEVELS:
+            raise InvalidInput(f"level is {self.level!r}; it must be one of {', '.join(_LEVELS)}")
         try:
             step = Fraction(str(self.step))
         except (ValueError, ZeroDivisionError):
@@ -72,6 +76,8 @@ class ContextRans(Codec):
         points = trained_points(maps, self._step) if self._step != 1 else ()
         if self.level == "fast":
             return training.train_channels(batch, self._step, points, _FAST_TABLES).to_bytes()
+        if self.level == "max":
+            return training.train_factors(batch, self._step, points, _MAX_SIZE, _MAX_RANK).to_bytes()
         return training.train_neighbours(batch, self._step, points, _PLAN_SIZE).to_bytes()
 
     def parameters(self, q: IntegerMap) -> bytes:

@@ -10,6 +10,7 @@ import numpy as np
 
 from fmapzip import _core
 from fmapzip.codecs.base import IntegerMap
+from fmapzip.codecs.context_rans_factors import fit_factors
 from fmapzip.codecs.context_rans_parameters import (
     OFFSET_UNIT,
     TOKENS,
@@ -24,6 +25,7 @@ _SYMBOLS = TOKENS + 1
 _MEAN, _SPREAD, _CELL = 0, 1, 2
 _SPREAD_GAIN = 3  # spreads are smaller than means: more of the byte's range for them
 _UNSIGNED_ORIGIN = 48  # where a mean of zero lies: below it, zeros are told from surer zeros
+_FACTOR_POSITIONS = 1 << 14
 _MOMENT_VALUES = 1 << 23  # regressions look at no more values than about this
 
 
@@ -80,6 +82,28 @@ def train_neighbours(maps: IntegerMap, step: Fraction, points: tuple[int, ...], 
     return fit_cells(maps, draft, size)
 
 
+def train_factors(
+    maps: IntegerMap, step: Fraction, points: tuple[int, ...], size: ModelSize, rank: int
+) -> ContextParameters:
+    """Contexts of neighbours whose mean also knows the channels decoded before at the same position."""
+    channels = maps.shape[1]
+    width = span_width(channels)
+    if channels < 2 * width:
+        return train_neighbours(maps, step, points, size)
+    some = maps[:: max(1, maps.size // _MOMENT_VALUES)]
+    draft = _fit_mean(some, _draft(maps, step, points, neighbours=True), size.channel_offsets)
+    origin = _origin(draft)
+    positions = maps.size // channels
+    residuals = _core.ContextStatistics(draft.to_bytes()).residuals(maps, origin, -(-positions // _FACTOR_POSITIONS))
+    factors = fit_factors(np.frombuffer(residuals, np.int8).reshape(-1, channels), rank, width, origin)
+    return fit_cells(maps, _fit_spread(some, replace(draft, factors=factors)), size)
+
+
+def span_width(channels: int) -> int:
+    """Channels that are coded together when others predict them: few enough to gain, enough to fill a vector."""
+    return 32 if channels >= 128 else 16
+
+
 def fit_cells(maps: IntegerMap, draft: ContextParameters, size: ModelSize) -> ContextParameters:
     """Levels, tables and zero classes for a draft whose mean and spread are final."""
     statistics = _core.ContextStatistics(draft.to_bytes())
@@ -129,8 +153,7 @@ def _fit_mean(maps: IntegerMap, draft: ContextParameters, channel_offsets: bool)
         products = np.block([[products, crossed[:, None]], [crossed[None], means**2 @ sums[:, 4:5]]])
         columns.append(6)
     solution = _solve(products[np.ix_(columns, columns)], products[columns, 5])
-    origin = 0 if draft.signed else _UNSIGNED_ORIGIN
-    offset = round(WEIGHT_ONE * (solution[4] + origin))
+    offset = round(WEIGHT_ONE * (solution[4] + _origin(draft)))
     offsets = None
     if channel_offsets:
         gain = round(solution[5] * 256)
@@ -143,10 +166,14 @@ def _fit_mean(maps: IntegerMap, draft: ContextParameters, channel_offsets: bool)
     )
 
 
+def _origin(draft: ContextParameters) -> int:
+    """Where a mean of zero lies."""
+    return 0 if draft.signed else _UNSIGNED_ORIGIN
+
+
 def _fit_spread(maps: IntegerMap, draft: ContextParameters) -> ContextParameters:
     """Least squares of the residual's magnitude on the neighbours' distances."""
-    origin = 0 if draft.signed else _UNSIGNED_ORIGIN
-    products = _integers(_core.ContextStatistics(draft.to_bytes()).spread_moments(maps, origin), _INPUTS)
+    products = _integers(_core.ContextStatistics(draft.to_bytes()).spread_moments(maps, _origin(draft)), _INPUTS)
     solution = _solve(products[:5, :5], products[:5, 5])
     return replace(draft, spread_weights=_integer_weights([_SPREAD_GAIN * x for x in solution[:4]]))
 
