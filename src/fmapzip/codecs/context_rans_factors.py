@@ -59,7 +59,8 @@ def _factor_model(covariance: Floats, rank: int) -> tuple[Floats, Floats]:
 def _quantised(loadings: Floats, spread: float) -> Ints:
     """Each factor in integers of a given root mean square; its scale is made good by what it is spread with."""
     scale = spread / np.sqrt(np.mean(loadings**2, axis=0) + 1e-12)
-    return np.clip(np.rint(loadings * scale), -_MOST, _MOST).astype(np.int64)
+    rounded: Ints = np.clip(np.rint(loadings * scale), -_MOST, _MOST).astype(np.int64)
+    return rounded
 
 
 def _gather_shift(sums: Floats) -> int:
