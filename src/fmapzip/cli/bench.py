@@ -48,12 +48,13 @@ def bench(
     ] = True,
     json_file: options.JsonFile = None,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="One line for each method and tap.")] = None,
+    html: options.HtmlFile = None,
 ) -> None:
     """Encode and decode the same maps with every method, and compare bytes, times and errors.
 
     An interrupted bench with --json goes on where it stopped when it is started again.
     """
-    for file in (None if json_file == STDOUT else json_file, csv):
+    for file in (None if json_file == STDOUT else json_file, csv, html):
         check_writable(file)
     request = Request(
         model=inputs[0],
@@ -75,7 +76,7 @@ def bench(
     chosen = choose(codecs, threads)
     with progress() as advance, _source(inputs, request, advance) as source:
         report = run(source, chosen, repeat, threads, advance, None if json_file == STDOUT else json_file, damage)
-    _write(report, json_file, csv)
+    _write(report, json_file, csv, html)
     if any(entry["status"].startswith("wrong") for entry in report["codecs"]):
         raise typer.Exit(1)
 
@@ -99,13 +100,17 @@ def _source(inputs: Sequence[str], request: Request, advance: Advance) -> Iterat
         source.close()
 
 
-def _write(report: dict[str, Any], json_file: Path | None, csv: Path | None) -> None:
+def _write(report: dict[str, Any], json_file: Path | None, csv: Path | None, html: Path | None) -> None:
     from fmapzip.bench.table import render, write_csv
     from fmapzip.cli.console import stdout
 
     if csv is not None:
         with replacing(csv) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
             write_csv(report, file)
+    if html is not None:
+        from fmapzip.report import write_html
+
+        write_html(report, html)
     if json_file == STDOUT:
         json.dump(report, sys.stdout, allow_nan=False)
         return

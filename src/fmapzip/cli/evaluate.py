@@ -37,6 +37,7 @@ def evaluate(
     metrics: options.Metrics = "auto",
     weights: options.Weights = None,
     json_file: options.JsonFile = None,
+    html: options.HtmlFile = None,
     per_image: options.PerImage = None,
 ) -> None:
     """Run MODEL on DATA with every feature map stored compressed, and report what that saves and costs."""
@@ -54,7 +55,7 @@ def evaluate(
         metrics=metrics,
         weights=None if weights is None else str(weights),
     )
-    _report(request, codec or ([] if plan else DEFAULT_CODECS), json_file, per_image, plan or [])
+    _report(request, codec or ([] if plan else DEFAULT_CODECS), json_file, per_image, plan or [], html)
 
 
 @app.command()
@@ -70,10 +71,12 @@ def _report(
     json_file: Path | None,
     per_image: Path | None = None,
     plans: Sequence[Path] = (),
+    html: Path | None = None,
 ) -> None:
     """Evaluate, show the tables, and write the files that were asked for."""
     check_writable(None if json_file == STDOUT else json_file)
     check_writable(per_image)
+    check_writable(html)
     require_torch()
     from fmapzip.cli.console import stdout
     from fmapzip.cli.progress import progress
@@ -89,6 +92,10 @@ def _report(
             lines = stack.enter_context(temporary.open("w", encoding="utf-8"))
         with progress() as advance:
             found = run(request, [*map(parse_codec, codecs), *map(Plan.load, plans)], advance, lines)
+    if html is not None:
+        from fmapzip.report import write_html
+
+        write_html(found, html)
     if json_file == STDOUT:
         _write_json(sys.stdout, found)
         return

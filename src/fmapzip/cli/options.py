@@ -59,6 +59,10 @@ Weights = Annotated[
 JsonFile = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="Write the report as JSON (- for stdout).")
 ]
+HtmlFile = Annotated[
+    Path | None,
+    typer.Option("--html", metavar="FILE", help="Write the report as one HTML file that needs nothing else."),
+]
 PerImage = Annotated[Path | None, typer.Option(metavar="FILE", help="Write one JSON line an image.")]
 
 

@@ -1,0 +1,154 @@
+// The overview, a page for each feature map, and the way between them.
+
+const COLORS = 10;
+const measured = () => DATA().rows.filter((row) => row.taps);
+
+function overview() {
+  const data = DATA(), rows = measured();
+  return [
+    heading(data),
+    make("section", { class: "summary", "aria-label": "In words" }, data.summary.map((text) => make("p", {}, text))),
+    make("h2", {}, "Along the depth"),
+    make("p", { class: "soft" }, "Each method's ratio on each feature map, what is kept once beside the maps left out. The ratios follow the share of zeros below them, each method in its own way. A click opens a map's page."),
+    ...depthSection(rows),
+    make("h2", {}, "Ratio against speed and damage"),
+    frontLegend(),
+    make("div", { class: "grid" }, fronts(data, rows)),
+    make("h2", {}, "Methods"),
+    methodTable(data.rows),
+    data.baselines.length ? make("p", { class: "soft" }, data.baselines.map(baseline).join(" ")) : null,
+    make("h2", {}, "Where the bytes went"),
+    partsLegend(),
+    partsPlot("Bytes by part", rows, (row) => ({ parts: { ...row.parts, side: row.side }, total: row.total })),
+    make("h2", {}, "Feature maps"),
+    make("p", { class: "soft" }, "The smallest lossless method of each kind on each map. Names open the map's page."),
+    tapTable(rows),
+    make("h2", {}, "Conditions"),
+    make("dl", {}, data.environment.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)])),
+    ...data.notes.map((note) => make("p", { class: "soft" }, note)),
+    ...sources(rows),
+  ];
+}
+
+function heading(data) {
+  const facts = data.facts.map(([name, value]) => make("span", {}, `${name} `, make("b", {}, value)));
+  return make("header", { class: "top" }, make("div", {}, make("h1", {}, data.title), make("div", { class: "facts" }, facts)), themeButton());
+}
+
+function baseline([name, found]) {
+  const texts = [];
+  if (found.top1 !== null && found.top1 !== undefined) texts.push(`top-1 ${figure.percent(found.top1)}`);
+  if (found.kl_vs_float) texts.push(`KL to float ${figure.small(found.kl_vs_float)}`);
+  else if (found.output_sqnr_db) texts.push(`output SQNR ${found.output_sqnr_db.toFixed(1)} dB`);
+  return texts.length ? `The ${name} without compression: ${texts.join(", ")}.` : "";
+}
+
+function fronts(data, rows) {
+  const idle = (row) => !row.timed;
+  const damage = data.damage;
+  const damageOf = (row) => (row.lossless ? NaN : damage.key === "sqnr" ? row.sqnr : row.damage[damage.key]);
+  return [
+    frontPlot("Ratio against encode speed", "encode, MB/s", (row) => row.encode ?? NaN, { rows, hollow: idle }),
+    frontPlot("Ratio against decode speed", "decode, MB/s", (row) => row.decode ?? NaN, { rows, hollow: idle }),
+    damage ? frontPlot("Ratio against damage", damage.name, (row) => damageOf(row) ?? NaN, { rows, log: damage.log, less: damage.log }) : null,
+  ].filter(Boolean);
+}
+
+// The plot and the buttons that choose its lines; a line gets a colour that no other has while there are some left.
+function depthSection(rows) {
+  const paints = new Map();
+  const choose = (row) => {
+    const used = [...paints.values()];
+    const free = Array.from({ length: COLORS }, (_, i) => `s${i}`);
+    free.sort((p, q) => used.filter((u) => u === p).length - used.filter((u) => u === q).length);
+    paints.set(row, free[0]);
+  };
+  firstLines(rows).forEach(choose);
+  const chart = depthPlot(() => rows.filter((row) => paints.has(row)).map((row) => ({ row, paint: paints.get(row) })));
+  const chips = rows.map((row) => {
+    const swatch = make("i");
+    const chip = make("button", { type: "button", onclick() {
+      if (!paints.delete(row)) choose(row);
+      dress();
+      chart.repaint();
+    } }, swatch, row.label);
+    const dress = () => {
+      chip.setAttribute("aria-pressed", String(paints.has(row)));
+      swatch.style.background = paints.has(row) ? `var(--${paints.get(row)})` : "none";
+    };
+    dress();
+    return chip;
+  });
+  return [chart, make("div", { class: "chips", role: "group", "aria-label": "Lines" }, chips)];
+}
+
+// What a reader wants to see first: ours, the best peers, and the bitmap that papers compare with.
+function firstLines(rows) {
+  const ours = rows.filter((row) => row.ours).slice(0, 5);
+  const peers = rows.filter((row) => !row.ours && row.lossless).slice(0, 2);
+  const known = rows.filter((row) => /^ebpc:block=16|^zstd:level=3$|^zvc$/.test(row.label));
+  return [...new Set([...ours, ...peers, ...known])].slice(0, 9);
+}
+
+function sources(rows) {
+  const named = [...new Map(rows.filter((row) => row.source && !row.ours).map((row) => [row.label.split(":")[0], row.source]))];
+  if (!named.length) return [];
+  return [make("h2", {}, "Sources"), make("dl", {}, named.flatMap(([name, source]) => [make("dt", {}, name), make("dd", {}, source)]))];
+}
+
+function tapPage(i) {
+  const data = DATA(), tap = data.taps[i], rows = measured();
+  const link = (to, text) => (data.taps[to] ? make("a", { href: `#/tap/${to + 1}`, title: data.taps[to].name }, text) : null);
+  const facts = [["shape", tap.shape.join(" x ")], ["samples", tap.samples], ["zeros", figure.percent(tap.zeros)], ["entropy", tap.entropy_bits === null ? null : `${tap.entropy_bits.toFixed(2)} bits`], ["values", tap.raw_bytes]];
+  const choice = make("select", { "aria-label": "Feature map", onchange: (event) => (location.hash = `#/tap/${event.target.value}`) }, data.taps.map((t, j) => make("option", { value: j + 1, selected: j === i }, `${j + 1}  ${t.name}`)));
+  const bytesOf = (row) => ({ parts: { ...row.taps[i].parts, side: row.taps[i].side }, total: row.taps[i].bytes + row.taps[i].side });
+  return [
+    make("nav", { class: "pages" }, make("a", { href: "#/" }, "Overview"), choice, link(i - 1, "previous"), link(i + 1, "next")),
+    make("header", { class: "top" }, make("div", {}, make("h1", {}, tap.name), make("div", { class: "facts" }, facts.filter(([, value]) => value !== null).map(([name, value]) => make("span", {}, `${name} `, make("b", {}, String(value)))))), themeButton()),
+    tap.histogram ? make("h2", {}, "What is in it") : null,
+    tap.histogram ? histogramPlot(tap) : null,
+    make("h2", {}, "Where the bytes went"),
+    partsLegend(),
+    partsPlot("Bytes by part", rows, bytesOf),
+    make("h2", {}, "Methods on this map"),
+    tapMethods(rows, i, tap),
+  ];
+}
+
+function tapMethods(rows, i, tap) {
+  const of = (row) => row.taps[i];
+  const has = (key) => rows.some((row) => of(row)[key]);
+  const columns = [
+    { name: "method", value: (row) => row.label, words: true },
+    { name: "ratio", value: (row) => tap.raw_bytes / of(row).bytes, text: figure.fixed(3) },
+    { name: "bits a value", value: (row) => (8 * of(row).bytes) / tap.raw_bytes, text: figure.fixed(2) },
+    { name: "bytes", value: (row) => of(row).bytes },
+    { name: "beside", title: "bytes kept once beside the maps", value: (row) => of(row).side || null, text: figure.size, needs: "side" },
+    { name: "encode MB/s", value: (row) => of(row).encode, text: figure.speed, idle: (row) => !row.timed, needs: "encode" },
+    { name: "decode MB/s", value: (row) => of(row).decode, text: figure.speed, idle: (row) => !row.timed, needs: "decode" },
+    { name: "SQNR dB", value: (row) => of(row).sqnr, text: figure.fixed(1), needs: "sqnr" },
+    { name: "largest error", value: (row) => of(row).max_error || null, text: words, needs: "max_error" },
+    { name: "path", value: (row) => of(row).path, text: words, words: true, needs: "path" },
+  ];
+  return sortable(columns.filter((column) => !column.needs || has(column.needs)), rows, { classOf: rowClass, label: "methods on this map" });
+}
+
+function themeButton() {
+  const root = document.documentElement;
+  const dark = () => (root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches);
+  return make("button", { type: "button", id: "theme", onclick: () => (root.dataset.theme = dark() ? "light" : "dark") }, "light / dark");
+}
+
+function show() {
+  tip.hide();
+  const wanted = /^#\/tap\/(\d+)$/.exec(location.hash);
+  const i = wanted ? Number(wanted[1]) - 1 : -1;
+  const content = DATA().taps[i] ? tapPage(i) : overview();
+  const page = document.getElementById("page");
+  page.replaceChildren(...content.filter(Boolean));
+  page.querySelectorAll("figure").forEach((frame) => frame.repaint());
+  scrollTo(0, 0);
+}
+
+addEventListener("hashchange", show);
+show();

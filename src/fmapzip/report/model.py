@@ -1,0 +1,216 @@
+"""What the page shows, the same for both kinds of report: titles, words, taps, and a row a method."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fmapzip.bench.summary import sentences
+from fmapzip.errors import InvalidInput
+
+Values = dict[str, Any]
+SCHEMA = 1
+_MB = 1e6
+
+
+def model_of(report: Values) -> Values:
+    """The page's data; sizes in bytes, speeds in MB/s, shares as fractions."""
+    if report.get("schema") != SCHEMA:
+        raise InvalidInput(f"the report has schema {report.get('schema')!r}; this release shows schema {SCHEMA}")
+    if report.get("kind") == "bench":
+        return _of_bench(report)
+    if "baselines" in report and "codecs" in report:
+        return _of_eval(report)
+    raise InvalidInput("neither a report of 'fmapzip bench' nor one of 'fmapzip eval'")
+
+
+def _of_bench(report: Values) -> Values:
+    source = report["source"]
+    name = ", ".join(source["files"]) if source["files"] else f"{_short(source['model'])} on {_short(source['data'])}"
+    facts = [
+        ("taps", str(len(report["taps"]))),
+        ("values", f"{report['totals']['raw_bytes'] / _MB:.1f} million"),
+        ("zeros", f"{report['totals']['zeros']:.1%}"),
+        ("samples", str(max((tap["samples"] for tap in report["taps"]), default=0))),
+        ("quantizer", source["quantizer"]),
+        ("calibration images", _or_dash(source["calibration_images"])),
+        ("timed runs", str(report["repeat"])),
+    ]
+    rows = [_bench_row(entry, report["taps"]) for entry in report["codecs"]]
+    return {
+        "title": f"Arena: {name}",
+        "kind": "bench",
+        "facts": facts,
+        "summary": sentences(report),
+        "environment": _environment(report["environment"]),
+        "taps": report["taps"],
+        "rows": rows,
+        "damage": _damage_axis(rows),
+        "baselines": [("8-bit network", report["int8"])] if report.get("int8") else [],
+        "notes": [
+            "A ratio counts every byte: 8-bit values over the encoded maps and what is kept beside them. "
+            "Along the depth, what is kept beside the maps is left out.",
+            "Hollow points and figures in grey are times that say nothing of the method: it is written in NumPy here.",
+            "SQNR is of the decoded integers against the integers.",
+        ],
+    }
+
+
+def _bench_row(entry: Values, taps: list[Values]) -> Values:
+    if "bytes" not in entry:
+        return {"label": entry["label"], "status": entry["status"]}
+    raw = sum(tap["raw_bytes"] for tap in taps)
+    return {
+        **{key: entry[key] for key in ("label", "status", "ours", "lossless", "layout", "source", "bytes")},
+        "timed": entry["speed_meaningful"],
+        "side": entry["side_bytes"],
+        "total": entry["total_bytes"],
+        "parts": entry["parts"],
+        "encode": _speed(raw, entry["encode_seconds"]),
+        "decode": _speed(raw, entry["decode_seconds"]),
+        "sqnr": entry["sqnr_db"],
+        "max_error": entry["max_error"],
+        "peak": entry["peak_bytes"],
+        "damage": entry["damage"] or {},
+        "taps": [
+            {
+                "bytes": found["bytes"],
+                "side": found["side_bytes"],
+                "parts": found["parts"],
+                "path": found["path"],
+                "sqnr": found["sqnr_db"],
+                "max_error": found["max_error"],
+                "encode": _speed(tap["raw_bytes"], found["encode_seconds"]),
+                "decode": _speed(tap["raw_bytes"], found["decode_seconds"]),
+            }
+            for tap, found in zip(taps, entry["taps"], strict=True)
+        ],
+    }
+
+
+def _of_eval(report: Values) -> Values:
+    first = report["codecs"][0]["taps"]
+    raw = sum(tap["raw_bytes"] for tap in first)
+    zeros = sum(tap["zeros"] * tap["raw_bytes"] for tap in first) / raw if raw else 0.0
+    facts = [
+        ("taps", str(len(first))),
+        ("zeros", f"{zeros:.1%}"),
+        ("images", str(report["images"])),
+        ("calibration images", str(report["calibration_images"])),
+        ("quantizer", report["quantizer"]),
+    ]
+    rows = [_eval_row(entry, raw) for entry in report["codecs"]]
+    baselines = report["baselines"]
+    return {
+        "title": f"{_short(report['model'])} on {_short(report['data'])}",
+        "kind": "eval",
+        "facts": facts,
+        "summary": _eval_words(report, rows),
+        "environment": _environment(report["environment"]),
+        "taps": [_eval_tap(tap, report["images"]) for tap in first],
+        "rows": rows,
+        "damage": _damage_axis(rows),
+        "baselines": [("float network", baselines["float"]), ("8-bit network", baselines["int8"])],
+        "notes": [
+            "A ratio counts every byte: 8-bit values over the frames and the plan once. "
+            "Along the depth, the plan is left out.",
+            "SQNR of a map is against the tap's own float input in that pass, signal and noise pooled over images.",
+        ],
+    }
+
+
+def _eval_tap(tap: Values, images: int) -> Values:
+    shown = {key: tap[key] for key in ("name", "shape", "raw_bytes", "zeros")}
+    return {**shown, "samples": images, "histogram": None, "entropy_bits": None, "first_value": 0}
+
+
+def _eval_row(entry: Values, raw: int) -> Values:
+    payload = sum(tap["payload_bytes"] for tap in entry["taps"])
+    coded = sum(tap["total_bytes"] for tap in entry["taps"])
+    return {
+        "label": entry["codec"] + _settings(entry["config"]),
+        "status": "ok",
+        "ours": True,
+        "lossless": entry["kl_vs_int8"] == 0,
+        "layout": "",
+        "source": "",
+        "timed": True,
+        "bytes": coded,
+        "side": entry["plan_bytes"],
+        "total": coded + entry["plan_bytes"],
+        "parts": {"payload": payload, "headers": coded - payload},
+        "encode": entry["encode_mb_per_s"],
+        "decode": entry["decode_mb_per_s"],
+        "sqnr": None,
+        "max_error": None,
+        "peak": None,
+        "damage": {key: entry[key] for key in _DAMAGE},
+        "taps": [
+            {
+                "bytes": tap["total_bytes"],
+                "side": 0,
+                "parts": {"payload": tap["payload_bytes"], "headers": tap["total_bytes"] - tap["payload_bytes"]},
+                "path": tap["path"],
+                "sqnr": tap["sqnr_db"],
+                "max_error": None,
+                "encode": None,
+                "decode": None,
+            }
+            for tap in entry["taps"]
+        ],
+    }
+
+
+_DAMAGE = ("top1", "top5", "changed_vs_int8", "changed_vs_float", "kl_vs_float", "kl_vs_int8", "output_sqnr_db")
+
+
+def _eval_words(report: Values, rows: list[Values]) -> list[str]:
+    found = []
+    raw = sum(tap["raw_bytes"] for tap in report["codecs"][0]["taps"])
+    for entry, row in zip(report["codecs"], rows, strict=True):
+        text = f"{row['label']} stores the maps in 1/{raw / row['total']:.2f} of their 8-bit size"
+        if entry["changed_vs_int8"] is not None:
+            text += f"; {entry['changed_vs_int8']} of {report['images']} predictions differ from the 8-bit network's"
+        if entry["kl_vs_float"] is not None:
+            text += f", KL to the float network {entry['kl_vs_float']:.4f} nats"
+        elif entry["output_sqnr_db"] is not None:
+            text += f"; output SQNR {entry['output_sqnr_db']:.1f} dB"
+        found.append(text + ".")
+        found += entry["notes"]
+    return found
+
+
+def _settings(config: Values) -> str:
+    shown = [f"{key}={value}" for key, value in config.items() if key != "codec" and value not in (None, "", [])]
+    return ":" + ",".join(shown) if 0 < len(shown) <= 3 else ""
+
+
+def _damage_axis(rows: list[Values]) -> Values | None:
+    """The measure of damage that the methods have: KL of class scores, else SQNR of the output or of the integers."""
+    for key, name in (
+        ("kl_vs_float", "KL to the float network, nats"),
+        ("output_sqnr_db", "output SQNR, dB"),
+    ):
+        if any(row.get("damage", {}).get(key) is not None for row in rows):
+            return {"key": key, "name": name, "log": key == "kl_vs_float"}
+    return (
+        {"key": "sqnr", "name": "SQNR of the integers, dB", "log": False} if any(r.get("sqnr") for r in rows) else None
+    )
+
+
+def _environment(found: Values) -> list[tuple[str, str]]:
+    packages = ", ".join(f"{name} {version}" for name, version in found.get("packages", {}).items())
+    shown = [(key.replace("_", " "), str(value)) for key, value in found.items() if not isinstance(value, dict)]
+    return [*shown, ("packages", packages)]
+
+
+def _speed(raw: int, seconds: float) -> float | None:
+    return raw / _MB / seconds if seconds else None
+
+
+def _short(name: str) -> str:
+    """A path without its folders, but with the function behind the colon."""
+    return name.rstrip("/").rpartition("/")[2]
+
+
+def _or_dash(value: Any) -> str:
+    return "-" if value is None else str(value)

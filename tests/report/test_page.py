@@ -1,0 +1,150 @@
+"""The HTML report: self-contained, safe to open, and working in a real browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fmapzip.archive import ArchiveWriter
+from fmapzip.bench.run import bench
+from fmapzip.bench.source import FileSource
+from fmapzip.bench.specs import choose
+from fmapzip.errors import InvalidInput
+from fmapzip.registry import make
+from fmapzip.report import to_html, write_html
+from fmapzip.report.model import model_of
+from strategies import make_map
+
+EVIL = "</script><img src=x onerror=alert(1)>"
+
+PROBE = """<script>
+window.problems = [];
+addEventListener("error", (event) => problems.push(String(event.message)));
+addEventListener("securitypolicyviolation", (event) => problems.push("blocked " + event.blockedURI));
+console.error = (...words) => problems.push(words.join(" "));
+</script>"""
+
+STEPS = """<script>
+addEventListener("load", () => {
+  const found = {};
+  const all = (selector) => [...document.querySelectorAll(selector)];
+  const names = () => all("table[aria-label=methods] tbody td:first-child").map((cell) => cell.textContent);
+  const heads = all("table[aria-label=methods] th button");
+  const press = (name) => heads.find((b) => b.textContent === name).click();
+  found.byRatio = names();
+  press("method"); found.byName = names();
+  press("method"); found.byNameDown = names();
+  found.plots = all("figure").map((f) => [f.querySelector("h3").textContent, f.querySelectorAll("svg *").length]);
+  const svg = document.querySelector("figure svg");
+  found.saved = standalone(svg).slice(0, 200);
+  document.querySelector(".chips button[aria-pressed=true]").click();
+  document.getElementById("theme").click();
+  found.theme = document.documentElement.dataset.theme;
+  location.hash = "#/tap/1";
+  show();
+  found.tap = document.querySelector("h1").textContent;
+  found.bars = document.querySelectorAll("figure:first-of-type rect").length;
+  found.wide = document.documentElement.scrollWidth <= innerWidth;
+  found.problems = problems;
+  const result = document.createElement("pre");
+  result.id = "probe";
+  result.textContent = JSON.stringify(found);
+  document.body.append(result);
+});
+</script>"""
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    path = tmp_path_factory.mktemp("maps") / "maps.fmz"
+    with ArchiveWriter(path) as archive:
+        archive.add(EVIL, 0, make("zvc").encode(make_map((8, 12, 12), "smooth", np.uint8, 1)))
+        archive.add("late", 0, make("zvc").encode(make_map((16, 6, 6), "sparse", np.int8, 1)))
+    source = FileSource([path], "minmax")
+    try:
+        return bench(source, choose("zvc,huffman,deflate:level=1,jpeg-act,jpeg-act:table=optH"), 1, 1, lambda *_: None)
+    finally:
+        source.close()
+
+
+def browser() -> str:
+    for name in ("chromium", "chromium-browser", "google-chrome", "chrome"):
+        if found := shutil.which(name):
+            return found
+    pytest.skip("no Chromium is installed: the page is not tried in a browser")
+
+
+def in_browser(page: str, folder: Path, size: str) -> tuple[dict[str, Any], str]:
+    """What the steps found in the page, and what the browser itself logged of it."""
+    file = folder / "probed.html"
+    file.write_text(page.replace("<head>", "<head>" + PROBE, 1).replace("</body>", STEPS + "</body>", 1), "utf-8")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", f"--user-data-dir={folder}"]
+    command = [browser(), *options, f"--window-size={size}", "--dump-dom", file.as_uri()]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    except subprocess.TimeoutExpired:
+        pytest.skip("the browser does not start here")
+    text = re.search(r'<pre id="probe">(.*?)</pre>', done.stdout, re.DOTALL)
+    assert text is not None, done.stdout[-2000:]
+    unescaped = text[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    return json.loads(unescaped), done.stderr
+
+
+@pytest.mark.parametrize("size", ["1280,900", "500,900"])
+def test_it_works_in_a_browser(report: dict[str, Any], tmp_path: Path, size: str) -> None:
+    found, log = in_browser(to_html(report), tmp_path, size)
+    assert found["problems"] == []
+    assert "CONSOLE" not in log
+    assert sorted(found["byRatio"]) == ["deflate:level=1", "huffman", "jpeg-act", "jpeg-act:table=optH", "zvc"]
+    assert found["byRatio"] == [entry["label"] for entry in report["codecs"]]
+    assert found["byName"] == sorted(found["byRatio"])
+    assert found["byNameDown"] == found["byName"][::-1]
+    assert len(found["plots"]) == 5
+    assert all(shapes > 10 for _, shapes in found["plots"])
+    assert found["saved"].startswith("<svg")
+    assert found["theme"] in ("dark", "light")
+    assert found["tap"] == EVIL
+    assert found["bars"] > 5
+    assert found["wide"]
+
+
+def test_nothing_is_loaded_from_elsewhere(report: dict[str, Any]) -> None:
+    page = to_html(report)
+    assert not re.search(r'(?:src|href)\s*=\s*["\']?(?:https?:)?//', page)
+    assert not re.search(r"@import|url\(", page)
+    assert "default-src 'none'" in page
+
+
+def test_names_of_maps_cannot_break_out(report: dict[str, Any]) -> None:
+    page = to_html(report)
+    assert "<img" not in page
+    data = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    assert data is not None
+    assert json.loads(data[1])["taps"][0]["name"] == EVIL
+
+
+def test_a_report_of_eval_becomes_the_same_page(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    from fmapzip.eval.request import Request
+    from fmapzip.eval.run import run
+
+    found = run(Request("demo", "demo", limit=10), [make("zvc")], lambda *_: None)
+    model = model_of(found)
+    assert [row["label"] for row in model["rows"]] == ["zvc"]
+    assert "0 of 8 predictions differ" in model["summary"][0]
+    write_html(found, tmp_path / "eval.html")
+    assert (tmp_path / "eval.html").read_text().startswith("<!doctype html>")
+
+
+def test_other_json_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="schema 9"):
+        to_html({"schema": 9})
+    with pytest.raises(InvalidInput, match="neither"):
+        to_html({"schema": 1})
