@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
+
+from fmapzip import registry
+from fmapzip.errors import FmapzipError
 
 GAP = 2
 """Blanks between columns."""
@@ -100,6 +104,22 @@ def number(value: float | None, digits: int, times: float = 1) -> str:
 def quotient(part: float, whole: float) -> float | None:
     """``part / whole``, or None where that is nothing."""
     return part / whole if whole else None
+
+
+def unusual_settings(config: Mapping[str, Any]) -> str:
+    """The settings in a codec's `config()` that are not its defaults; all, for a codec that is not installed here.
+
+    Examples
+    --------
+    >>> unusual_settings({"codec": "zvc"})
+    ''
+    """
+    try:
+        usual = registry.make(config["codec"]).config() if config else {}
+    except FmapzipError:
+        usual = {}
+    chosen = {key: value for key, value in config.items() if key != "codec" and usual.get(key, usual) != value}
+    return ", ".join(f"{key}={value}" for key, value in chosen.items())
 
 
 def _width(cell: str) -> int:

@@ -173,3 +173,17 @@ def test_help_and_version_are_given(capsys: pytest.CaptureFixture[str]) -> None:
         assert "Usage" in capsys.readouterr().out
     assert run(["--version"]) == 0
     assert capsys.readouterr().out.startswith("fmapzip ")
+
+
+def test_inspect_shows_plans_and_bare_frames(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import fmapzip
+
+    tap = fmapzip.TapPlan("conv", (4, 3, 3), fmapzip.QuantParams("uint8", (0.5,)), fmapzip.registry.make("zvc"))
+    fmapzip.Plan((tap,)).save(folder / "x.fmzp")
+    assert run(["inspect", "x.fmzp"]) == 0
+    assert "conv" in capsys.readouterr().out
+    (folder / "x.frames").write_bytes(b"".join(fmapzip.encode_batch(integers(3, 4, 3, 3))))
+    assert run(["inspect", "x.frames", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["frames"] == 3
+    (folder / "x.frames").write_bytes((folder / "x.frames").read_bytes()[:-1])
+    assert run(["inspect", "x.frames"]) == 4

@@ -10,6 +10,7 @@ import typer
 from fmapzip.atomic import replacing
 from fmapzip.cli import options
 from fmapzip.cli.app import app
+from fmapzip.cli.console import counted
 from fmapzip.eval.request import Request, require_torch
 from fmapzip.eval.split import STANDARD
 from fmapzip.quantize import DEFAULT_CALIBRATOR
@@ -28,7 +29,10 @@ def capture(
     limit: options.Limit = None,
     weights: options.Weights = None,
 ) -> None:
-    """Store the 8-bit feature maps that MODEL makes of DATA, without loss, for benches and test vectors."""
+    """Store the 8-bit feature maps of MODEL on DATA.
+
+    They are what eval hands to the codecs, stored without loss, for benches and test vectors.
+    """
     request = Request(
         model=model,
         data=data,
@@ -48,4 +52,4 @@ def capture(
 
         with progress() as advance:
             found, images = capture_maps(request, temporary, advance)
-    print(f"{output}: {found * images} frames, {found} taps of {images} images")
+    print(f"{output}: {counted(found * images, 'frame')}, {counted(found, 'tap')} of {counted(images, 'image')}")

@@ -40,7 +40,10 @@ def evaluate(
     html: options.HtmlFile = None,
     per_image: options.PerImage = None,
 ) -> None:
-    """Run MODEL on DATA with every feature map stored compressed, and report what that saves and costs."""
+    """Measure what storing feature maps compressed saves and costs.
+
+    Runs MODEL on DATA in float, in 8 bits, and once for each codec with every map stored as bytes and read back.
+    """
     request = Request(
         model=model,
         data=data,
@@ -60,7 +63,10 @@ def evaluate(
 
 @app.command()
 def demo(threads: options.Threads = 1, json_file: options.JsonFile = None) -> None:
-    """Evaluate the embedded network on its held-out images with zvc and dct-cm; nothing is downloaded."""
+    """Evaluate the embedded network on its own images.
+
+    Uses the codecs zvc and dct-cm, and images that it was not trained on. Nothing is downloaded.
+    """
     request = Request(model="demo", data="demo", calib="demo:calib", threads=threads, torch_threads=1)
     _report(request, DEFAULT_CODECS, json_file)
 

@@ -11,6 +11,7 @@ import typer
 
 from fmapzip.atomic import replacing
 from fmapzip.cli.app import app
+from fmapzip.cli.console import counted
 from fmapzip.cli.options import check_archive
 
 SINGLE = "single maps"
@@ -34,9 +35,10 @@ def encode(
     ] = False,
     threads: Annotated[int, typer.Option(min=1, help="Codec threads.")] = 1,
 ) -> None:
-    """Encode arrays: 8-bit integers as they are, floats quantized.
+    """Encode the arrays of a file into an archive.
 
-    [C,H,W], [C,L] and [F] arrays are one map each; [N,C,H,W] arrays are N samples of one map.
+    8-bit integers are stored as they are, floats are quantized. [C,H,W], [C,L] and [F] arrays are one map each;
+    [N,C,H,W] arrays are N samples of one map.
     """
     from fmapzip.archive import ArchiveWriter
     from fmapzip.arrays import read_arrays
@@ -56,7 +58,7 @@ def encode(
                 single += [] if is_batch else [name]
             archive.describe({"source": source.name, "codec": made.config(), "quantizer": quantizer, SINGLE: single})
         total = temporary.stat().st_size
-    print(f"{target}: {maps} maps, {raw} values in {total} bytes, ratio to 8-bit {raw / total:.3f}")
+    print(f"{target}: {counted(maps, 'map')}, {raw} values in {total} bytes, ratio to 8-bit {raw / total:.3f}")
 
 
 def _encode_samples(
@@ -93,10 +95,10 @@ def decode(
     dequantize: Annotated[bool, typer.Option("--dequantize", help="Floats by each frame's quantizer.")] = False,
     threads: Annotated[int, typer.Option(min=1, help="Codec threads.")] = 1,
 ) -> None:
-    """Decode an archive to arrays of integers, or of floats with --dequantize.
+    """Decode an archive into a file of arrays.
 
-    A map's samples become one array [N,...]; where they differ in shape, or some are missing, one array each,
-    named NAME/SAMPLE.
+    They are integers, or with --dequantize floats. A map's samples become one array [N,...]; where they differ in
+    shape, or some are missing, one array each, named NAME/SAMPLE.
     """
     from fmapzip.archive import Archive
     from fmapzip.arrays import write_arrays
@@ -107,7 +109,7 @@ def decode(
         if not names:
             raise InvalidInput(f"{source} has no map named {name!r}; it has: {', '.join(archive.names) or 'none'}")
         write_arrays(temporary, _decoded(archive, names, dequantize, threads), target.suffix.lower())
-    print(f"{target}: {len(names)} arrays")
+    print(f"{target}: {counted(len(names), 'map')}")
 
 
 def _decoded(archive: Archive, names: list[str], dequantize: bool, threads: int) -> Iterator[tuple[str, NDArray[Any]]]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fmapzip.cli.app import app
+from fmapzip.cli.console import counted, stdout
 
 if TYPE_CHECKING:
     from fmapzip.archive import Archive
@@ -18,24 +19,36 @@ if TYPE_CHECKING:
     from fmapzip.tables import Figures
 
 
+PLAN, FRAME = b"fmapzip-plan", b"FMAP"
+"""How plans and frames begin."""
+
+
 @app.command()
 def inspect(
-    source: Annotated[Path, typer.Argument(metavar="FILE", help="A .fmz archive, or frames one after another.")],
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="An archive, a plan, or frames one after another.")],
     name: Annotated[str, typer.Option(metavar="GLOB", help="Only the maps of these names.")] = "*",
     sample: Annotated[int | None, typer.Option(min=0, help="Only this sample; shows where its bytes went.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Decode every frame; the first bad one ends it.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Show what an archive holds and where its bytes went."""
+    """Show what an archive or a plan holds, and where the bytes went."""
     from fmapzip.archive import Archive
 
     with source.open("rb") as file:
-        is_frame = file.read(4) == b"FMAP"
-    if is_frame:
-        _show(_frames_file(source), as_json)
-        return
-    with Archive(source) as archive:
-        _show(_archive(archive, name, sample, check), as_json)
+        beginning = file.read(len(PLAN))
+    if beginning == PLAN:
+        found = _plan_file(source)
+    elif beginning.startswith(FRAME):
+        found = _frames_file(source)
+    else:
+        with Archive(source) as archive:
+            found = _archive(archive, name, sample, check)
+    if as_json:
+        print(json.dumps(found, indent=1))
+    elif found["kind"] == "plan":
+        _show_plan(found)
+    else:
+        _show_maps(found)
 
 
 def _archive(archive: Archive, pattern: str, sample: int | None, check: bool) -> dict[str, Any]:
@@ -101,18 +114,53 @@ def _add(maps: dict[str, dict[str, Any]], name: str, info: FrameInfo) -> None:
         entry["quantizer"] = dataclasses.asdict(info.quantizer)
 
 
-def _show(found: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(found, indent=1))
-        return
-    from fmapzip.cli.console import stdout
+def _plan_file(source: Path) -> dict[str, Any]:
+    from fmapzip.plan import Plan
 
-    console = stdout()
-    notes = [
-        f"{found['frames']} frames of {len(found['maps'])} maps"
-        if found["kind"] == "archive"
-        else f"{found['frames']} frames"
+    plan = Plan.load(source)
+    taps = [
+        {
+            "name": tap.name,
+            "shape": list(tap.shape),
+            "quantizer": tap.quantizer.to_json(),
+            "codec": tap.codec.config(),
+            "path": tap.codec.path_taken(tap.parameters),
+            "parameter_bytes": len(tap.parameters),
+        }
+        for tap in plan
     ]
+    total = len(plan.to_bytes())
+    return {"kind": "plan", "hash": plan.hash.hex(), "bytes": total, "metadata": dict(plan.metadata), "taps": taps}
+
+
+def _show_plan(found: dict[str, Any]) -> None:
+    from fmapzip.tables import Figures, size, unusual_settings
+
+    table = Figures(
+        ["tap", "shape", "quantizer", "codec", "settings", "path", "tables"],
+        left_out=["quantizer", "settings", "path", "shape"],
+        left_aligned=["quantizer", "codec", "settings", "path"],
+    )
+    for tap in found["taps"]:
+        quantizer = tap["quantizer"]
+        rule = f"{quantizer['dtype']} {quantizer['calibrator']}"
+        settings = unusual_settings(tap["codec"])
+        shape = "x".join(map(str, tap["shape"]))
+        table.rows.append(
+            [tap["name"], shape, rule, tap["codec"]["codec"], settings, tap["path"], size(tap["parameter_bytes"])]
+        )
+    console = stdout()
+    taps = counted(len(found["taps"]), "tap")
+    console.print(f"plan {found['hash'][:16]}: {taps}, {found['bytes']} bytes", markup=False)
+    console.print()
+    console.print(table)
+
+
+def _show_maps(found: dict[str, Any]) -> None:
+    console = stdout()
+    notes = [counted(found["frames"], "frame")]
+    if found["kind"] == "archive":
+        notes[0] += f" of {counted(len(found['maps']), 'map')}"
     if found.get("plan"):
         notes.append(f"plan {found['plan']['hash'][:16]} ({found['plan']['bytes']} bytes)")
     if found.get("checked"):

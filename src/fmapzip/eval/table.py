@@ -7,9 +7,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from fmapzip import registry
-from fmapzip.errors import FmapzipError
-from fmapzip.tables import Figures, number, quotient, size
+from fmapzip.tables import Figures, number, quotient, size, unusual_settings
 
 Report = dict[str, Any]
 
@@ -46,7 +44,7 @@ def _heading(report: Report) -> Text:
 
 
 def _taps(entry: Report, label: str) -> Figures:
-    settings = ", ".join(f"{key}={value}" for key, value in _unusual(entry["config"]).items())
+    settings = unusual_settings(entry["config"])
     table = Figures(
         ["tap", "shape", "zeros %", "path", "bits/value", "ratio", "largest", "SQNR dB"],
         left_out=["bits/value", "largest", "shape", "path"],
@@ -73,15 +71,6 @@ def _taps(entry: Report, label: str) -> Figures:
     }
     table.total = [cells.get(heading, "") for heading in table.columns]
     return table
-
-
-def _unusual(config: dict[str, Any]) -> dict[str, Any]:
-    """The settings that are not the codec's defaults; all of them for a codec that is not installed here."""
-    try:
-        usual = registry.make(config["codec"]).config() if config else {}
-    except FmapzipError:
-        usual = {}
-    return {key: value for key, value in config.items() if key != "codec" and usual.get(key, usual) != value}
 
 
 def _drop(table: Figures, heading: str) -> None:
