@@ -7,11 +7,24 @@ import sys
 from collections.abc import Sequence
 
 import typer
+from typer.core import TyperGroup
 
 from fmapzip.cli.exits import Exit, debugging, ending, stop_on_sigterm, tell
 
+ORDER = ("eval", "demo", "plan", "bench", "capture", "encode", "decode", "inspect")
+
+
+class _Ordered(TyperGroup):
+    """Lists the commands with the main ones first."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        """The commands' names."""
+        return sorted(self.commands, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+
+
 app = typer.Typer(
     name="fmapzip",
+    cls=_Ordered,
     help="Compress the feature maps of CNNs: real bytes, per-layer savings, measured accuracy cost.",
     add_completion=False,
     rich_markup_mode=None,
