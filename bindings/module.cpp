@@ -279,6 +279,8 @@ nb::list tile_spans(const Frame& frame) {
 NB_MODULE(_core, m) {
   using namespace fmapzip;
   using namespace fmapzip::python;
+  // Codecs that are kept for reuse, and callers' own variables, outlive the interpreter's last collection.
+  nb::set_leak_warnings(false);
   m.doc() = "The C++ core of fmapzip. Its Python face is the package around it.";
 
   m.attr("FORMAT_VERSION") = kFormatVersion;

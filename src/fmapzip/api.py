@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmapzip import _core, registry
-from fmapzip.codecs.base import EXTERNAL_CODE, Codec, PythonCodec, core_codec
+from fmapzip.codecs.base import EXTERNAL_CODE, Codec, PythonCodec, planned_codec
 from fmapzip.errors import CorruptFrame, InvalidInput, InvalidType, PlanMismatch
 from fmapzip.frame import (
     DEFAULT_LIMITS,
@@ -193,7 +193,7 @@ def encode_batch(
     if job.parameters is None:
         samples = _as_numpy(array)
         return [_core.encode(sample, _prepared(job, sample), *job.header(), threads) for sample in samples]
-    return _core.encode_batch(array, core_codec(job.codec.code, job.parameters), *job.header(), threads)
+    return _core.encode_batch(array, planned_codec(job.codec.code, job.parameters), *job.header(), threads)
 
 
 def decode(
@@ -291,10 +291,11 @@ def decode_batch(
         raise InvalidInput("the frames differ in shape or dtype; decode them one by one")
     result = np.empty((len(parsed), *first.shape), dtype_of(first)) if out is None else _checked_output(out)
     needs = [_parameters(frame, plan) for frame in parsed]
-    if any(f.code == EXTERNAL_CODE and not f.all_stored for f in parsed):
+    if any(f.parameters or (f.code == EXTERNAL_CODE and not f.all_stored) for f in parsed):
+        # One at a time: each frame has tables of its own, or its codec is written in Python.
         datas = frames if isinstance(frames, (list, tuple)) else _slices(frames, parsed)
         for index, data in enumerate(datas):
-            result[index] = decode(data, plan=plan, limits=limits)
+            decode(data, result[index], plan, limits=limits, threads=threads)
     else:
         decoders = [_decoder(frame, need[0]) for frame, need in zip(parsed, needs, strict=True)]
         _core.decode_batch_into(parsed, result, decoders, _checked_threads(threads))
@@ -335,10 +336,9 @@ def _job(
 
 
 def _prepared(job: _Job, array: Any) -> _core.Codec:
-    parameters = job.parameters
-    if parameters is None:
-        parameters = job.codec.parameters(_as_numpy(array))
-    return core_codec(job.codec.code, parameters)
+    if job.parameters is not None:
+        return planned_codec(job.codec.code, job.parameters)
+    return _core.Codec(job.codec.code, job.codec.parameters(_as_numpy(array)))
 
 
 def _as_numpy(array: Any) -> NDArray[Any]:
@@ -401,7 +401,8 @@ def _parameters(frame: _core.Frame, plan: Any) -> tuple[bytes, Any]:
 def _decoder(frame: _core.Frame, parameters: bytes) -> _core.Codec | None:
     if frame.all_stored:
         return None
-    return core_codec(registry.by_code(frame.code).code, parameters)
+    code = registry.by_code(frame.code).code
+    return planned_codec(code, parameters) if frame.plan_hash else _core.Codec(code, parameters)
 
 
 def _encode_in_python(q: NDArray[Any], codec: PythonCodec, job: _Job) -> bytes:

@@ -146,7 +146,7 @@ class PythonCodec(Codec):
         """The tile of a body that may hold anything: raise `CorruptFrame` for what no encoder writes."""
 
 
-@lru_cache(maxsize=256)
-def core_codec(code: int, parameters: bytes) -> _core.Codec:
-    """The core's codec of these parameters, made once (tables are built when it is made)."""
+@lru_cache(maxsize=128)
+def planned_codec(code: int, parameters: bytes) -> _core.Codec:
+    """The core's codec of a plan's parameters, made once for many frames: its tables are built when it is made."""
     return _core.Codec(code, parameters)
