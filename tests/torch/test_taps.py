@@ -7,12 +7,12 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import tricky
+from torch import nn
 
 from fmapzip.errors import CaptureError, InvalidInput, InvalidType
 from fmapzip.torch import capture, taps
 from fmapzip.torch.capture import select
 from fmapzip.torch.inputs import call
-from torch import nn
 
 IMAGE = torch.rand(1, 3, 8, 8)
 TAPS = {"squeezenet1_1": 17, "resnet50v2_trunk": 39, "mobilenetv2_trunk": 51, "cifar_resnet20": 19}

@@ -19,8 +19,9 @@ from fmapzip.torch.capture import Captured, capture, select
 from fmapzip.torch.inputs import batch_size, call
 
 if TYPE_CHECKING:
-    from fmapzip.plan import Plan
     from torch import Tensor
+
+    from fmapzip.plan import Plan
 
 
 def capture_maps(request: Request, path: Path, progress: Progress) -> tuple[int, int]:

@@ -6,13 +6,13 @@ import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
-
 import torch
+from torch import Tensor
+
 from fmapzip.errors import InvalidInput
 from fmapzip.eval.data import Dataset
 from fmapzip.eval.split import Split
 from fmapzip.torch.batches import CALIBRATING, EVALUATING, Progress
-from torch import Tensor
 
 
 def with_totals(progress: Progress, parts: Split) -> Progress:

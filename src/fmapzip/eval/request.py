@@ -12,8 +12,9 @@ from fmapzip.eval.split import STANDARD, Split, split
 from fmapzip.quantize import DEFAULT_CALIBRATOR
 
 if TYPE_CHECKING:
-    from fmapzip.eval.loading import Batches
     from torch import nn
+
+    from fmapzip.eval.loading import Batches
 
 BATCH_VALUES, MAX_BATCH = 640_000, 64
 """Input values in a batch, and images, where the user does not choose: four images of 3 x 224 x 224. Larger batches
@@ -116,6 +117,7 @@ def load(request: Request) -> Inputs:
     """
     require_torch()
     import torch
+
     from fmapzip.eval.loading import Batches
     from fmapzip.eval.models import load_model
 

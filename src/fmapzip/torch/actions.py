@@ -7,9 +7,10 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 import fmapzip
-import torch
 from fmapzip.errors import PlanMismatch
 from fmapzip.frame import parse_only
 from fmapzip.plan import Plan
@@ -17,7 +18,6 @@ from fmapzip.quantize import Observer, QuantParams
 from fmapzip.torch.capture import Tap
 from fmapzip.torch.statistics import TapStatistics
 from fmapzip.torch.tensor_quantizer import TensorQuantizer, Workspace
-from torch import Tensor
 
 # Maps are worked on in chunks of whole samples of about this many values: they stay in cache, and memory is bounded.
 _CHUNK_VALUES = 1 << 18

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
+
 from fmapzip.errors import InvalidInput
 from fmapzip.torch.inputs import Inputs, batch_size
-from torch import Tensor
 
 Progress = Callable[[str, int, int | None], None]
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import fmapzip
 import torch
+from torch import Tensor
+
+import fmapzip
 from fmapzip.codecs.base import Codec, IntegerMap
 from fmapzip.errors import InvalidInput
 from fmapzip.plan import Plan, TapPlan
@@ -20,7 +22,6 @@ from fmapzip.torch.capture import Captured, Tap
 from fmapzip.torch.inputs import batch_size, call
 from fmapzip.torch.metrics import ClassEvidence, output_tensor
 from fmapzip.torch.slot import Action
-from torch import Tensor
 
 TRAINING_IMAGES = 64
 

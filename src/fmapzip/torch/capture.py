@@ -9,6 +9,8 @@ from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor, fx, nn
+
 from fmapzip.errors import CaptureError, InvalidInput
 from fmapzip.torch.capture_export import export
 from fmapzip.torch.capture_fx import trace
@@ -16,7 +18,6 @@ from fmapzip.torch.capture_hooks import hook
 from fmapzip.torch.graph import SHAPE, CallSites, find_sites, insert_slots
 from fmapzip.torch.inputs import Inputs, batch_size, call, doubled, evaluation_mode, same_outputs, sample_shapes
 from fmapzip.torch.slot import TapSlot
-from torch import Tensor, fx, nn
 
 METHODS = ("fx", "export", "hooks")
 _TITLES = {"fx": "torch.fx", "export": "torch.export", "hooks": "module hooks"}

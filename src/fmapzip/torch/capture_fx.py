@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+from torch import fx, nn
+
 from fmapzip.torch.graph import is_leaf, record_shape
 from fmapzip.torch.inputs import Inputs, as_call
-from torch import fx, nn
 
 
 class _Tracer(fx.Tracer):

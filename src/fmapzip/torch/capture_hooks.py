@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor, nn
+
 from fmapzip.errors import CaptureError
 from fmapzip.torch import ops
 from fmapzip.torch.graph import CallSites, is_leaf
 from fmapzip.torch.inputs import Inputs, as_call, call, map_tensors
 from fmapzip.torch.slot import TapSlot
-from torch import Tensor, nn
 
 _Key = tuple[int, int, tuple[int, ...]]
 

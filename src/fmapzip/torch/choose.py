@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from torch import Tensor
+
 import fmapzip
 from fmapzip.codecs.base import Codec
 from fmapzip.plan import Plan
@@ -14,7 +16,6 @@ from fmapzip.torch.calibrate import Calibration, running
 from fmapzip.torch.capture import Captured
 from fmapzip.torch.inputs import Inputs, batch_size, call
 from fmapzip.torch.metrics import OutputFigures, Scores, output_tensor
-from torch import Tensor
 
 
 @dataclass(frozen=True)

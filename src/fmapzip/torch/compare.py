@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from torch import Tensor, nn
+
 from fmapzip.torch.batches import EVALUATING, Progress
 from fmapzip.torch.capture import Captured
 from fmapzip.torch.inputs import Inputs, batch_size
 from fmapzip.torch.metrics import ClassEvidence, Scores, has_classes
 from fmapzip.torch.passes import CodedPass, FloatPass
 from fmapzip.torch.results import Evaluation, ImageCodec, ImageResult
-from torch import Tensor, nn
 
 
 class Comparison:

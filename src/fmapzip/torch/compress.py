@@ -8,6 +8,8 @@ from math import prod
 from typing import Any, Self
 
 import torch
+from torch import nn
+
 from fmapzip import registry
 from fmapzip.codecs.base import Codec
 from fmapzip.errors import InvalidInput
@@ -22,7 +24,6 @@ from fmapzip.torch.fit import fitted_taps
 from fmapzip.torch.inputs import Inputs, first_sample
 from fmapzip.torch.metrics import MetricsChoice
 from fmapzip.torch.report import Report
-from torch import nn
 
 _MOST_EXAMPLE_VALUES = 1 << 28  # a plan may come from a stranger
 

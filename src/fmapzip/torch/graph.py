@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from torch import Tensor, fx, nn
+
 from fmapzip.torch import ops
 from fmapzip.torch.slot import TapSlot
-from torch import Tensor, fx, nn
 
 SHAPE = "fmapzip_shape"  # key in a node's meta: shape of the tensor that it makes
 SLOTS = "fmapzip_slots"  # name of the submodule that holds the slots

@@ -6,9 +6,8 @@ An operation is known by its base name (``conv2d``, ``flatten``, ``add``), which
 
 from __future__ import annotations
 
-from torch._ops import OpOverload
-
 from torch import fx, nn
+from torch._ops import OpOverload
 
 # Layers whose input is a feature map.
 READERS = frozenset(

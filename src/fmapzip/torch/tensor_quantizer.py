@@ -6,9 +6,10 @@ import threading
 from math import isfinite
 
 import torch
+from torch import Tensor
+
 from fmapzip.errors import InvalidInput
 from fmapzip.quantize import QuantParams
-from torch import Tensor
 
 _DTYPES = {"uint8": torch.uint8, "int8": torch.int8}
 
