@@ -1,4 +1,178 @@
+#include <immintrin.h>
+
 #include "entropy/context_kernels.hpp"
+
 namespace fmapzip {
-const ContextKernels kAvx2ContextKernels{nullptr, nullptr, nullptr, nullptr, 1000};
+namespace {
+
+#include "entropy/context_common.inc"
+#include "entropy/context_lanes_avx2.inc"
+#include "entropy/context_means_avx2.inc"
+
+class RowDecoder {
+ public:
+  RowDecoder(const ContextTables& tables, uint32_t lanes, WordReader& in)
+      : t(tables), zero_(tables.zero_probability), lanes_(lanes), in_(in) {}
+
+  bool span(const uint8_t* table, const uint8_t* zero_class, uint32_t count, uint8_t* packed,
+            uint8_t* indices, uint8_t* companded) {
+    uint32_t nonzero = 0;
+    for (uint32_t i = 0; i < count; i += kBytes) {
+      if (!refill(in_)) return false;
+      alignas(32) uint16_t p[kBytes];
+      zero_.look_up(load(zero_class + i), p);
+      for (uint32_t j = 0; j < kBytes && i + j < count; j += kLanes) {
+        uint32_t* state = in_.state + ((i + j) & (lanes_ - 1));
+        const uint32_t mask = decode_zero_flags(state, p + j, count - i - j, in_.at);
+        indices[i + j] = static_cast<uint8_t>(mask);  // where the values will be
+        store8(packed + nonzero, compressed(load8(table + i + j), mask));
+        nonzero += static_cast<uint32_t>(_mm_popcnt_u32(mask));
+      }
+    }
+    for (uint32_t i = 0; i < nonzero; i += kLanes) {
+      if (i % 64 == 0 && !refill(in_)) return false;
+      decode_tokens(t.slots, in_.state + (i & (lanes_ - 1)), packed + i, nonzero - i, in_.at);
+    }
+    place(packed, count, indices, companded);
+    return true;
+  }
+
+ private:
+  void place(const uint8_t* packed, uint32_t count, uint8_t* indices, uint8_t* companded) const {
+    for (uint32_t i = 0; i < count; i += kLanes) {
+      const uint32_t mask = indices[i];
+      const __m128i values = expanded(load8(packed), mask);
+      packed += _mm_popcnt_u32(mask);
+      if (count - i >= kLanes) {
+        store8(indices + i, values);
+      } else {
+        uint8_t last[kLanes];
+        store8(last, values);
+        __builtin_memcpy(indices + i, last, count - i);
+      }
+    }
+    const ByteTable values(t.companded);
+    uint32_t i = 0;
+    for (; i + kBytes <= count; i += kBytes) store(companded + i, values[load(indices + i)]);
+    for (; i < count; ++i) companded[i] = t.companded[indices[i]];
+  }
+
+  const ContextTables& t;
+  ZeroTable zero_;
+  uint32_t lanes_;
+  WordReader& in_;
+};
+
+bool decode_row(const ContextTables& t, const ContextRow& row, const ContextWork& work, uint8_t* indices,
+                WordReader& in) {
+  const Contexts contexts(t);
+  Prediction prediction(t);
+  RowDecoder decoder(t, row.lanes, in);
+  for (uint32_t position = 0; position < row.width; ++position) {
+    const size_t base = size_t{position} * row.channels;
+    const auto decode = [&](const Neighbours& near, uint32_t first, uint32_t count, const int16_t* shift) {
+      const uint8_t* table = t.channel_table;
+      const uint8_t* zero_class = t.channel_zero_class;
+      if (table == nullptr) {
+        contexts.span(near, first, count, shift, work.sums, work.table, work.zero_class);
+        table = work.table;
+        zero_class = work.zero_class;
+      }
+      return decoder.span(table, zero_class, count, work.packed[0], indices + base + first,
+                          row.current + base + first);
+    };
+    if (!each_span(contexts, prediction, row, work, position, decode)) return false;
+  }
+  return true;
 }
+
+void row_contexts(const ContextTables& t, const ContextRow& row, const ContextWork& work) {
+  const Contexts contexts(t);
+  Prediction prediction(t);
+  for (uint32_t position = 0; position < row.width; ++position) {
+    const size_t base = size_t{position} * row.channels;
+    each_span(contexts, prediction, row, work, position,
+              [&](const Neighbours& near, uint32_t first, uint32_t count, const int16_t* shift) {
+                contexts.span(near, first, count, shift, work.sums, work.table + base + first,
+                              work.zero_class + base + first);
+                return true;
+              });
+  }
+}
+
+class RowEncoder {
+ public:
+  RowEncoder(const ContextTables& tables, uint32_t lanes, WordWriter& out)
+      : t(tables), divisor_(tables.zero_divisor), lanes_(lanes), out_(out) {}
+
+  void span(const uint8_t* table, const uint8_t* zero_class, uint32_t count, const uint8_t* indices,
+            const ContextWork& work) {
+    uint32_t nonzero = 0;
+    for (uint32_t i = 0; i < count; i += kLanes) {
+      const __m128i values = first_of(indices + i, count - i);
+      const uint32_t mask = nonzero_mask(values);
+      store8(work.packed[0] + nonzero, compressed(load8(table + i), mask));
+      store8(work.packed[1] + nonzero, compressed(values, mask));
+      nonzero += static_cast<uint32_t>(_mm_popcnt_u32(mask));
+    }
+    for (uint32_t i = (nonzero + kLanes - 1) / kLanes * kLanes; i > 0;) {
+      i -= kLanes;
+      encode_tokens(t, out_.state + (i & (lanes_ - 1)), work.packed[0] + i, work.packed[1] + i, nonzero - i,
+                    out_);
+    }
+    for (uint32_t i = (count - 1) / kBytes * kBytes;; i -= kBytes) {
+      flags(zero_class + i, count - i, indices + i, i);
+      if (i == 0) break;
+    }
+  }
+
+ private:
+  // Class 63 - k gives a nonzero value the probability that class k gives zero.
+  void flags(const uint8_t* zero_class, uint32_t count, const uint8_t* indices, uint32_t lane) {
+    alignas(32) uint8_t mirrored[kBytes];
+    alignas(32) uint16_t divisors[kBytes];
+    uint8_t masks[kBytes / kLanes] = {};
+    const uint32_t groups = count < kBytes ? (count + kLanes - 1) / kLanes : kBytes / kLanes;
+    for (uint32_t j = 0; j < groups; ++j) {
+      const __m128i values = first_of(indices + kLanes * j, count - kLanes * j);
+      const __m128i zero = _mm_cmpeq_epi8(values, _mm_setzero_si128());
+      masks[j] = static_cast<uint8_t>(nonzero_mask(values));
+      const __m128i classes = load8(zero_class + kLanes * j);
+      const __m128i others = _mm_sub_epi8(_mm_set1_epi8(63), classes);
+      store8(mirrored + kLanes * j, _mm_blendv_epi8(others, classes, zero));
+    }
+    divisor_.look_up(_mm256_load_si256(reinterpret_cast<const __m256i*>(mirrored)), divisors);
+    for (uint32_t j = groups; j-- > 0;) {
+      encode_zero_flags(t, out_.state + ((lane + kLanes * j) & (lanes_ - 1)), mirrored + kLanes * j,
+                        divisors + kLanes * j, masks[j], count - kLanes * j, out_);
+    }
+  }
+
+  const ContextTables& t;
+  ZeroTable divisor_;
+  uint32_t lanes_;
+  WordWriter& out_;
+};
+
+void encode_row(const ContextTables& t, const ContextRow& row, const ContextWork& work,
+                const uint8_t* indices, WordWriter& out) {
+  RowEncoder encoder(t, row.lanes, out);
+  const uint32_t width = t.rank != 0 ? t.span : row.channels;
+  for (uint32_t position = row.width; position-- > 0;) {
+    const size_t base = size_t{position} * row.channels;
+    const bool fixed = t.channel_table != nullptr;
+    const uint8_t* table = fixed ? t.channel_table : work.table + base;
+    const uint8_t* zero_class = fixed ? t.channel_zero_class : work.zero_class + base;
+    for (uint32_t first = (row.channels - 1) / width * width;; first -= width) {
+      const uint32_t count = row.channels - first < width ? row.channels - first : width;
+      encoder.span(table + first, zero_class + first, count, indices + base + first, work);
+      if (first == 0) break;
+    }
+  }
+}
+
+}  // namespace
+
+const ContextKernels kAvx2ContextKernels{look_up, row_contexts, encode_row, decode_row, kLanes};
+
+}  // namespace fmapzip
