@@ -128,11 +128,19 @@ PointTables make_point_tables(const DctCmParameters& p, Dtype dtype) {
     return std::abs(x) != std::abs(y) ? std::abs(x) < std::abs(y) : x > y;
   });
   for (unsigned code = 0; code < t.count; ++code) t.value_of[code] = static_cast<uint8_t>(bytes[code]);
+  // Points of each sign are numbered from zero: of two equally near ones the even one is taken.
+  std::array<int, 256> index{};
+  int positive = 0, negative = 0;
+  for (unsigned code = 1; code < t.count; ++code) {
+    index[code] = value(bytes[code]) > 0 ? ++positive : ++negative;
+  }
   for (int byte = 0; byte < 256; ++byte) {
-    unsigned best = 0;  // the nearest point; of two equally near, the one of smaller magnitude
+    const auto rank = [&](unsigned code) {
+      return 2 * std::abs(value(bytes[code]) - value(byte)) + index[code] % 2;
+    };
+    unsigned best = 0;
     for (unsigned code = 1; code < t.count; ++code) {
-      if (std::abs(value(bytes[code]) - value(byte)) < std::abs(value(bytes[best]) - value(byte)))
-        best = code;
+      if (rank(code) < rank(best)) best = code;
     }
     t.code_of[byte] = static_cast<uint8_t>(best);
   }

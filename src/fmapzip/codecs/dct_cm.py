@@ -76,7 +76,7 @@ class DctCm(Codec):
     code: ClassVar[int] = 3
 
     path: str = "auto"
-    threshold: float = 0.1
+    threshold: float = 0.05
     group: int = 8
     order: str | tuple[int, ...] = "correlation"
     step: float = 1.0

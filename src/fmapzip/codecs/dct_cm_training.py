@@ -73,8 +73,8 @@ def trained_points(maps: IntegerMap, step: float) -> NDArray[np.int64]:
     lowest = np.iinfo(maps.dtype).min
     counts = np.bincount(maps.reshape(-1).astype(np.int64) - lowest, minlength=256)
     values = np.arange(256) + lowest
-    by_magnitude = points[np.lexsort((-points, abs(points)))]
-    nearest = by_magnitude[abs(values[:, None] - by_magnitude).argmin(axis=1)]
+    index = abs(np.arange(len(points)) - int(np.searchsorted(points, 0)))
+    nearest = points[(2 * abs(values[:, None] - points) + index % 2).argmin(axis=1)]
     trained = [0]
     for point in points[points != 0]:
         stands_for = nearest == point

@@ -106,6 +106,13 @@ def block_positions(positions: int) -> int:
     return -(-positions // -(-positions // BLOCK))
 
 
+def nearest_codes(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Code of the point nearest to each of -128 ... 255, of two equally near ones that of even index."""
+    index = np.where(values > 0, np.cumsum(values > 0), np.cumsum(values < 0))
+    distance = abs(np.arange(-128, 256)[:, None] - values)
+    return (2 * distance + index % 2).argmin(axis=1)
+
+
 def _in_blocks(rows: NDArray[Any]) -> NDArray[np.int32]:
     """[rows, positions] as [blocks, rows, 64], absent positions marked."""
     block = block_positions(rows.shape[1])
@@ -146,10 +153,7 @@ def encode(tile: NDArray[Any], parameters: bytes) -> bytes:
         return (row + np.arange(blocks)[:, None] * stride + offset + np.arange(count)).ravel()
 
     if not p.transform:
-        values = point_values(p.points, tile.dtype)
-        distance = abs(np.arange(-128, 256)[:, None] - values)
-        nearest = distance.argmin(axis=1)  # the first one: ties go to the smaller magnitude
-        blocks = _in_blocks(nearest[x + 128])
+        blocks = _in_blocks(nearest_codes(point_values(p.points, tile.dtype))[x + 128])
         for channel in range(len(x)):
             fields += block_fields(blocks[:, channel], np.arange(len(blocks)) + channel * len(blocks))
         return write(fields)
