@@ -6,8 +6,8 @@ namespace fmapzip {
 namespace {
 
 #include "entropy/context_common.inc"
-#include "entropy/context_lanes_avx2.inc"
 #include "entropy/context_means_avx2.inc"
+#include "entropy/context_states_avx2.inc"
 
 class RowDecoder {
  public:
