@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from statistics import median
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from fmapzip.bench.memory import peak_of
+from fmapzip.bench.memory import PeakMemory
 from fmapzip.bench.methods import Job, Method
 from fmapzip.codecs.base import IntegerMap
 from fmapzip.peers.base import PARTS
@@ -36,7 +37,7 @@ class TapFigures:
     squared_error, signal, max_error
         Of the decoded integers against the integers.
     peak_bytes
-        Memory beyond what was there before that encoding or decoding the first sample took, or None.
+        Memory that the first sample took, its decoded map among it, beyond what there was before; or None.
     wrong
         In words, where a promise was broken; empty where none was.
     """
@@ -67,13 +68,15 @@ def measure(method: Method, job: Job, maps: Sequence[IntegerMap], repeat: int) -
     one that is not counted; methods whose time says nothing, and maps that take long, run once.
     """
     found = TapFigures(side_bytes=job.side_bytes, path=job.path, layout=method.layout)
+    runs = repeat if method.timed else 0
     for position, q in enumerate(maps):
+        memory = PeakMemory() if position == 0 else None
         out = np.empty_like(q)
-        if position == 0:
-            found.peak_bytes = peak_of(lambda q=q, out=out: job.decode(bytes(job.encode(q)), out))  # type: ignore[misc]
-        encoded, encode_seconds = _timed(lambda q=q: job.encode(q), repeat if method.timed else 1)  # type: ignore[misc]
+        encoded, encode_seconds = _timed(partial(job.encode, q), runs)
         data = bytes(encoded)
-        _, decode_seconds = _timed(lambda d=data, o=out: job.decode(d, o), repeat if method.timed else 1)  # type: ignore[misc]
+        _, decode_seconds = _timed(partial(job.decode, data, out), runs)
+        if memory is not None:
+            found.peak_bytes = memory.read()
         found.encode_seconds += encode_seconds
         found.decode_seconds += decode_seconds
         found.bytes += len(data)
@@ -85,13 +88,13 @@ def measure(method: Method, job: Job, maps: Sequence[IntegerMap], repeat: int) -
 
 
 def _timed(run: Callable[[], Any], repeat: int) -> tuple[Any, float]:
-    """The result of the last run and the median time, without the first run where there are others."""
+    """The result of the last run and the median time of those after the first; of the first where it is alone."""
     times: list[float] = []
     while True:
         start = perf_counter()
         result = run()
         times.append(perf_counter() - start)
-        if repeat == 1 or len(times) > repeat or sum(times) > ENOUGH_SECONDS:
+        if len(times) > repeat or sum(times) > ENOUGH_SECONDS:
             return result, median(times[1:] or times)
 
 

@@ -1,31 +1,31 @@
-"""The peak of a call's memory, as the operating system sees it."""
+"""The peak of a stretch of work's memory, as the operating system sees it."""
 
 from __future__ import annotations
 
-import gc
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"
 
 
-def peak_of(run: Callable[[], Any]) -> int | None:
-    """Bytes of resident memory that a call took at its peak beyond those before it; None where that cannot be seen.
+class PeakMemory:
+    """Resident memory beyond what there was when it was made; Linux only.
 
-    Linux only. What the process had freed and kept before the call does not count: small figures are lower bounds.
+    What the process had freed and kept before does not count: small figures are lower bounds.
     """
-    gc.collect()
-    try:
-        _CLEAR.write_text(_RESET_PEAK)
-        before = _status("VmRSS")
-        run()
-        return max(0, _status("VmHWM") - before)
-    except OSError:
-        run()
-        return None
+
+    def __init__(self) -> None:
+        self._before: int | None = None
+        try:
+            _CLEAR.write_text(_RESET_PEAK)
+            self._before = _status("VmRSS")
+        except OSError:
+            pass
+
+    def read(self) -> int | None:
+        """Bytes at the peak since then; None where that cannot be seen."""
+        return None if self._before is None else max(0, _status("VmHWM") - self._before)
 
 
 def _status(field: str) -> int:

@@ -70,6 +70,7 @@ class NetworkSource:
                 "preprocess": request.preprocess,
                 "taps": None if request.taps is None else list(request.taps),
                 "limit": request.limit,
+                "images": request.images,
             },
         }
 

@@ -42,6 +42,7 @@ def bench(
     taps: options.Taps = None,
     batch: options.Batch = None,
     limit: options.Limit = None,
+    images: options.Images = None,
     weights: options.Weights = None,
     damage: Annotated[
         bool, typer.Option("--damage/--no-damage", help="Run the network with the lossy methods.")
@@ -65,6 +66,7 @@ def bench(
         taps=tuple(taps) if taps else None,
         batch=batch,
         limit=limit,
+        images=images,
         threads=threads,
         torch_threads=1,
         weights=None if weights is None else str(weights),

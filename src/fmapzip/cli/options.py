@@ -45,6 +45,9 @@ Taps = Annotated[
 ]
 Batch = Annotated[int | None, typer.Option(min=1, metavar="N", help="Images in a batch; by default, by their size.")]
 Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="Use the first N images only.")]
+Images = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Report on the first N of the images that do not calibrate.")
+]
 Metrics = Annotated[
     Literal["auto", "classes", "output"],
     typer.Option(help="Whether the output is class scores; auto: if it predicts the labels better than chance."),

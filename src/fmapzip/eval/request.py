@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from fmapzip.errors import MissingExtra
@@ -40,6 +40,8 @@ class Request:
         Names or globs of the taps to store; None: all.
     limit
         How many rows of the data to use, cut before the split; None: all.
+    images
+        How many of the images that do not calibrate to report on; None: all.
     batch, threads, torch_threads
         Images in one batch, None: by their size; codec threads; threads of the network, None: PyTorch's own choice.
     weights
@@ -55,6 +57,7 @@ class Request:
     preprocess: str | None = None
     taps: tuple[str, ...] | None = None
     limit: int | None = None
+    images: int | None = None
     batch: int | None = None
     threads: int = 1
     torch_threads: int | None = None
@@ -125,6 +128,8 @@ def load(request: Request) -> Inputs:
         torch.set_num_threads(request.torch_threads)
     data = load_data(request.data, request.preprocess)
     parts = split(data.select(range(len(data))[: request.limit]), request.calib, request.preprocess)
+    if request.images is not None:
+        parts = replace(parts, images=parts.images.select(range(len(parts.images))[: request.images]))
     model = load_model(request.model, request.weights)
     batch = request.batch or min(MAX_BATCH, max(1, BATCH_VALUES // parts.images.read(0).size))
     return Inputs(model, parts, Batches(parts.calibration, batch), Batches(parts.images, batch), batch)
