@@ -1,0 +1,68 @@
+"""docs/RESULTS.md says what the measurements in bench/results say, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fmapzip.bench.run import bench
+from fmapzip.bench.source import FileSource
+from fmapzip.bench.specs import choose
+from strategies import make_map
+
+BENCH = Path(__file__).parents[2] / "bench"
+
+
+@pytest.fixture(scope="module")
+def results() -> ModuleType:
+    if not BENCH.is_dir():
+        pytest.skip("the benchmarks are not beside the tests")
+    sys.path.insert(0, str(BENCH))
+    try:
+        return import_module("results")
+    finally:
+        sys.path.remove(str(BENCH))
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> dict[str, Any]:
+    np.save(tmp_path / "maps.npy", make_map((8, 9, 9), "sparse", np.uint8, 1))
+    source = FileSource([tmp_path / "maps.npy"], "minmax")
+    found = bench(source, choose("zvc,huffman,jpeg-act"), 1, 1, lambda *_: None)
+    found["source"] |= {"model": "path/to/nets.py:cifar_resnet20", "data": "path/to/cifar/", "images": 1}
+    return found
+
+
+def test_the_document_is_what_the_measurements_make(results: ModuleType) -> None:
+    if not results.DOCUMENT.exists():
+        pytest.skip("nothing was measured yet")
+    assert results.DOCUMENT.read_text() == results.document()
+    assert results.readme() in (None, results.README.read_text())
+
+
+def test_a_report_is_kept_without_folders_and_histograms(
+    results: ModuleType, report: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "KEPT", tmp_path)
+    source = tmp_path / "report.json"
+    source.write_text(json.dumps(report))
+    kept = results.keep(source)
+    assert kept.name == "arena_cifar_resnet20.json"
+    assert "path/to" not in kept.read_text()
+    assert "histogram" not in kept.read_text()
+    text = results.document()
+    raw = report["totals"]["raw_bytes"]
+    for entry in report["codecs"]:
+        assert f"`{entry['label']}`" in text
+        assert f"{raw / entry['total_bytes']:.3f}" in text
+    assert "**`zvc`**" in text
+    assert "Smallest without loss" in text
+    assert "| **`zvc`** |" in results.short_table()
+    assert "jpeg-act" not in results.short_table()
