@@ -100,7 +100,6 @@ def test_tables_keep_to_the_width_and_never_cut_a_figure(
 def test_networks_without_class_scores_are_reported_by_their_output(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (folder / "trunk.py").write_text("from fmapzip.demo import network\ndef net(): return network().stages\n")
     (folder / "trunk.py").write_text(
         "import torch\nfrom fmapzip.demo import network\n"
         "def net(): return torch.nn.Sequential(network().stem, network().stages)\n"
@@ -162,6 +161,8 @@ def test_capture_stores_the_maps_that_the_codecs_get(folder: Path, report: dict)
         (["demo", "demo", "--batch", "0"], 2, "--batch"),
         (["demo", "demo", "--metrics", "kl"], 2, "--metrics"),
         (["demo"], 2, "DATA"),
+        (["mine.py:trunk", "demo", "--metrics", "classes"], 3, "class scores are [N, K]"),
+        (["mine.py:few", "demo", "--metrics", "classes"], 3, "not one of the network's 3 classes"),
         (["demo", "demo", "--plan", "absent.fmzp"], 3, "absent.fmzp: No such file"),
         (["demo", "demo", "--plan", "mine.py"], 3, "not a plan"),
         (["mine.py:wide", "demo"], 3, "does not run on the example"),
@@ -173,6 +174,9 @@ def test_what_cannot_be_run_is_one_line_and_a_code(
 ) -> None:
     (folder / "mine.py").write_text(
         "import torch\nfrom torch import nn\n"
+        "from fmapzip.demo import network\n"
+        "def trunk(): return nn.Sequential(network().stem, network().stages)\n"
+        "def few(): return nn.Sequential(trunk(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 3))\n"
         "def wide(): return nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3))\n"
         "class Inf(nn.Module):\n    def forward(self, x): return x / 0\n"
         "def infinite(): return nn.Sequential(nn.Conv2d(1, 4, 3), Inf(), nn.Conv2d(4, 4, 3))\n"

@@ -156,6 +156,18 @@ def test_a_damaged_archive_is_told_apart_and_leaves_no_output(folder: Path, caps
     assert not (folder / "x.npy").exists()
 
 
+def test_what_is_left_of_a_cut_archive_decodes_with_a_word_on_stderr(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    maps = integers(3, 4, 4, 4)
+    np.save("in.npy", maps)
+    run(["encode", "in.npy", "maps.fmz", "--codec", "raw"])
+    (folder / "maps.fmz").write_bytes((folder / "maps.fmz").read_bytes()[:300])
+    assert run(["decode", "maps.fmz", "x.npy"]) == 0
+    assert "up to its last whole frame, 2 frames" in capsys.readouterr().err
+    np.testing.assert_array_equal(np.load("x.npy"), maps[:2])
+
+
 def test_an_output_that_exists_is_kept_until_the_new_one_is_whole(folder: Path) -> None:
     (folder / "maps.fmz").write_bytes(b"before")
     np.save("in.npy", np.zeros((2, 3), np.int32))

@@ -23,8 +23,9 @@ def test_batches_cover_the_data_in_order_and_can_be_read_again() -> None:
 
 
 def test_images_of_different_shapes_are_refused_by_name() -> None:
-    with pytest.raises(InvalidInput, match=r"image 2 is \[1, 5, 5\], others are \[1, 4, 4\]"):
-        list(Batches(dataset([4, 4, 5]), 4))
+    for batch in (1, 4):
+        with pytest.raises(InvalidInput, match=r"image 2 is \[1, 5, 5\], others are \[1, 4, 4\]"):
+            list(Batches(dataset([4, 4, 5]), batch))
 
 
 def test_a_batch_of_no_images_is_refused() -> None:

@@ -12,6 +12,7 @@ import typer
 from fmapzip.atomic import replacing
 from fmapzip.cli.app import app
 from fmapzip.cli.console import counted
+from fmapzip.cli.exits import tell
 from fmapzip.cli.options import check_archive
 
 SINGLE = "single maps"
@@ -105,6 +106,8 @@ def decode(
     from fmapzip.errors import InvalidInput
 
     with Archive(source) as archive, replacing(target) as temporary:
+        if archive.recovered:
+            tell(f"{source} has no index: read up to its last whole frame, {counted(len(archive), 'frame')}")
         names = [x for x in archive.names if fnmatchcase(x, name)]
         if not names:
             raise InvalidInput(f"{source} has no map named {name!r}; it has: {', '.join(archive.names) or 'none'}")

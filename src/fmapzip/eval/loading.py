@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fmapzip.errors import InvalidInput
 from fmapzip.eval.data import Dataset
+from fmapzip.eval.preprocess import Pixels
 from fmapzip.eval.split import Split
 from fmapzip.torch.batches import CALIBRATING, EVALUATING, Progress
 
@@ -56,6 +57,7 @@ class Batches:
         if batch < 1:
             raise InvalidInput(f"a batch has at least one image, not {batch}")
         self._data, self._batch, self._seen = data, batch, seen
+        self._shape: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return math.ceil(len(self._data) / self._batch)
@@ -64,12 +66,16 @@ class Batches:
         for first in range(0, len(self._data), self._batch):
             rows = range(first, min(first + self._batch, len(self._data)))
             images = [self._data.read(i) for i in rows]
-            for i, image in zip(rows, images, strict=True):
-                if image.shape != images[0].shape:
-                    raise InvalidInput(
-                        f"{self._data.names[i]} is {list(image.shape)}, others are {list(images[0].shape)}: "
-                        "images of one run must have one shape (--preprocess imagenet brings them to it)"
-                    )
+            self._check_shapes(rows, images)
             if self._seen is not None:
                 self._seen(len(images))
             yield torch.from_numpy(np.stack(images)), torch.from_numpy(self._data.labels[first : rows.stop])
+
+    def _check_shapes(self, rows: Iterable[int], images: Sequence[Pixels]) -> None:
+        self._shape = self._shape or images[0].shape
+        for i, image in zip(rows, images, strict=True):
+            if image.shape != self._shape:
+                raise InvalidInput(
+                    f"{self._data.names[i]} is {list(image.shape)}, others are {list(self._shape)}: "
+                    "images of one run must have one shape (--preprocess imagenet brings them to it)"
+                )

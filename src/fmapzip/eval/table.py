@@ -142,5 +142,8 @@ def _legend(report: Report) -> Text:
             f"One image is worth {one:.2g} points of accuracy."
         )
     else:
-        lines.append("The output is compared as a tensor: it does not predict the labels better than chance.")
+        lines.append(
+            "The output is compared as a tensor: it does not predict the labels better than chance "
+            "(--metrics classes takes it for class scores all the same)."
+        )
     return Text("\n".join(lines), style="dim")

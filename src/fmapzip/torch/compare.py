@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from fmapzip.torch.batches import EVALUATING, Progress
 from fmapzip.torch.capture import Captured
 from fmapzip.torch.inputs import Inputs, batch_size
-from fmapzip.torch.metrics import ClassEvidence, Scores, has_classes
+from fmapzip.torch.metrics import ClassEvidence, Scores, has_classes, check_classes
 from fmapzip.torch.passes import CodedPass, FloatPass
 from fmapzip.torch.results import Evaluation, ImageCodec, ImageResult
 
@@ -53,6 +53,8 @@ class Comparison:
         for inputs, labels in batches:
             count = batch_size(inputs)
             wanted, rounded = exact.run(inputs), self._int8.run(inputs)
+            if self._classes:
+                check_classes(wanted, labels)
             outputs = [coded.run(inputs) for coded in self._coded]
             evidence.add(wanted, labels)
             for one, output in zip((self._int8, *self._coded), (rounded, *outputs), strict=True):

@@ -67,6 +67,14 @@ def has_classes(output: Tensor) -> bool:
     return output.ndim == 2 and output.shape[1] > 1
 
 
+def check_classes(output: Tensor, labels: Tensor | None) -> None:
+    """Refuse outputs that cannot be class scores, and labels that are not among the classes."""
+    if not has_classes(output):
+        raise InvalidInput(f"the output is {list(output.shape)}; class scores are [N, K]")
+    if labels is not None and len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < output.shape[1]:
+        raise InvalidInput(f"label {int(labels.max())} is not one of the network's {output.shape[1]} classes")
+
+
 class Scores:
     """Class scores of a batch: predictions and log-probabilities, in double precision."""
 
