@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from fmapzip.torch.batches import EVALUATING, Progress
 from fmapzip.torch.capture import Captured
 from fmapzip.torch.inputs import Inputs, batch_size
-from fmapzip.torch.metrics import ClassEvidence, Scores, has_classes, check_classes
+from fmapzip.torch.metrics import ClassEvidence, Scores, check_classes, has_classes
 from fmapzip.torch.passes import CodedPass, FloatPass
 from fmapzip.torch.results import Evaluation, ImageCodec, ImageResult
 
