@@ -17,12 +17,10 @@ from fmapzip.plan import Plan
 from fmapzip.quantize import Observer, QuantParams
 from fmapzip.torch.capture import Tap
 from fmapzip.torch.statistics import TapStatistics
-from fmapzip.torch.tensor_quantizer import TensorQuantizer, Workspace
+from fmapzip.torch.tensor_quantizer import TensorQuantizer, workspace
 
 # Maps are worked on in chunks of whole samples of about this many values: they stay in cache, and memory is bounded.
 _CHUNK_VALUES = 1 << 18
-
-_workspace = Workspace()
 
 
 class Observe:
@@ -57,7 +55,7 @@ class FakeQuantize:
         return in_chunks(x, self._round, 1)
 
     def _round(self, x: Tensor, out: Tensor) -> None:
-        scaled, q = _workspace.like(x, "scaled", torch.float32), _workspace.like(x, "integers", self._quantizer.dtype)
+        scaled, q = workspace.like(x, "scaled", torch.float32), workspace.like(x, "integers", self._quantizer.dtype)
         self._quantizer.quantize(x, scaled, q)
         for sample in q.movedim(self._tap.axis, 1):
             self._collect(sample)
@@ -95,13 +93,13 @@ class Code:
         return decoded
 
     def _store(self, x: Tensor, out: Tensor) -> None:
-        scaled, q = _workspace.like(x, "scaled", torch.float32), _workspace.like(x, "integers", self._quantizer.dtype)
+        scaled, q = workspace.like(x, "scaled", torch.float32), workspace.like(x, "integers", self._quantizer.dtype)
         self._quantizer.quantize(x, scaled, q)
         integers = q.movedim(self._tap.axis, 1).numpy()
         start = perf_counter()
         frames = fmapzip.encode_batch(integers, plan=self._plan, tap=self._index, threads=self._threads)
         encoded = perf_counter()
-        restored = _workspace.like(x, "restored", self._quantizer.dtype)
+        restored = workspace.like(x, "restored", self._quantizer.dtype)
         fmapzip.decode_batch(
             frames, out=restored.movedim(self._tap.axis, 1).numpy(), plan=self._plan, threads=self._threads
         )

@@ -31,6 +31,9 @@ class Workspace(threading.local):
         return flat.as_strided(x.shape, x.stride()) if is_dense(x) else flat.view(x.shape)
 
 
+workspace = Workspace()
+
+
 class TensorQuantizer:
     """Quantizes CPU float32 tensors whose channel axis is `axis`.
 
@@ -67,7 +70,8 @@ class TensorQuantizer:
             raise InvalidInput(f"feature map {self._name!r}: holds NaN or infinity")
         if least < self._low or most > self._high:
             scaled.clamp_(self._low, self._high)
-        out.copy_(scaled.round_())
+        # PyTorch converts float to uint8 five times slower than by way of int16.
+        out.copy_(workspace.like(x, "whole", torch.int16).copy_(scaled.round_()))
 
     def dequantize(self, q: Tensor, out: Tensor) -> None:
         """Write the values that the integers `q` stand for into float32 `out`."""
