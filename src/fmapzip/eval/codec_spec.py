@@ -36,11 +36,17 @@ def parse_codec(spec: str) -> Codec:
     name, colon, text = spec.partition(":")
     if not colon:
         return make(name)
-    settings = _from_file(Path(text[1:])) if text.startswith("@") else parse_settings(spec, text)
-    return make(name, **settings)
+    settings = _from_file(Path(text[1:]), name) if text.startswith("@") else parse_settings(spec, text)
+    try:
+        return make(name, **settings)
+    except FmapzipError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"codec {spec!r}: {error}") from error
 
 
-def _from_file(file: Path) -> dict[str, Any]:
+def _from_file(file: Path, name: str) -> dict[str, Any]:
+    """The settings in a file, which may name their codec as `Codec.config()` does."""
     try:
         found = json.loads(file.read_text("utf-8"))
     except OSError as error:
@@ -49,6 +55,8 @@ def _from_file(file: Path) -> dict[str, Any]:
         raise InvalidInput(f"codec settings {file}: not JSON: {error}") from error
     if not isinstance(found, dict):
         raise InvalidInput(f"codec settings {file}: expected a JSON object")
+    if found.pop("codec", name) != name:
+        raise InvalidInput(f"codec settings {file}: they are of another codec than {name!r}")
     return found
 
 
