@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fmapzip.codecs.base import Codec
-from fmapzip.errors import InvalidInput
+from fmapzip.errors import FmapzipError, InvalidInput
 from fmapzip.registry import make
 
 
