@@ -74,7 +74,7 @@ def measure(method: Method, job: Job, maps: Sequence[IntegerMap], repeat: int) -
         out = np.empty_like(q)
         encoded, encode_seconds = _timed(partial(job.encode, q), runs)
         data = bytes(encoded)
-        _, decode_seconds = _timed(partial(job.decode, data, out), runs)
+        decoded, decode_seconds = _timed(partial(job.decode, data, out), runs)
         if memory is not None:
             found.peak_bytes = memory.read()
         found.encode_seconds += encode_seconds
@@ -83,7 +83,7 @@ def measure(method: Method, job: Job, maps: Sequence[IntegerMap], repeat: int) -
         found.largest = max(found.largest, len(data))
         for part, size in job.parts(data, q.shape).items():
             found.parts[part] += size
-        _compare(found, method, job, q, out)
+        _compare(found, method, job, q, decoded)
     return found
 
 

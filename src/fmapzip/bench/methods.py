@@ -41,8 +41,8 @@ class Job(ABC):
         """The bytes of one map, as something with the buffer protocol."""
 
     @abstractmethod
-    def decode(self, data: Any, out: IntegerMap) -> None:
-        """Write the map into a preallocated array."""
+    def decode(self, data: Any, out: IntegerMap) -> IntegerMap:
+        """The map, in a preallocated array where the method can write there."""
 
     @abstractmethod
     def parts(self, data: Any, shape: tuple[int, ...]) -> Parts:
@@ -130,8 +130,9 @@ class _FrameJob(Job):
         length = fmapzip.encode_into(q, self._buffer, threads=self._threads, **self._options)
         return self._buffer[:length]
 
-    def decode(self, data: Any, out: IntegerMap) -> None:
+    def decode(self, data: Any, out: IntegerMap) -> IntegerMap:
         fmapzip.decode(data, out=out, plan=self._plan, threads=self._threads)
+        return out
 
     def parts(self, data: Any, shape: tuple[int, ...]) -> Parts:
         found: Parts = dict.fromkeys(PARTS, 0)
@@ -182,8 +183,8 @@ class _PeerJob(Job):
     def encode(self, q: IntegerMap) -> bytes:
         return self._peer.encode(q, self._side)
 
-    def decode(self, data: Any, out: IntegerMap) -> None:
-        self._peer.decode_into(data, out, self._side)
+    def decode(self, data: Any, out: IntegerMap) -> IntegerMap:
+        return self._peer.decode_to(data, out, self._side)
 
     def parts(self, data: Any, shape: tuple[int, ...]) -> Parts:
         return self._peer.parts(data, shape)

@@ -74,9 +74,9 @@ class Peer(ABC):
     def decode(self, data: bytes, shape: Shape, dtype: np.dtype[Any], side: bytes = b"") -> IntegerMap:
         """The map; shape and dtype are what a frame's header would hold."""
 
-    def decode_into(self, data: bytes, out: IntegerMap, side: bytes = b"") -> None:
-        """Decode into a preallocated array; methods that cannot decode first and copy."""
-        np.copyto(out, self.decode(data, out.shape, out.dtype, side))
+    def decode_to(self, data: bytes, out: IntegerMap, side: bytes = b"") -> IntegerMap:
+        """The map, in the preallocated contiguous array `out` where the method can write there, else elsewhere."""
+        return self.decode(data, out.shape, out.dtype, side)
 
     def parts(self, data: bytes, shape: Shape) -> Parts:
         """Where the bytes went; they sum to ``len(data)``."""

@@ -36,18 +36,15 @@ class General(Peer):
 
     def decode(self, data: bytes, shape: Shape, dtype: np.dtype[Any], side: bytes = b"") -> IntegerMap:
         """The map."""
-        out = np.empty(shape, dtype)
-        self.decode_into(data, out)
-        return out
+        return self.decode_to(data, np.empty(shape, dtype))
 
-    def decode_into(self, data: bytes, out: IntegerMap, side: bytes = b"") -> None:
-        """Write the map into a contiguous array."""
+    def decode_to(self, data: bytes, out: IntegerMap, side: bytes = b"") -> IntegerMap:
+        """The map, in `out` where the package can write there."""
         if self.layout == "planar" or out.ndim == 1:
-            self.decompress_into(data, out.reshape(-1))
-            return
-        stored = np.empty((*out.shape[1:], out.shape[0]), out.dtype)
-        self.decompress_into(data, stored.reshape(-1))
+            return self.decompress(data, out.reshape(-1)).reshape(out.shape)
+        stored = self.decompress(data, np.empty(out.size, out.dtype)).reshape(*out.shape[1:], out.shape[0])
         np.copyto(out, np.moveaxis(stored, -1, 0))
+        return out
 
     def _ordered(self, q: IntegerMap) -> IntegerMap:
         return q if self.layout == "planar" or q.ndim == 1 else np.moveaxis(q, 0, -1)
@@ -57,13 +54,8 @@ class General(Peer):
         """The stream of a contiguous array."""
 
     @abstractmethod
-    def decompress_into(self, data: bytes, out: NDArray[Any]) -> None:
-        """Write the values of a stream into a flat array; `ValueError` or the package's own error where it cannot."""
-
-
-def _fill(out: NDArray[Any], data: bytes) -> None:
-    """Copy decoded bytes into `out`, for packages that always allocate."""
-    np.copyto(out, np.frombuffer(data, out.dtype))
+    def decompress(self, data: bytes, out: NDArray[Any]) -> NDArray[Any]:
+        """The values of a stream, flat: in `out` where the package can write there; else in memory of its own."""
 
 
 def _integer(name: str, value: int, low: int, high: int) -> None:
@@ -89,9 +81,9 @@ class Deflate(General):
         stream = zlib.compressobj(self.level, zlib.DEFLATED, -15)
         return stream.compress(values.data) + stream.flush()
 
-    def decompress_into(self, data: bytes, out: NDArray[Any]) -> None:
-        """Write the values."""
-        _fill(out, zlib.decompress(data, -15, out.size))
+    def decompress(self, data: bytes, out: NDArray[Any]) -> NDArray[Any]:
+        """The values."""
+        return np.frombuffer(zlib.decompress(data, -15, out.size), out.dtype)
 
 
 @dataclass(frozen=True, repr=False)
@@ -117,9 +109,13 @@ class Zstd(General):
         """One frame."""
         return bytes(self._coder[0].compress(values))
 
-    def decompress_into(self, data: bytes, out: NDArray[Any]) -> None:
-        """Write the values."""
-        _fill(out, self._coder[1].decompress(data, out.size))
+    def decompress(self, data: bytes, out: NDArray[Any]) -> NDArray[Any]:
+        """The values."""
+        with self._coder[1].stream_reader(data) as stream:
+            read = stream.readinto(out)
+        if read != out.size:
+            raise ValueError("the frame holds fewer values")
+        return out
 
 
 @dataclass(frozen=True, repr=False)
@@ -143,9 +139,9 @@ class Lz4(General):
             return bytes(block.compress(values, store_size=False))
         return bytes(block.compress(values, "high_compression", compression=self.level, store_size=False))
 
-    def decompress_into(self, data: bytes, out: NDArray[Any]) -> None:
-        """Write the values."""
-        _fill(out, import_module("lz4.block").decompress(data, uncompressed_size=out.size))
+    def decompress(self, data: bytes, out: NDArray[Any]) -> NDArray[Any]:
+        """The values."""
+        return np.frombuffer(import_module("lz4.block").decompress(data, uncompressed_size=out.size), out.dtype)
 
 
 @dataclass(frozen=True, repr=False)
@@ -174,9 +170,10 @@ class Blosc2(General):
         settings = {"codec": codec, "clevel": self.level, "typesize": 1, "nthreads": 1}
         return bytes(blosc2.compress2(values, **settings, filters=[kind], filters_meta=[0]))
 
-    def decompress_into(self, data: bytes, out: NDArray[Any]) -> None:
-        """Write the values."""
+    def decompress(self, data: bytes, out: NDArray[Any]) -> NDArray[Any]:
+        """The values."""
         import_module("blosc2").decompress2(data, dst=out, nthreads=1)
+        return out
 
 
 @dataclass(frozen=True, repr=False)
@@ -197,9 +194,9 @@ class Brotli(General):
         """One stream."""
         return bytes(import_module("brotli").compress(values.tobytes(), quality=self.quality, lgwin=24))
 
-    def decompress_into(self, data: bytes, out: NDArray[Any]) -> None:
-        """Write the values."""
-        _fill(out, import_module("brotli").decompress(data))
+    def decompress(self, data: bytes, out: NDArray[Any]) -> NDArray[Any]:
+        """The values."""
+        return np.frombuffer(import_module("brotli").decompress(data), out.dtype)
 
 
 @dataclass(frozen=True, repr=False)
@@ -223,6 +220,6 @@ class Xz(General):
         """One raw LZMA2 stream."""
         return lzma.compress(values.tobytes(), lzma.FORMAT_RAW, filters=self._filters)
 
-    def decompress_into(self, data: bytes, out: NDArray[Any]) -> None:
-        """Write the values."""
-        _fill(out, lzma.decompress(data, lzma.FORMAT_RAW, filters=self._filters))
+    def decompress(self, data: bytes, out: NDArray[Any]) -> NDArray[Any]:
+        """The values."""
+        return np.frombuffer(lzma.decompress(data, lzma.FORMAT_RAW, filters=self._filters), out.dtype)

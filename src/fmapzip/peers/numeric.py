@@ -34,9 +34,10 @@ class Pcodec(General):
         settings = pcodec.ChunkConfig(compression_level=self.level, enable_8_bit=True)
         return bytes(pcodec.standalone.simple_compress(values.reshape(-1), settings))
 
-    def decompress_into(self, data: bytes, out: NDArray[Any]) -> None:
-        """Write the values."""
+    def decompress(self, data: bytes, out: NDArray[Any]) -> NDArray[Any]:
+        """The values."""
         import_module("pcodec").standalone.simple_decompress_into(data, out)
+        return out
 
 
 @dataclass(frozen=True, repr=False)
