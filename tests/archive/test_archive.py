@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import fmapzip
 from fmapzip import Plan, QuantParams, TapPlan, registry
 from fmapzip.archive import Archive, ArchiveWriter
-from fmapzip.archive.records import FOOTER, HEADER
+from fmapzip.archive.records import FOOTER, HEADER, Kind, pack
 from fmapzip.errors import CorruptArchive, FmapzipError, FrameError, InvalidInput, UnsupportedVersion
 
 
@@ -159,6 +159,13 @@ def test_an_index_that_lies_is_not_believed(path: Path, tmp_path: Path) -> None:
     (tmp_path / "x.fmz").write_bytes(swapped)
     with Archive(tmp_path / "x.fmz") as archive, pytest.raises(CorruptArchive, match="not what the index says"):
         archive["a", 0]
+
+
+@pytest.mark.parametrize("metadata", [b"[1]", b"{", b"[" * 100_000, b"\xff"])
+def test_metadata_that_is_no_json_object_is_refused(tmp_path: Path, metadata: bytes) -> None:
+    (tmp_path / "x.fmz").write_bytes(HEADER + pack(Kind.METADATA, metadata))
+    with Archive(tmp_path / "x.fmz") as archive, pytest.raises(CorruptArchive, match="metadata"):
+        _ = archive.metadata
 
 
 def test_a_footer_that_points_nowhere_falls_back_to_scanning(path: Path) -> None:

@@ -168,6 +168,11 @@ def test_what_is_left_of_a_cut_archive_decodes_with_a_word_on_stderr(
     np.testing.assert_array_equal(np.load("x.npy"), maps[:2])
 
 
+def test_an_error_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["decode", "\x1b[2Jabsent.fmz", "x.npy"]) == 3
+    assert "\x1b" not in capsys.readouterr().err
+
+
 def test_an_output_that_exists_is_kept_until_the_new_one_is_whole(folder: Path) -> None:
     (folder / "maps.fmz").write_bytes(b"before")
     np.save("in.npy", np.zeros((2, 3), np.int32))

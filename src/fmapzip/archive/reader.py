@@ -152,7 +152,7 @@ class Archive:
             return {}
         try:
             found = json.loads(self._only(Kind.METADATA, self._index.metadata))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise CorruptArchive(f"the archive's metadata is not JSON: {error}") from error
         if not isinstance(found, dict):
             raise CorruptArchive("the archive's metadata is not a JSON object")

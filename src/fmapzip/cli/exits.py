@@ -52,8 +52,8 @@ def ending(error: BaseException) -> tuple[Exit, str]:
 
 
 def tell(line: str) -> None:
-    """Write one line to stderr."""
-    print(f"fmapzip: {line}", file=sys.stderr)
+    """Write one line to stderr; what would move a terminal's cursor is shown as ``?``."""
+    print("fmapzip: " + "".join(char if char.isprintable() else "?" for char in line), file=sys.stderr)
 
 
 def debugging() -> bool:

@@ -123,7 +123,8 @@ def _decoded(archive: Archive, names: list[str], dequantize: bool, threads: int)
     def read(name: str, sample: int) -> NDArray[Any]:
         return archive.read(name, sample, dequantize=dequantize, threads=threads)
 
-    single = archive.metadata.get(SINGLE, [])
+    stated = archive.metadata.get(SINGLE)
+    single = stated if isinstance(stated, list) else []
     for name in names:
         samples = archive.samples(name)
         headers = [parse_only(archive.frame(name, i)) for i in samples]
