@@ -174,3 +174,22 @@ def test_a_footer_that_points_nowhere_falls_back_to_scanning(path: Path) -> None
     with Archive(path) as archive:
         assert archive.recovered
         assert len(archive) == 5
+
+
+def write_golden(path: Path) -> None:
+    """What ``golden_v0.fmz`` holds; the file itself is never made again."""
+    with ArchiveWriter(path, metadata={"made by": "test_archive.py", "ü": [1, 2.5, None]}) as out:
+        for sample in (0, 7):
+            out.add("conv/ü", sample, fmapzip.encode(sparse_map(sample), "zvc"))
+            out.add("fc", sample, fmapzip.encode(np.arange(10, dtype=np.uint8) + sample, "raw"))
+
+
+def test_the_golden_archive_reads_and_is_written_the_same_way(tmp_path: Path) -> None:
+    golden = Path(__file__).with_name("golden_v0.fmz")
+    with Archive(golden) as archive:
+        assert list(archive) == [("conv/ü", 0), ("conv/ü", 7), ("fc", 0), ("fc", 7)]
+        np.testing.assert_array_equal(archive["conv/ü", 7], sparse_map(7))
+        assert archive["fc", 7].tolist() == list(range(7, 17))
+        assert archive.metadata["ü"] == [1, 2.5, None]
+    write_golden(tmp_path / "again.fmz")
+    assert (tmp_path / "again.fmz").read_bytes() == golden.read_bytes()
