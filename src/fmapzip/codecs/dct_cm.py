@@ -176,13 +176,14 @@ class DctCm(Codec):
 
 
 # Settings that `dct-cm` without settings chooses from: docs/METHODS.md, "dct-cm: the default".
+# Steps of the transform go with steps of the mask path of about the same squared error.
 _GRID: tuple[dict[str, Any], ...] = (
     {"path": "mask", "mask_step": 1.0},
-    {"step": 2.0, "mask_step": 2.0},
-    {"step": 3.0, "mask_step": 2.5},
-    {"step": 4.0, "mask_step": 3.0},
-    {"step": 6.0, "mask_step": 4.0},
-    {"path": "transform", "step": 2.0},
+    {"mask_step": 1.5, "step": 1.75},
+    {"mask_step": 2.0, "step": 2.25},
+    {"mask_step": 2.5, "step": 2.5},
+    {"mask_step": 3.0, "step": 2.75},
+    {"mask_step": 4.0, "step": 4.0},
 )
 
 

@@ -1,0 +1,214 @@
+"""What is particular to dct-cm: its settings, its training, and what it promises about errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+import fmapzip
+from fmapzip import registry
+from fmapzip.codecs.dct_cm import DctCm
+from fmapzip.codecs.dct_cm_training import correlation_order, trained_points, uniform_points
+from fmapzip.errors import FrameError, InvalidInput
+from fmapzip.reference import encode as reference_encode
+from strategies import make_map, maps
+
+GROUPS = st.sampled_from([4, 8, 16, 32])
+
+
+def decoded(q: NDArray[Any], **choice: Any) -> NDArray[Any]:
+    return fmapzip.decode(fmapzip.encode(q, "dct-cm", **choice))
+
+
+def squared_error(q: NDArray[Any], **choice: Any) -> float:
+    return float(((decoded(q, **choice).astype(float) - q) ** 2).mean())
+
+
+def related_channels(seed: int = 0) -> NDArray[np.uint8]:
+    """Four families of eight channels each, shuffled: order matters."""
+    rng = np.random.default_rng(seed)
+    families = rng.integers(20, 230, (4, 1, 20, 20))
+    channels = np.clip(families + rng.normal(0, 3, (4, 8, 20, 20)), 1, 255).reshape(32, 20, 20)
+    return channels[rng.permutation(32)].astype(np.uint8)
+
+
+@given(q=maps())
+@settings(max_examples=40)
+def test_the_mask_path_at_step_one_is_lossless(q: NDArray[Any]) -> None:
+    assert np.array_equal(decoded(q, path="mask"), q)
+
+
+@given(q=maps(), step=st.floats(1.1, 40))
+@settings(max_examples=60)
+def test_zeros_stay_zeros_and_errors_stay_within_the_step_on_the_mask_path(q: NDArray[Any], step: float) -> None:
+    out = decoded(q, path="mask", mask_step=step, points="centred").astype(int)
+    assert (out[q == 0] == 0).all()
+    assert abs(out - q).max() <= step / 2 + 1
+
+
+@given(q=maps(), group=GROUPS, step=st.floats(0.5, 12))
+@settings(max_examples=60)
+def test_the_squared_error_of_a_transform_is_that_of_its_quantiser(q: NDArray[Any], group: int, step: float) -> None:
+    # Orthonormal: at most a quarter of the step squared for each coefficient, and the rounding to integers. A
+    # padded last group spreads the error of its whole length over fewer channels.
+    padding = 32 / min(q.shape[0], 32)
+    assert squared_error(q, path="transform", group=group, step=step) <= padding * (step / 2 + 1) ** 2
+
+
+@given(q=maps(), group=GROUPS)
+@settings(max_examples=40)
+def test_a_zero_mask_keeps_zeros_and_signs_of_life(q: NDArray[Any], group: int) -> None:
+    out = decoded(q, path="transform", group=group, step=8, zero_mask=True)
+    assert (out[q == 0] == 0).all()
+    if q.dtype == np.uint8:
+        assert (out[q != 0] != 0).all()
+
+
+def test_fewer_frequencies_and_larger_steps_cost_fewer_bytes_and_more_error() -> None:
+    q = related_channels()
+    base = {"path": "transform", "step": 4}
+    for coarser in ({"keep": 4}, {"keep": (0, 1, 7)}, {"slope": 4}, {"step": 16}, {"steps": (4,) * 4 + (40,) * 4}):
+        choice = {**base, **coarser}
+        if "steps" in choice:
+            del choice["step"]
+        assert len(fmapzip.encode(q, "dct-cm", **choice)) < len(fmapzip.encode(q, "dct-cm", **base))
+        assert squared_error(q, **choice) > squared_error(q, **base)
+
+
+def test_an_order_by_correlation_saves_bytes() -> None:
+    q = related_channels()
+    natural, ordered = (len(fmapzip.encode(q, "dct-cm", path="transform", step=4, order=o)) for o in ORDERS)
+    assert ordered < 0.8 * natural
+
+
+ORDERS = ("natural", "correlation")
+
+
+def test_an_order_by_correlation_finds_the_families() -> None:
+    q = related_channels()
+    order = correlation_order(q[None], 8)
+    rows = q.reshape(32, -1).astype(float)
+    for group in np.reshape(order, (4, 8)):
+        similarity = np.corrcoef(rows[group])
+        assert similarity.min() > 0.9
+
+
+def test_a_given_order_is_used_and_checked() -> None:
+    q = related_channels()
+    order = correlation_order(q[None], 8)
+    by_name = fmapzip.encode(q, "dct-cm", path="transform", order="correlation")
+    assert fmapzip.encode(q, "dct-cm", path="transform", order=order) == by_name
+    with pytest.raises(InvalidInput, match="permutation of 32 channels"):
+        fmapzip.encode(q[:30], "dct-cm", path="transform", order=order)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4, 5, 8, 9, 12, 13, 31, 32, 33, 37, 63])
+@pytest.mark.parametrize("zero_mask", [False, True])
+def test_any_channel_count_has_a_last_group(channels: int, zero_mask: bool) -> None:
+    q = make_map((channels, 5, 7), "smooth", np.int8, channels)
+    codec = registry.make("dct-cm", path="transform", group=32, step=2, zero_mask=zero_mask)
+    frame = fmapzip.encode(q, codec)
+    assert frame == reference_encode(q, 3, codec.parameters(q))
+    assert abs(fmapzip.decode(frame).astype(int) - q).max() <= 8
+
+
+def test_the_path_follows_the_share_of_zeros() -> None:
+    dense = make_map((16, 9, 9), "noise", np.uint8, 0) | np.uint8(1)
+    codec = DctCm()
+    assert codec.path_taken(codec.parameters(dense)) == "transform"
+    assert codec.path_taken(codec.parameters(dense * (dense > 60))) == "mask"
+    always = DctCm(path="transform")
+    assert always.path_taken(always.parameters(dense * 0)) == "transform"
+
+
+def test_points_for_a_plan_do_not_drift() -> None:
+    rng = np.random.default_rng(1)
+    values = np.minimum(rng.geometric(0.08, (4, 16, 20, 20)) - 1, 255).astype(np.uint8)
+    for step in (1.5, 2.5, 3.5):
+        error = {}
+        for points in ("trained", "centred"):
+            codec = DctCm(path="mask", mask_step=step, points=points)
+            out = fmapzip.decode(fmapzip.encode(values[0], codec))
+            error[points] = abs(float((out.astype(float) - values[0]).mean()))
+        assert error["trained"] <= error["centred"] + 1e-9
+        assert error["trained"] < 0.2
+
+
+def test_uniform_points_are_symmetric_multiples() -> None:
+    assert uniform_points(3, np.dtype(np.uint8))[:4].tolist() == [0, 3, 6, 9]
+    signed = uniform_points(2.5, np.dtype(np.int8))
+    assert np.array_equal(signed, -signed[::-1])
+    assert trained_points(np.zeros((1, 2, 3), np.uint8), 4)[0] == 0
+
+
+def test_training_is_deterministic() -> None:
+    q = related_channels(3)[None]
+    for choice in ({"path": "transform"}, {"path": "mask", "mask_step": 3}):
+        codec = DctCm(**choice)
+        assert codec.train(q) == codec.train(q.copy())
+
+
+def test_the_default_stands_for_a_small_grid_with_a_lossless_member() -> None:
+    members = DctCm().candidates()
+    assert 2 <= len(members) <= 6
+    assert any(member.lossless for member in members)
+    assert DctCm(path="mask").candidates() == (DctCm(path="mask"),)
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ({"path": "wavelet"}, "auto, transform, mask"),
+        ({"group": 12}, "4, 8, 16, 32"),
+        ({"coding": "huffman"}, "coding is one of"),
+        ({"points": "random"}, "trained, centred"),
+        ({"order": "alphabetical"}, "natural, correlation"),
+        ({"order": (0, 0, 1)}, "permutation"),
+        ({"step": 0}, "positive"),
+        ({"step": float("nan")}, "positive"),
+        ({"step": 1e6}, "lie between"),
+        ({"steps": (1.0,) * 7}, "8 numbers"),
+        ({"keep": 0}, "keep"),
+        ({"keep": (3, 8)}, "keep"),
+        ({"mask_step": 0.5}, "mask_step"),
+        ({"threshold": 2}, "threshold"),
+        ({"size": 3}, "its settings"),
+    ],
+)
+def test_a_bad_setting_is_refused_with_what_exists(choice: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        fmapzip.encode(related_channels(), "dct-cm", **{"path": "transform", **choice})
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        b"",
+        b"\x10",
+        b"\x00\x00",
+        b"\x02",
+        b"\x08" + bytes(31),
+        b"\x08" + bytes(32),
+        b"\x01",
+        b"\x01\x00",
+        b"\x01\x00" + bytes(8),
+        b"\x01\x00" + b"\x03\x00" * 4,
+        b"\x01\x00" + b"\x01\x20" * 4,
+        b"\x01\x00" + b"\x10\x00" * 4 + b"\x00",
+        b"\x01\x04" + b"\x10\x00" * 8,
+        b"\x01\x20" + b"\x10\x00" * 4,
+        b"\x05\x00" + b"\x10\x00" * 4,
+        b"\x05\x00" + b"\x10\x00" * 4 + b"\x00\x00\x00\x00",
+        b"\x05\x00" + b"\x10\x00" * 4 + b"\x00\x00\x05\x00",
+        b"\x09\x00" + b"\x10\x00" * 4,
+    ],
+    ids=bytes.hex,
+)
+def test_parameters_that_no_encoder_writes_are_refused(parameters: bytes) -> None:
+    with pytest.raises(FrameError):
+        fmapzip._core.Codec(3, parameters)
