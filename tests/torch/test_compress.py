@@ -182,7 +182,7 @@ def test_the_report_adds_up_and_prints():
     assert "left" in str(stored.report())
     run(stored, IMAGES)
     report = stored.report()
-    (tap,) = report.taps
+    (tap,) = report
     assert tap.raw_bytes == 6 * 4 * 8 * 8
     assert report.total_bytes == tap.total_bytes + len(stored.plan.to_bytes())
     assert 0 < tap.zeros < 1

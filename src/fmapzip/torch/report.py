@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fmapzip.torch.results import TapResult
@@ -9,7 +10,7 @@ from fmapzip.torch.results import TapResult
 
 @dataclass(frozen=True)
 class Report:
-    """What a wrapped network stored since its figures were last reset; printed, a table.
+    """What a wrapped network stored since its figures were last reset: its taps in order; printed, a table.
 
     Parameters
     ----------
@@ -41,6 +42,12 @@ class Report:
     def ratio(self) -> float:
         """Raw bytes over total bytes: against 8-bit values; 0 before the first image."""
         return self.raw_bytes / self.total_bytes
+
+    def __iter__(self) -> Iterator[TapResult]:
+        return iter(self.taps)
+
+    def __len__(self) -> int:
+        return len(self.taps)
 
     def __str__(self) -> str:
         width = max([len("feature map"), *(len(tap.name) for tap in self.taps)])
