@@ -62,13 +62,13 @@ def evaluate(
 
 
 @app.command()
-def demo(threads: options.Threads = 1, json_file: options.JsonFile = None) -> None:
+def demo(threads: options.Threads = 1, json_file: options.JsonFile = None, html: options.HtmlFile = None) -> None:
     """Evaluate the embedded network on its own images.
 
     Uses the codecs zvc and dct-cm, and images that it was not trained on. Nothing is downloaded.
     """
     request = Request(model="demo", data="demo", calib="demo:calib", threads=threads, torch_threads=1)
-    _report(request, DEFAULT_CODECS, json_file)
+    _report(request, DEFAULT_CODECS, json_file, html=html)
 
 
 def _report(
