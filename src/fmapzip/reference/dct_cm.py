@@ -110,7 +110,8 @@ def nearest_codes(values: NDArray[np.int64]) -> NDArray[np.int64]:
     """Code of the point nearest to each of -128 ... 255, of two equally near ones that of even index."""
     index = np.where(values > 0, np.cumsum(values > 0), np.cumsum(values < 0))
     distance = abs(np.arange(-128, 256)[:, None] - values)
-    return (2 * distance + index % 2).argmin(axis=1)
+    nearest: NDArray[np.int64] = (2 * distance + index % 2).argmin(axis=1)
+    return nearest
 
 
 def _in_blocks(rows: NDArray[Any]) -> NDArray[np.int32]:
