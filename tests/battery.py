@@ -34,6 +34,8 @@ ON_REAL_MAPS: list[Codec] = [
     registry.make("zvc"),
     registry.make("dct-cm", path="transform", step=3.0, zero_mask=True),
     registry.make("dct-cm", path="mask", mask_step=3.0),
+    registry.make("context-rans"),
+    registry.make("context-rans", level="max", step=2),
 ]
 
 
