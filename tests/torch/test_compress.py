@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -92,6 +93,22 @@ def test_large_batches_are_worked_on_in_parts(monkeypatch):
     together = run(stored, IMAGES)
     monkeypatch.setattr("fmapzip.torch.actions._CHUNK_VALUES", 300)
     assert torch.equal(run(stored, IMAGES), together)
+
+
+def test_codec_threads_do_not_change_results():
+    net = tricky.Residual().eval()
+    one = compress_model(net, "zvc", calibration=IMAGES)
+    two = compress_model(net, one.plan, threads=2)
+    assert torch.equal(run(one, IMAGES), run(two, IMAGES))
+    assert one.report().total_bytes == two.report().total_bytes
+
+
+def test_a_wrapped_network_can_run_in_several_python_threads():
+    stored = compress_model(tricky.Residual().eval(), "zvc", calibration=IMAGES)
+    expected = run(stored, IMAGES)
+    with ThreadPoolExecutor(4) as pool:
+        for output in pool.map(lambda _: run(stored, IMAGES), range(32)):
+            assert torch.equal(output, expected)
 
 
 def test_an_empty_batch_gives_an_empty_output():
