@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from fmapzip import registry
 from fmapzip.bench.summary import sentences
-from fmapzip.errors import InvalidInput
+from fmapzip.errors import InvalidInput, UnknownCodec
 
 Values = dict[str, Any]
 SCHEMA = 1
@@ -167,11 +168,12 @@ def _eval_words(report: Values, rows: list[Values]) -> list[str]:
     found = []
     raw = sum(tap["raw_bytes"] for tap in report["codecs"][0]["taps"])
     for entry, row in zip(report["codecs"], rows, strict=True):
-        text = f"{row['label']} stores the maps in 1/{raw / row['total']:.2f} of their 8-bit size"
+        ratio = raw / row["total"]
+        text = f"{row['label']} stores the maps in {1 / ratio:.1%} of their 8-bit size, ratio {ratio:.2f}"
         if entry["changed_vs_int8"] is not None:
             text += f"; {entry['changed_vs_int8']} of {report['images']} predictions differ from the 8-bit network's"
         if entry["kl_vs_float"] is not None:
-            text += f", KL to the float network {entry['kl_vs_float']:.4f} nats"
+            text += f", KL to the float network {entry['kl_vs_float']:.2g} nats"
         elif entry["output_sqnr_db"] is not None:
             text += f"; output SQNR {entry['output_sqnr_db']:.1f} dB"
         found.append(text + ".")
@@ -180,8 +182,13 @@ def _eval_words(report: Values, rows: list[Values]) -> list[str]:
 
 
 def _settings(config: Values) -> str:
-    shown = [f"{key}={value}" for key, value in config.items() if key != "codec" and value not in (None, "", [])]
-    return ":" + ",".join(shown) if 0 < len(shown) <= 3 else ""
+    """The settings that differ from a codec's defaults, as on the command line."""
+    try:
+        usual = registry.get(config["codec"])().config()
+    except (KeyError, UnknownCodec):
+        usual = {}
+    shown = [f"{key}={value}" for key, value in config.items() if key != "codec" and usual.get(key) != value]
+    return ":" + ",".join(shown) if shown else ""
 
 
 def _damage_axis(rows: list[Values]) -> Values | None:

@@ -12,7 +12,7 @@ function overview() {
     make("p", { class: "soft" }, "Each method's ratio on each feature map, what is kept once beside the maps left out. The ratios follow the share of zeros below them, each method in its own way. A click opens a map's page."),
     ...depthSection(rows),
     make("h2", {}, "Ratio against speed and damage"),
-    frontLegend(),
+    frontLegend(rows),
     make("div", { class: "grid" }, fronts(data, rows)),
     make("h2", {}, "Methods"),
     methodTable(data.rows),

@@ -113,9 +113,10 @@ function mark(svg, { row, x: value, y: ratio }, x, y, hollow, xLabel) {
   svg.append(hover(shape, `${row.label}\nratio ${ratio.toFixed(3)}\n${xLabel}: ${figure.small(value)}${hollow ? "\n(written in NumPy: the time says nothing)" : ""}`));
 }
 
-function frontLegend() {
+function frontLegend(rows) {
   const entry = (paint, text) => make("span", {}, make("i", { style: `background:var(--${paint})` }), text);
-  return make("div", { class: "legend" }, entry("s0", "ours"), entry("s1", "peers, lossless"), entry("s3", "peers, lossy"), make("span", {}, "circles lossless, diamonds lossy; dashed: nothing is better in both"));
+  const peers = rows.some((row) => !row.ours) ? [entry("s0", "ours"), entry("s1", "peers, lossless"), entry("s3", "peers, lossy")] : [];
+  return make("div", { class: "legend" }, peers, make("span", {}, "circles lossless, diamonds lossy; dashed: nothing is better in both"));
 }
 
 // Bytes by part, a bar a method.

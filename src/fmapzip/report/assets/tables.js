@@ -3,10 +3,10 @@
 // columns: [{ name, value: row => sortable, text: value => string, idle: row => bool, words: bool }]
 function sortable(columns, rows, { classOf = () => "", open = null, sorted = 1, label }) {
   const body = make("tbody");
-  const heads = columns.map((column, i) => make("th", { scope: "col", title: column.title }, make("button", { type: "button", onclick: () => sort(i) }, column.name)));
+  const heads = columns.map((column, i) => make("th", { scope: "col", title: column.title, class: column.words ? "words" : null }, make("button", { type: "button", onclick: () => sort(i) }, column.name)));
   let by = -1, up = false;
   const sort = (i) => {
-    up = by === i ? !up : Boolean(columns[i].words);
+    up = by === i ? !up : Boolean(columns[i].words || columns[i].up);
     by = i;
     heads.forEach((head, j) => (j === i ? head.setAttribute("aria-sort", up ? "ascending" : "descending") : head.removeAttribute("aria-sort")));
     const keyed = rows.map((row) => [columns[i].value(row), row]);
@@ -17,7 +17,7 @@ function sortable(columns, rows, { classOf = () => "", open = null, sorted = 1, 
   const cell = (column, row, i) => {
     const text = (column.text || String)(column.value(row) ?? null) ?? "";
     const inside = i === 0 && open && open(row) ? make("a", { href: open(row) }, text) : text;
-    return make("td", { class: column.idle && column.idle(row) ? "idle" : null, title: column.hint ? column.hint(row) : null }, inside);
+    return make("td", { class: column.words ? "words" : column.idle && column.idle(row) ? "idle" : null, title: column.hint ? column.hint(row) : null }, inside);
   };
   sort(sorted);
   return make("div", { class: "scroll" }, make("table", { "aria-label": label }, make("thead", {}, make("tr", {}, heads)), body));
@@ -73,11 +73,11 @@ function tapTable(rows) {
   ];
   const columns = [
     { name: "feature map", value: (t) => t.tap.name, words: true },
-    { name: "place", value: (t) => t.i + 1, words: true },
+    { name: "place", value: (t) => t.i + 1, up: true },
     { name: "shape", value: (t) => t.tap.shape.join(" x "), words: true },
     { name: "values", value: (t) => t.tap.raw_bytes },
     { name: "zeros", value: (t) => t.tap.zeros, text: figure.percent },
-    { name: "entropy, bits", title: "order-0", value: (t) => t.tap.entropy_bits, text: figure.fixed(2) },
+    ...(taps.some((t) => t.tap.entropy_bits !== null) ? [{ name: "entropy, bits", title: "order-0", value: (t) => t.tap.entropy_bits, text: figure.fixed(2) }] : []),
     ...best(both ? "best lossless of ours" : "best", "ours"),
     ...(both ? best("best lossless peer", "theirs") : []),
   ];
