@@ -136,6 +136,11 @@ def test_specifications_name_settings_after_a_comma() -> None:
         choose("huffman:level=3")
 
 
+def test_layouts_keep_the_other_settings() -> None:
+    methods = choose("blosc2:cname=zstd,shuffle=none").methods
+    assert [(m.layout, m.facts["config"]["cname"]) for m in methods] == [("planar", "zstd"), ("channels-last", "zstd")]
+
+
 def test_a_missing_package_is_a_row(maps: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from fmapzip.peers.general import Zstd
 

@@ -37,8 +37,8 @@ METHODS: list[tuple[str, dict[str, Any]]] = [
     ("zstd", {"level": 19, "layout": "channels-last"}),
     ("lz4", {}),
     ("lz4", {"level": 9}),
-    ("blosc2", {"codec": "lz4", "shuffle": "bit"}),
-    ("blosc2", {"codec": "zstd", "shuffle": "none", "layout": "channels-last"}),
+    ("blosc2", {"cname": "lz4", "shuffle": "bit"}),
+    ("blosc2", {"cname": "zstd", "shuffle": "none", "layout": "channels-last"}),
     ("pcodec", {}),
     ("zfp", {"rate": 4}),
     ("zfp", {"tolerance": 2}),
@@ -78,6 +78,14 @@ def test_decoding_is_exact_or_within_the_bound(name: str, config: dict[str, Any]
 def test_every_method_names_its_source(name: str) -> None:
     assert peers.get(name).id == name
     assert len(peers.get(name).source) > 10
+
+
+@pytest.mark.parametrize(("name", "config"), METHODS, ids=str)
+def test_settings_round_trip(name: str, config: dict[str, Any]) -> None:
+    made = peers.make(name, **config)
+    described = made.config()
+    assert described.pop("codec") == name
+    assert peers.make(name, **described) == made
 
 
 def test_unknown_methods_and_settings_are_refused_with_a_list() -> None:

@@ -152,20 +152,20 @@ class Blosc2(General):
     source: ClassVar[str] = "Blosc2 chunk format; package blosc2"
     package: ClassVar[str] = "blosc2"
 
-    codec: str = "lz4"
+    cname: str = "lz4"
     shuffle: str = "bit"
     level: int = 5
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        choose("codec", self.codec, ("lz4", "zstd"))
+        choose("cname", self.cname, ("lz4", "zstd"))
         choose("shuffle", self.shuffle, ("none", "bit"))
         _integer("level", self.level, 1, 9)
 
     def compress(self, values: IntegerMap) -> bytes:
         """One chunk."""
         blosc2 = import_module("blosc2")
-        codec = blosc2.Codec.LZ4 if self.codec == "lz4" else blosc2.Codec.ZSTD
+        codec = blosc2.Codec.LZ4 if self.cname == "lz4" else blosc2.Codec.ZSTD
         kind = blosc2.Filter.BITSHUFFLE if self.shuffle == "bit" else blosc2.Filter.NOFILTER
         settings = {"codec": codec, "clevel": self.level, "typesize": 1, "nthreads": 1}
         return bytes(blosc2.compress2(values, **settings, filters=[kind], filters_meta=[0]))
