@@ -21,6 +21,7 @@ class Exit(IntEnum):
     INPUT = 3
     CORRUPT = 4
     MISSING = 5
+    UNMET = 6
     INTERRUPTED = 130
     TERMINATED = 143
 

@@ -92,7 +92,7 @@ def calibrate(
     if not images:
         raise InvalidInput("calibration: there are no images")
     quantizers = tuple(observer.finish() for observer in observers)
-    frames = _collect(captured, taps, quantizers, batches, images, progress)
+    frames = collect(captured, taps, quantizers, batches, images, progress)
     skipped = [tap.name for tap in captured.taps if tap not in taps]
     metadata = {
         "calibrator": calibrator,
@@ -128,7 +128,7 @@ def running(captured: Captured, actions: Mapping[str, Action]) -> Iterator[None]
             slot.action = None
 
 
-def _collect(
+def collect(
     captured: Captured,
     taps: Sequence[Tap],
     quantizers: Sequence[QuantParams],
@@ -136,6 +136,7 @@ def _collect(
     images: int,
     progress: Progress,
 ) -> tuple[list[bytes], ...]:
+    """Return each tap's integer maps of at most 64 evenly spread images, as zvc frames, all taps being quantized."""
     kept = spread(images)
     frames: tuple[list[bytes], ...] = tuple([] for _ in taps)
     seen = [0] * len(taps)

@@ -1,0 +1,108 @@
+"""How much noise in each channel of each feature map moves the network's output: estimated, by gradients.
+
+Small independent errors e_i of a map's values cost, to second order, ``sum_i e_i^2 d_i`` where d is the diagonal of
+``J' M J``: J is the Jacobian from the map to the output, M is half the Fisher information of the softmax,
+``(diag(p) - p p') / 2``, for KL, and the identity for squared error. With M = A A' and a random sign vector v, the
+squared gradient of ``(A v)' output`` has that diagonal as its mean (Hutchinson's estimator), so a few backward passes
+give it for all maps at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fmapzip.planner.budget import Metric
+from fmapzip.torch.capture import Captured, Tap
+from fmapzip.torch.inputs import Inputs, call, map_tensors
+from fmapzip.torch.metrics import output_tensor
+from fmapzip.torch.slot import Action
+
+Gains = dict[str, NDArray[np.float64]]
+
+
+def noise_gains(
+    captured: Captured, taps: Sequence[Tap], batches: Sequence[Inputs], metric: Metric, probes: int, seed: int
+) -> Gains:
+    """Return for each tap and channel the damage of unit noise energy, [C].
+
+    Parameters
+    ----------
+    captured : Captured
+    taps : sequence of Tap
+    batches : sequence of Inputs
+        Images to average over.
+    metric : {"kl", "noise"}
+        Damage in nats, or in squared error of the output.
+    probes : int
+        Random vectors an image.
+    seed : int
+
+    Returns
+    -------
+    dict of float64 arrays
+        ``sum_c gains[c] * (squared error of channel c of an image)`` estimates the damage to that image.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    sums = {tap.name: torch.zeros(tap.shape[0], dtype=torch.float64) for tap in taps}
+    count = 0
+    for inputs in batches:
+        leaves: dict[str, Tensor] = {}
+        output = _with_gradients(captured, taps, inputs, leaves)
+        flat = output.flatten(1)
+        for probe in range(probes):
+            signs = torch.randint(0, 2, flat.shape, generator=generator).to(flat) * 2 - 1
+            found = torch.autograd.grad(
+                flat,
+                list(leaves.values()),
+                _directions(flat.detach(), signs, metric),
+                retain_graph=probe + 1 < probes,
+                allow_unused=True,
+            )
+            for tap, gradient in zip([tap for tap in taps if tap.name in leaves], found, strict=True):
+                if gradient is not None:
+                    squares = gradient.double().square().movedim(tap.axis, 0)
+                    sums[tap.name] += squares.reshape(tap.shape[0], -1).sum(1)
+        count += len(flat) * probes
+    values = {tap.name: int(np.prod(tap.shape[1:])) for tap in taps}
+    return {name: (total / (count * values[name])).numpy() for name, total in sums.items()}
+
+
+def _with_gradients(captured: Captured, taps: Sequence[Tap], inputs: Inputs, leaves: dict[str, Tensor]) -> Tensor:
+    """Run the network with its maps as variables; put them into `leaves` and return the output."""
+
+    def watching(name: str) -> Action:
+        def watch(x: Tensor) -> Tensor:
+            leaves[name] = x if x.requires_grad else x.detach().clone().requires_grad_()
+            return leaves[name].clone()  # so that an operation in place does not write into the variable
+
+        return watch
+
+    wanted = {tap.name: watching(tap.name) for tap in taps}
+    for slot in captured.slots:
+        slot.action = wanted.get(slot.name)
+    trained = [parameter for parameter in captured.module.parameters() if parameter.requires_grad]
+    try:
+        for parameter in trained:
+            parameter.requires_grad_(False)
+        with torch.inference_mode(False), torch.enable_grad():
+            return output_tensor(call(captured.module, map_tensors(lambda tensor: tensor.clone(), inputs)))
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)
+        for slot in captured.slots:
+            slot.action = None
+
+
+def _directions(output: Tensor, signs: Tensor, metric: Metric) -> Tensor:
+    """Return A v for each image, [N, K]."""
+    if metric == "noise":
+        return signs
+    p = torch.softmax(output.double(), 1)
+    spread = p.sqrt() * signs
+    directions: Tensor = (spread - p * spread.sum(1, keepdim=True)) / np.sqrt(2)
+    return directions.to(output.dtype)

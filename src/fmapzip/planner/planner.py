@@ -1,0 +1,196 @@
+"""From a network, calibration images and a budget to a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from torch import nn
+
+from fmapzip import registry
+from fmapzip.codecs.base import Codec
+from fmapzip.errors import InvalidInput
+from fmapzip.plan import Plan
+from fmapzip.planner.budget import Budget, Metric
+from fmapzip.planner.candidate import Candidate
+from fmapzip.planner.candidates import codecs_of
+from fmapzip.planner.choice import Chooser
+from fmapzip.planner.damage import reference
+from fmapzip.planner.explore import Explorer
+from fmapzip.planner.final import trained
+from fmapzip.planner.fingerprint import fingerprint
+from fmapzip.planner.gains import noise_gains
+from fmapzip.planner.images import Images, divide, gather
+from fmapzip.planner.joint import Theatre
+from fmapzip.planner.judge import Judge
+from fmapzip.planner.measure import Bench, Deadline
+from fmapzip.planner.planned import Planned, Step
+from fmapzip.planner.rate import Rates
+from fmapzip.planner.state import State
+from fmapzip.planner.verify import Stage, checked, verified
+from fmapzip.quantize import DEFAULT_CALIBRATOR
+from fmapzip.torch.batches import Batches, Progress, ignore_progress
+from fmapzip.torch.calibrate import Calibration, calibrate
+from fmapzip.torch.capture import METHODS, Captured, capture, select
+from fmapzip.torch.inputs import evaluation_mode, first_sample
+from fmapzip.torch.metrics import MetricsChoice
+
+_GROUPS = ("choosing", "verifying")
+_PROBES = 4
+_GAIN_IMAGES = 32
+
+
+def make_plan(
+    model: nn.Module,
+    calibration: Any,
+    budget: Budget,
+    *,
+    codecs: Sequence[str | Codec] = ("auto",),
+    validation: Any = None,
+    taps: Sequence[str] | str | None = None,
+    metrics: MetricsChoice = "auto",
+    threads: int = 1,
+    time_limit: float | None = None,
+    seed: int = 0,
+    state: Path | None = None,
+    methods: Sequence[str] = METHODS,
+    progress: Progress = ignore_progress,
+) -> Planned:
+    """Find the plan that saves the most within a budget, or damages least within a size.
+
+    Every feature map's candidates (grids, codecs, settings) are measured alone: bytes by real frames, damage by the
+    change of the network's output. A Lagrangian allocation over their lower convex hulls, measured jointly and
+    corrected for how maps act together, spends the budget; images that took no part in the choice verify it.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Run in eval mode and left as it was.
+    calibration : iterable
+        Batches, as `fmapzip.torch.evaluate` takes them; gone through several times.
+    budget : Budget
+    codecs : sequence of str or Codec
+        To choose from; ``auto``: every built-in one. A codec's given settings stay as they are.
+    validation : iterable, optional
+        Batches that verify; by default every fourth calibration image does, and takes no part in the choice.
+    taps : names or globs, optional
+        Feature maps to plan; default all.
+    metrics : {"auto", "classes", "output"}
+        Whether the output is class scores, as in `fmapzip.torch.evaluate`.
+    threads : int
+        Threads of the codecs.
+    time_limit : float, optional
+        Seconds after which candidates are no longer measured, but estimated; choice and verification follow.
+    seed : int
+        Of the random vectors that estimate noise gains.
+    state : Path, optional
+        A file for measurements: planning that was interrupted goes on from it, and other budgets reuse it.
+    methods, progress
+        As in `fmapzip.torch.evaluate`.
+
+    Raises
+    ------
+    InvalidInput
+        Fewer than 2 images, or a budget in KL or top-1 for a network whose output is not class scores.
+    CaptureError, UnknownCodec
+    """
+    start = perf_counter()
+    batches = Batches(calibration, "calibration")
+    options, deadline = codecs_of(codecs), Deadline(time_limit)
+    with evaluation_mode(model):
+        captured = capture(model, first_sample(batches.first()), methods)
+        found = calibrate(captured, select(captured.taps, taps), batches, DEFAULT_CALIBRATOR, progress)
+        metric = _metric(budget, found.class_scores if metrics == "auto" else metrics == "classes")
+        groups = _groups(batches, None if validation is None else Batches(validation, "validation"))
+        known = State(state, fingerprint(model, groups, found, metric, seed))
+        session = _Session(captured, batches, found, groups, metric, known, threads, deadline, progress)
+        return session.plan(budget, options, seed, start)
+
+
+@dataclass(frozen=True)
+class _Session:
+    captured: Captured
+    batches: Batches
+    calibration: Calibration
+    groups: tuple[Images, Images]
+    metric: Metric
+    state: State
+    threads: int
+    deadline: Deadline
+    progress: Progress
+
+    def plan(self, budget: Budget, options: Sequence[Codec], seed: int, start: float) -> Planned:
+        choosing, verifying = (self._stage(name, budget) for name in _GROUPS)
+        explorer = self._explorer(choosing, options, seed)
+        explorer.lossless()
+        steps: Sequence[Step] = ()
+        if budget.lossless:
+            chosen = tuple(min(pool.candidates, key=pool.size) for pool in explorer.pools)
+            found = checked(self._train(chosen), chosen, choosing, verifying, self.calibration.images)
+        else:
+            explorer.coarse()
+            chooser = Chooser(explorer, choosing.theatre, choosing.judge)
+            found = verified(chooser, self._train, choosing, verifying, self.calibration.images)
+            steps = chooser.steps
+        return Planned(
+            plan=found.plan,
+            budget=budget,
+            met=budget.lossless or found.met,
+            metric=self.metric,
+            raw_bytes=choosing.judge.raw_bytes,
+            calibration_images=self.calibration.images,
+            choosing=found.choosing,
+            verifying=found.verifying,
+            pools=explorer.pools,
+            chosen=found.chosen,
+            steps=steps,
+            back_offs=found.back_offs,
+            notes=self.captured.notes,
+            seconds=perf_counter() - start,
+        )
+
+    def _stage(self, name: str, budget: Budget) -> Stage:
+        images, taps = self.groups[_GROUPS.index(name)], self.calibration.taps
+        exact = reference(self.captured, images, self.metric)
+        theatre = Theatre(name, self.captured, taps, images, exact, self.state, self.threads)
+        eight_bit = theatre.run(self.calibration.plan(registry.make("raw")))
+        return Stage(theatre, Judge(budget, theatre, eight_bit, sum(prod(tap.shape) for tap in taps)))
+
+    def _explorer(self, stage: Stage, options: Sequence[Codec], seed: int) -> Explorer:
+        taps, images, exact = self.calibration.taps, stage.theatre.images, stage.theatre.reference
+        bench = Bench(
+            captured=self.captured,
+            taps=taps,
+            choosing=images,
+            reference=exact,
+            rates=Rates(self.captured, taps, images, self.state, self.threads),
+            state=self.state,
+            threads=self.threads,
+            progress=self.progress,
+            deadline=self.deadline,
+        )
+        gains = noise_gains(self.captured, taps, images.some(_GAIN_IMAGES).batches, self.metric, _PROBES, seed)
+        if self.metric == "noise":
+            gains = {name: each / exact.signal for name, each in gains.items()}
+        return Explorer(bench, self.calibration.quantizers, gains, options, self.calibration.images)
+
+    def _train(self, chosen: Sequence[Candidate]) -> Plan:
+        return trained(self.captured, self.calibration, self.batches, chosen, {}, self.progress)
+
+
+def _metric(budget: Budget, class_scores: bool) -> Metric:
+    """Return what damage is measured in."""
+    if budget.kind in ("kl", "drop") and not class_scores:
+        raise InvalidInput(
+            "the network's output does not look like class scores: give --min-sqnr, or --metrics classes if it is"
+        )
+    return "kl" if class_scores and budget.kind != "sqnr" else "noise"
+
+
+def _groups(batches: Batches, validation: Batches | None) -> tuple[Images, Images]:
+    """Return the images that choose and those that verify."""
+    return divide(gather(batches)) if validation is None else (gather(batches), gather(validation))

@@ -1,0 +1,98 @@
+"""A plan's report as tables for a terminal, from the report's JSON object alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from fmapzip.tables import Figures, number, size
+
+Report = dict[str, Any]
+
+
+def render(report: Report) -> RenderableType:
+    """The choice for each feature map, then what the plan does on both groups of images."""
+    heading = Text.assemble((report["model"], "bold"), " on ", (report["data"], "bold"))
+    heading.append(f"\nbudget: {report['budget']['words']}: ")
+    heading.append("met" if report["met"] else "not met", "green" if report["met"] else "red")
+    for note in report["notes"]:
+        heading.append(f"\nnote: {note}", "yellow")
+    return Group(heading, Text(), _taps(report), Text(), _figures(report), Text(), _legend(report))
+
+
+def words(candidate: Report) -> str:
+    """What a candidate is, in short.
+
+    Examples
+    --------
+    >>> words({"codec": "zvc", "config": {"codec": "zvc"}, "step": 1.0, "range": 1.0, "shaped": False})
+    'zvc'
+    """
+    settings = [f"{key}={value}" for key, value in candidate["config"].items() if key != "codec"]
+    return " ".join([candidate["codec"], *settings])
+
+
+def _taps(report: Report) -> Figures:
+    table = Figures(
+        ["tap", "choice", "step", "range", "grid", "ratio", "bytes", "share %", "damage alone", "runner-up"],
+        left_out=["runner-up", "grid", "range", "bytes"],
+        left_aligned=["choice", "grid", "runner-up"],
+    )
+    total = sum(tap["choice"]["bytes"] for tap in report["taps"])
+    for tap in report["taps"]:
+        choice, second = tap["choice"], tap["runner_up"]
+        table.rows.append(
+            [
+                tap["name"],
+                words(choice),
+                number(choice["step"], 2),
+                number(choice["range"], 2),
+                "channels" if choice["shaped"] else "tensor",
+                number(tap["raw_bytes"] / choice["bytes"], 2),
+                size(choice["bytes"]),
+                number(choice["bytes"] / total, 1, 100),
+                "-" if choice["damage_alone"] is None else f"{choice['damage_alone']:.2e}",
+                "-" if second is None else f"{words(second)} step {second['step']:.3g}",
+            ]
+        )
+    return table
+
+
+def _figures(report: Report) -> Figures:
+    kl = report["metric"] == "kl"
+    damage = ["KL vs float", "8-bit KL", "expected drop", "top-1 lost", "95 % interval"] if kl else ["SQNR", "8-bit"]
+    table = Figures(["images", "number", "bytes", "ratio", "with plan", *damage], left_aligned=["images"])
+    for group in ("choosing", "verifying"):
+        found = report[group]
+        row = [group, str(found["images"]), size(found["frame_bytes"])]
+        row += [number(found["ratio"], 3), number(found["ratio_with_plan"], 3)]
+        row += _class_figures(found) if kl else _output_figures(found)
+        table.rows.append(row)
+    return table
+
+
+def _class_figures(found: Report) -> list[str]:
+    interval = found["drop_interval"]
+    return [
+        number(found["kl_vs_float"], 4),
+        number(found["int8_kl_vs_float"], 4),
+        number(found["expected_drop"], 2, 100),
+        number(found["drop"], 2, 100),
+        " to ".join(number(end, 1, 100) for end in interval) if interval else "-",
+    ]
+
+
+def _output_figures(found: Report) -> list[str]:
+    return [number(found["output_sqnr_db"], 2), number(found["int8_output_sqnr_db"], 2)]
+
+
+def _legend(report: Report) -> Text:
+    damage = "KL in nats" if report["metric"] == "kl" else "noise over signal of the output"
+    return Text(
+        f"{report['plan']['bytes']} bytes of plan, shared by {report['calibration_images']} calibration images.\n"
+        "step: between reconstruction points, in steps of the calibrated 8-bit grid; range: of the grid, over the\n"
+        f"calibrated one's. damage alone: {damage}, the other maps in float. Drops are in points of top-1 against the\n"
+        "8-bit network; expected: by the float network's probabilities."
+    )

@@ -1,0 +1,130 @@
+"""Planning small networks: budgets, verification, determinism, interruption."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch import Tensor, nn
+
+from fmapzip.errors import InvalidInput
+from fmapzip.planner import Budget, Planned, make_plan
+from fmapzip.torch import evaluate
+
+Batches = list[tuple[Tensor, Tensor]]
+
+
+@pytest.fixture(scope="module")
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 12, 3, padding=1), nn.ReLU(), nn.Conv2d(12, 16, 3, stride=2), nn.ReLU()]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(3), nn.Flatten(), nn.Linear(144, 10)).eval()
+
+
+@pytest.fixture(scope="module")
+def images(network: nn.Module) -> Batches:
+    torch.manual_seed(1)
+    x = torch.nn.functional.avg_pool2d(torch.randn(24, 3, 34, 34), 3, 1) * 2
+    with torch.no_grad():
+        y = network(x * 2).argmax(1)
+    return [(x[i : i + 8], y[i : i + 8]) for i in range(0, 24, 8)]
+
+
+def _plan(network: nn.Module, images: Batches, budget: Budget, **settings: Any) -> Planned:
+    return make_plan(network, images, budget, codecs=["context-rans"], **settings)
+
+
+def test_a_budget_of_zero_gives_a_lossless_plan(network: nn.Module, images: Batches) -> None:
+    for kind in ("kl", "drop"):
+        found = make_plan(network, images, Budget(kind, 0))  # type: ignore[arg-type]
+        assert found.met
+        result = evaluate(network, images, [found.plan]).codecs[0]
+        assert result.kl_vs_int8 == 0
+        assert result.ratio_payload > 1
+
+
+def test_more_damage_allowed_saves_more_and_the_promise_holds(network: nn.Module, images: Batches) -> None:
+    limits = (0.0001, 0.001, 0.01)
+    found = [_plan(network, images, Budget("kl", limit)) for limit in limits]
+    assert all(each.met for each in found)
+    for limit, each in zip(limits, found, strict=True):
+        assert each.verifying.outcome.damage <= limit
+        assert each.choosing.outcome.damage <= limit
+    sizes = [each.verifying.outcome.bytes for each in found]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_what_the_plan_promises_is_what_evaluate_measures(network: nn.Module, images: Batches) -> None:
+    found = _plan(network, images, Budget("kl", 0.001))
+    result = evaluate(network, images, [found.plan], metrics="classes").codecs[0]
+    both = [*found.choosing.outcome.damages, *found.verifying.outcome.damages]
+    assert result.kl_vs_float == pytest.approx(sum(both) / len(both))
+
+
+def test_a_size_is_kept_to(network: nn.Module, images: Batches) -> None:
+    ratio = _plan(network, images, Budget("ratio", 4))
+    assert ratio.met
+    assert ratio.ratio() >= 4
+    size = _plan(network, images, Budget("bytes", ratio.raw_bytes / 3))
+    assert size.met
+    assert size.choosing.outcome.damage < ratio.choosing.outcome.damage
+
+
+def test_an_output_that_is_no_class_scores_is_planned_by_its_sqnr(network: nn.Module, images: Batches) -> None:
+    trunk = network[:4]
+    inputs = [x for x, _ in images]
+    found = _plan(trunk, inputs, Budget("sqnr", 30))  # type: ignore[arg-type]
+    assert found.met
+    measured = evaluate(trunk, inputs, [found.plan]).codecs[0].output_sqnr_db
+    assert measured is not None
+    assert measured >= 30
+    with pytest.raises(InvalidInput, match="class scores"):
+        _plan(trunk, inputs, Budget("kl", 0.1))  # type: ignore[arg-type]
+
+
+def test_a_budget_that_cannot_be_met_gives_the_nearest_plan(network: nn.Module, images: Batches) -> None:
+    found = _plan(network, images, Budget("kl", 1e-12))
+    assert not found.met
+    assert found.verifying.outcome.damage < 1e-3
+    assert not _plan(network, images, Budget("bytes", 100)).met
+
+
+def test_the_same_seed_gives_the_same_plan(network: nn.Module, images: Batches) -> None:
+    first, second = (_plan(network, images, Budget("kl", 0.001), seed=3) for _ in range(2))
+    assert first.plan == second.plan
+
+
+def test_an_interrupted_search_goes_on_to_the_same_plan(network: nn.Module, images: Batches, tmp_path: Path) -> None:
+    whole = _plan(network, images, Budget("kl", 0.001), state=tmp_path / "whole")
+    lines = (tmp_path / "whole").read_text().splitlines()
+
+    class Interrupt(Exception):
+        pass
+
+    def interrupt(stage: str, done: int, total: int | None) -> None:
+        if stage == "measuring damage" and done > 10:
+            raise Interrupt
+
+    with pytest.raises(Interrupt):
+        _plan(network, images, Budget("kl", 0.001), state=tmp_path / "state", progress=interrupt)
+    assert 1 < len((tmp_path / "state").read_text().splitlines()) < len(lines)
+    again = _plan(network, images, Budget("kl", 0.001), state=tmp_path / "state")
+    assert again.plan == whole.plan
+
+
+def test_after_the_time_limit_estimates_take_over(network: nn.Module, images: Batches) -> None:
+    found = _plan(network, images, Budget("kl", 0.001), time_limit=0)
+    assert found.met
+    assert not any(pool.measured for pool in found.pools)
+
+
+def test_only_the_asked_for_taps_and_codecs_are_planned(network: nn.Module, images: Batches) -> None:
+    found = make_plan(network, images, Budget("kl", 0.01), codecs=["zvc"], taps="2", validation=images[:1])
+    assert [tap.name for tap in found.plan] == ["2"]
+    assert found.plan[0].codec.id == "zvc"
+    assert found.plan.metadata["skipped"] == ["6"]
+    assert len(found.verifying.outcome.damages) == 8

@@ -1,0 +1,159 @@
+"""The planner's parts: allocation, stored measurements, partial runs, noise gains and estimates."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+torch = pytest.importorskip("torch")
+
+from torch import Tensor, nn
+
+from fmapzip import registry
+from fmapzip.errors import InvalidInput
+from fmapzip.planner.budget import Budget, one_of
+from fmapzip.planner.gains import noise_gains
+from fmapzip.planner.hull import Allocation, Point, allocations, lower_hull
+from fmapzip.planner.joint import drop_interval
+from fmapzip.planner.replay import replay
+from fmapzip.planner.search import least_damage, most_saving
+from fmapzip.planner.spectrum import Spectrum
+from fmapzip.planner.state import State
+from fmapzip.quantize import calibrate
+from fmapzip.torch.capture import capture
+
+_points = st.lists(st.tuples(st.integers(1, 50), st.integers(0, 50)), min_size=1, max_size=8)
+
+
+@given(_points)
+def test_no_point_lies_below_the_lower_hull(raw: list[tuple[int, int]]) -> None:
+    points = [Point(size, damage, i) for i, (size, damage) in enumerate(raw)]
+    hull = lower_hull(points)
+    sizes = np.interp([p.damage for p in points], [p.damage for p in hull], [p.size for p in hull])
+    assert all(point.size >= size - 1e-9 for point, size in zip(points, sizes, strict=True))
+
+
+@given(st.lists(_points, min_size=1, max_size=4))
+def test_allocations_go_from_least_damage_to_least_size_changing_one_map_at_a_time(
+    raw: list[list[tuple[int, int]]],
+) -> None:
+    maps = [[Point(size, damage, i) for i, (size, damage) in enumerate(each)] for each in raw]
+    path = allocations(maps)
+    assert path[0].damage == sum(min(p.damage for p in points) for points in maps)
+    assert path[-1].size == sum(min(p.size for p in points) for points in maps)
+    for before, after in pairwise(path):
+        assert sum(a != b for a, b in zip(before.places, after.places, strict=True)) == 1
+        assert after.size < before.size
+        assert after.damage > before.damage
+
+
+def test_search_finds_the_last_allocation_within_the_limit_where_damages_do_not_add_up() -> None:
+    path = [Allocation((i,), 100 - i, float(i)) for i in range(100)]
+    measured: list[int] = []
+
+    def measure(step: Allocation) -> float:
+        measured.append(step.places[0])
+        return 3 * step.damage + 0.01 * step.damage**2
+
+    assert most_saving(path, 100, measure) == 30
+    assert len(measured) < 12
+    assert most_saving(path, -1, measure) is None
+    assert least_damage(path, 60) == 40
+    assert least_damage(path, 0) is None
+
+
+def test_exactly_one_budget_is_asked_for() -> None:
+    assert one_of(None, None, 30.0, None, None) == Budget("sqnr", 30.0)
+    for given_budgets in ((None,) * 5, (0.1, 1.0, None, None, None), (-1.0, None, None, None, None)):
+        with pytest.raises(InvalidInput):
+            one_of(*given_budgets)
+    assert Budget("kl", 0).lossless
+    assert not Budget("sqnr", 0).lossless
+
+
+def test_state_survives_an_interrupted_line_and_refuses_other_measurements(tmp_path: Path) -> None:
+    file = tmp_path / "state"
+    first = State(file, "network")
+    assert first.get("a", lambda: [1.5, 2]) == [1.5, 2]
+    first.get("b", lambda: 3)
+    file.write_text(file.read_text()[:-4])  # cut within the last line
+    again = State(file, "network")
+    assert again.get("a", lambda: pytest.fail("known")) == [1.5, 2]
+    assert "b" not in again
+    assert again.get("b", lambda: 4) == 4
+    assert State(file, "network").get("b", lambda: 0) == 4
+    with pytest.raises(InvalidInput, match="something else"):
+        State(file, "another network")
+
+
+class _InPlace(nn.Module):
+    """Writes in place into what was computed before a tap."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.third = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 1), nn.Linear(4, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.first(x)
+        z = self.second(torch.relu(y))
+        y += z
+        return self.third(y.relu_().mean((2, 3)))
+
+
+@pytest.mark.parametrize("methods", [("fx",), ("export",), ("hooks",)])
+def test_finishing_from_a_map_gives_what_a_whole_run_gives_again_and_again(methods: tuple[str, ...]) -> None:
+    torch.manual_seed(0)
+    model, images = _InPlace().eval(), torch.randn(4, 3, 6, 6)
+    captured = capture(model, images[:1], methods)
+    with torch.inference_mode():
+        expected = captured.module(images)
+        stops = 0
+        for stop in replay(captured, images, {tap.name: lambda x: x for tap in captured.taps}):
+            for _ in range(2):
+                torch.testing.assert_close(stop.finish(stop.value), expected)
+            assert not torch.equal(stop.finish(stop.value * 0), expected)
+            stops += 1
+    assert stops == len(captured.taps) == 2
+
+
+def test_noise_gains_of_a_linear_network_are_its_squared_weights() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 6, 1), nn.Flatten(2), nn.Linear(9, 9, bias=False)).eval()
+    captured = capture(model, torch.randn(1, 1, 3, 3))
+    gains = noise_gains(captured, captured.taps, [torch.randn(64, 1, 3, 3)], "noise", 64, 0)
+    tap = captured.taps[0]
+    expected = float(model[2].weight.detach().square().sum()) / 9
+    assert gains[tap.name].mean() == pytest.approx(expected, rel=0.05)
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("step", [1, 2, "5/2", 5])
+def test_estimated_noise_is_what_the_codec_makes(step: int | str) -> None:
+    rng = np.random.default_rng(0)
+    maps = np.maximum(rng.laplace(0, 1, (8, 4, 12, 12)), 0).astype(np.float32)
+    base = calibrate(maps)
+    gains = np.array([1.0, 2.0, 0.5, 1.0])
+    codec = registry.make("context-rans", step=step)
+    q = base.quantize(maps, 1)
+    from fmapzip.plan import Plan, TapPlan
+
+    plan = Plan((TapPlan("tap", (4, 12, 12), base, codec, codec.train(q)),))
+    import fmapzip
+
+    decoded = fmapzip.decode_batch(fmapzip.encode_batch(q, plan=plan, tap="tap"), plan=plan)
+    noise = (base.dequantize(decoded, 1) - maps) ** 2
+    made = float((noise.sum((2, 3)).mean(0) * gains).sum())
+    assert Spectrum(maps, base, gains, np.ones(4)).damage(1.0, Fraction(step)) == pytest.approx(made, rel=0.03)
+
+
+def test_drop_interval_is_wide_where_nothing_changed_on_few_images() -> None:
+    lost, low, high = drop_interval(torch.arange(10), list(range(10)), list(range(10)))
+    assert lost == 0
+    assert low < -0.05
+    assert high > 0.05
