@@ -35,9 +35,8 @@ struct ContextTables {
   const uint8_t* channel_zero_class;
   // [table][slot]: f - 1 | (slot - start) << 10 | raw bits << 20 | base << 24.
   const uint32_t* slots;
-  // [table][token]: f | bias << 11 | shift << 22 | raw bits << 26, and the reciprocal of f.
+  // [table][token][2]: f | bias << 11 | shift << 22 | raw bits << 26, and the reciprocal of f.
   const uint32_t* coding;
-  const uint32_t* reciprocals;
   // Prediction across channels; rank 0: none. `gather` is [channel / 2][factor][2], `spread` is
   // [channel / 16][factor / 2][16][2], channels padded to whole spans with zeros.
   uint32_t rank;

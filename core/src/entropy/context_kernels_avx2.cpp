@@ -5,6 +5,9 @@
 namespace fmapzip {
 namespace {
 
+// The reader's position stays in a register only if everything around it is inlined.
+#define FMAPZIP_INLINE inline __attribute__((always_inline))
+
 #include "entropy/context_common.inc"
 #include "entropy/context_means_avx2.inc"
 #include "entropy/context_states_avx2.inc"
@@ -12,32 +15,42 @@ namespace {
 class RowDecoder {
  public:
   RowDecoder(const ContextTables& tables, uint32_t lanes, WordReader& in)
-      : t(tables), zero_(tables.zero_probability), lanes_(lanes), in_(in) {}
+      : t(tables), zero_(tables.zero_probability), lanes_(lanes), in_(in), at_(in.at) {}
 
-  bool span(const uint8_t* table, const uint8_t* zero_class, uint32_t count, uint8_t* packed,
-            uint8_t* indices, uint8_t* companded) {
+  void close() { in_.at = at_; }
+
+  FMAPZIP_INLINE bool span(const uint8_t* table, const uint8_t* zero_class, uint32_t count, uint8_t* packed,
+                           uint8_t* indices, uint8_t* companded) {
     uint32_t nonzero = 0;
     for (uint32_t i = 0; i < count; i += kBytes) {
-      if (!refill(in_)) return false;
+      if (!readable()) return false;
       alignas(32) uint16_t p[kBytes];
       zero_.look_up(load(zero_class + i), p);
       for (uint32_t j = 0; j < kBytes && i + j < count; j += kLanes) {
         uint32_t* state = in_.state + ((i + j) & (lanes_ - 1));
-        const uint32_t mask = decode_zero_flags(state, p + j, count - i - j, in_.at);
+        const uint32_t mask = decode_zero_flags(state, p + j, count - i - j, at_);
         indices[i + j] = static_cast<uint8_t>(mask);  // where the values will be
         store8(packed + nonzero, compressed(load8(table + i + j), mask));
         nonzero += static_cast<uint32_t>(_mm_popcnt_u32(mask));
       }
     }
     for (uint32_t i = 0; i < nonzero; i += kLanes) {
-      if (i % 64 == 0 && !refill(in_)) return false;
-      decode_tokens(t.slots, in_.state + (i & (lanes_ - 1)), packed + i, nonzero - i, in_.at);
+      if (i % 64 == 0 && !readable()) return false;
+      decode_tokens(t.slots, in_.state + (i & (lanes_ - 1)), packed + i, nonzero - i, at_);
     }
     place(packed, count, indices, companded);
     return true;
   }
 
  private:
+  FMAPZIP_INLINE bool readable() {
+    if (__builtin_expect(at_ <= in_.safe, 1)) return true;
+    in_.at = at_;
+    const bool ok = refill(in_);
+    at_ = in_.at;
+    return ok;
+  }
+
   void place(const uint8_t* packed, uint32_t count, uint8_t* indices, uint8_t* companded) const {
     for (uint32_t i = 0; i < count; i += kLanes) {
       const uint32_t mask = indices[i];
@@ -61,6 +74,7 @@ class RowDecoder {
   ZeroTable zero_;
   uint32_t lanes_;
   WordReader& in_;
+  const uint8_t* at_;
 };
 
 bool decode_row(const ContextTables& t, const ContextRow& row, const ContextWork& work, uint8_t* indices,
@@ -70,7 +84,8 @@ bool decode_row(const ContextTables& t, const ContextRow& row, const ContextWork
   RowDecoder decoder(t, row.lanes, in);
   for (uint32_t position = 0; position < row.width; ++position) {
     const size_t base = size_t{position} * row.channels;
-    const auto decode = [&](const Neighbours& near, uint32_t first, uint32_t count, const int16_t* shift) {
+    const auto decode = [&](const Neighbours& near, uint32_t first, uint32_t count,
+                            const int16_t* shift) __attribute__((always_inline)) {
       const uint8_t* table = t.channel_table;
       const uint8_t* zero_class = t.channel_zero_class;
       if (table == nullptr) {
@@ -83,6 +98,7 @@ bool decode_row(const ContextTables& t, const ContextRow& row, const ContextWork
     };
     if (!each_span(contexts, prediction, row, work, position, decode)) return false;
   }
+  decoder.close();
   return true;
 }
 
@@ -103,10 +119,12 @@ void row_contexts(const ContextTables& t, const ContextRow& row, const ContextWo
 class RowEncoder {
  public:
   RowEncoder(const ContextTables& tables, uint32_t lanes, WordWriter& out)
-      : t(tables), divisor_(tables.zero_divisor), lanes_(lanes), out_(out) {}
+      : t(tables), divisor_(tables.zero_divisor), lanes_(lanes), out_(out), at_(out.at) {}
 
-  void span(const uint8_t* table, const uint8_t* zero_class, uint32_t count, const uint8_t* indices,
-            const ContextWork& work) {
+  void close() { out_.at = at_; }
+
+  FMAPZIP_INLINE void span(const uint8_t* table, const uint8_t* zero_class, uint32_t count,
+                           const uint8_t* indices, const ContextWork& work) {
     uint32_t nonzero = 0;
     for (uint32_t i = 0; i < count; i += kLanes) {
       const __m128i values = first_of(indices + i, count - i);
@@ -118,7 +136,7 @@ class RowEncoder {
     for (uint32_t i = (nonzero + kLanes - 1) / kLanes * kLanes; i > 0;) {
       i -= kLanes;
       encode_tokens(t, out_.state + (i & (lanes_ - 1)), work.packed[0] + i, work.packed[1] + i, nonzero - i,
-                    out_);
+                    at_);
     }
     for (uint32_t i = (count - 1) / kBytes * kBytes;; i -= kBytes) {
       flags(zero_class + i, count - i, indices + i, i);
@@ -128,7 +146,8 @@ class RowEncoder {
 
  private:
   // Class 63 - k gives a nonzero value the probability that class k gives zero.
-  void flags(const uint8_t* zero_class, uint32_t count, const uint8_t* indices, uint32_t lane) {
+  FMAPZIP_INLINE void flags(const uint8_t* zero_class, uint32_t count, const uint8_t* indices,
+                            uint32_t lane) {
     alignas(32) uint8_t mirrored[kBytes];
     alignas(32) uint16_t divisors[kBytes];
     uint8_t masks[kBytes / kLanes] = {};
@@ -144,7 +163,7 @@ class RowEncoder {
     divisor_.look_up(_mm256_load_si256(reinterpret_cast<const __m256i*>(mirrored)), divisors);
     for (uint32_t j = groups; j-- > 0;) {
       encode_zero_flags(t, out_.state + ((lane + kLanes * j) & (lanes_ - 1)), mirrored + kLanes * j,
-                        divisors + kLanes * j, masks[j], count - kLanes * j, out_);
+                        divisors + kLanes * j, masks[j], count - kLanes * j, at_);
     }
   }
 
@@ -152,6 +171,7 @@ class RowEncoder {
   ZeroTable divisor_;
   uint32_t lanes_;
   WordWriter& out_;
+  uint8_t* at_;
 };
 
 void encode_row(const ContextTables& t, const ContextRow& row, const ContextWork& work,
@@ -169,6 +189,7 @@ void encode_row(const ContextTables& t, const ContextRow& row, const ContextWork
       if (first == 0) break;
     }
   }
+  encoder.close();
 }
 
 }  // namespace

@@ -119,8 +119,8 @@ inline void encode_zero_flag(const ContextTables& t, uint32_t& x, uint32_t zero_
 
 inline void encode_token(const ContextTables& t, uint32_t& x, uint32_t table, uint32_t index,
                          WordWriter& out) {
-  const uint32_t entry = table * 32 + t.token_of[index];
-  const uint32_t coding = t.coding[entry];
+  const uint32_t* entry = t.coding + 2 * (table * 32 + t.token_of[index]);
+  const uint32_t coding = entry[0];
   const uint32_t f = coding & 2047u;
   const uint32_t raw_bits = coding >> 26;
   if (x >> (31 - kTokenBitsK - raw_bits) >= f) {
@@ -128,7 +128,7 @@ inline void encode_token(const ContextTables& t, uint32_t& x, uint32_t table, ui
     x >>= 16;
   }
   x = (x << raw_bits) | t.raw_of[index];
-  const uint32_t q = divided(x, t.reciprocals[entry], coding >> 22 & 15u);
+  const uint32_t q = divided(x, entry[1], coding >> 22 & 15u);
   x += (coding >> 11 & 2047u) + q * ((1u << kTokenBitsK) - f);
 }
 

@@ -82,8 +82,7 @@ void ContextModel::build_token_tables() {
   const Alphabet alphabet = make_alphabet(params_.is_signed);
   constexpr uint32_t kTotal = uint32_t{1} << kTokenBits;
   slots_.resize(size_t{params_.tables} * kTotal);
-  coding_.resize(size_t{params_.tables} * kTokens);
-  reciprocals_.resize(coding_.size());
+  coding_.resize(2 * params_.frequencies.size());
   uint32_t* slot = slots_.data();
   for (uint32_t table = 0; table < params_.tables; ++table) {
     uint32_t start = 0;
@@ -93,8 +92,8 @@ void ContextModel::build_token_tables() {
       const Token token = alphabet.tokens[t];
       const Divisor divisor = make_divisor(f);
       const uint32_t bias = f == 1 ? start + kTotal - 1 : start;
-      coding_[entry] = f | bias << 11 | divisor.shift << 22 | uint32_t{token.raw_bits} << 26;
-      reciprocals_[entry] = divisor.reciprocal;
+      coding_[2 * entry] = f | bias << 11 | divisor.shift << 22 | uint32_t{token.raw_bits} << 26;
+      coding_[2 * entry + 1] = divisor.reciprocal;
       for (uint32_t i = 0; i < f; ++i) {
         *slot++ = (f - 1) | i << 10 | uint32_t{token.raw_bits} << 20 | uint32_t{token.base} << 24;
       }
@@ -103,7 +102,6 @@ void ContextModel::build_token_tables() {
   }
   tables_.slots = slots_.data();
   tables_.coding = coding_.data();
-  tables_.reciprocals = reciprocals_.data();
 }
 
 void ContextModel::build_factors() {
@@ -117,7 +115,7 @@ void ContextModel::build_factors() {
   const size_t rank = factors.rank;
   const size_t channels = padded(params_.channels, kSpanUnit);
   gather_.assign(channels * rank + 2 * kVectorPad, 0);
-  spread_.assign(channels * rank + 2 * kVectorPad, 0);
+  spread_.assign((channels + kSpanUnit) * rank + 2 * kVectorPad, 0);
   for (size_t c = 0; c < params_.channels; ++c) {
     for (size_t k = 0; k < rank; ++k) {
       gather_[((c / 2) * rank + k) * 2 + c % 2] = factors.gather[c * rank + k];

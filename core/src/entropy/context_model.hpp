@@ -30,7 +30,6 @@ class ContextModel {
   std::vector<uint8_t> channel_contexts_;
   std::vector<uint32_t> slots_;
   std::vector<uint32_t> coding_;
-  std::vector<uint32_t> reciprocals_;
   std::vector<int16_t> gather_;
   std::vector<int16_t> spread_;
 };
