@@ -78,9 +78,10 @@ def document() -> str:
     parts = [_opening()]
     parts += [_arena(report) for report in arenas()]
     parts += [_grid(found) for found in _loaded("dct_cm_grid_*.json")]
+    parts += [_pca(_loaded("pca_before_*.json"))]
     parts += [_speed(found) for found in _loaded("speed.json")]
     parts += [_memory(found) for found in _loaded("memory.json")]
-    return "\n\n".join(part.strip() for part in parts) + "\n"
+    return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
 
 def arenas() -> list[Values]:
@@ -185,6 +186,29 @@ def _grid_step(config: Values) -> str:
     return {"mask": mask, "transform": f"{config['step']:g}", "auto": f"{config['step']:g}, mask {mask}"}[
         config["path"]
     ]
+
+
+def _pca(runs: Sequence[Values]) -> str:
+    rows = [
+        [
+            NETWORKS.get(found["model"].rpartition(":")[2], found["model"]),
+            str(found["taps"]),
+            row["where"],
+            f"{row['ratio']:.3f}",
+            f"{row['ratio_maps_alone']:.3f}",
+            f"{row['sqnr_db']:.1f} dB",
+        ]
+        for found in runs
+        for row in found["rows"]
+    ]
+    if not rows:
+        return ""
+    intro = (
+        f"`bench/pca_before.py`: {runs[0]['images']} images, basis from {runs[0]['calibration_images']} others; taps that a "
+        "ReLU makes; SQNR against the float tap."
+    )
+    head = ["network", "taps", "coded", "ratio", "maps alone", "SQNR"]
+    return "\n\n".join(["## PCA before and after the activation function", intro, _table(head, rows)])
 
 
 def _speed(found: Values) -> str:

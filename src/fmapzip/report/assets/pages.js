@@ -84,10 +84,11 @@ function depthSection(rows) {
 
 // What a reader wants to see first: ours, the best peers, and the bitmap that papers compare with.
 function firstLines(rows) {
-  const ours = rows.filter((row) => row.ours).slice(0, 5);
+  const ours = rows.filter((row) => row.ours && row.lossless).slice(0, 3);
+  const lossy = rows.filter((row) => row.ours && !row.lossless).slice(0, 2);
   const peers = rows.filter((row) => !row.ours && row.lossless).slice(0, 2);
   const known = rows.filter((row) => /^ebpc:block=16|^zstd:level=3$|^zvc$/.test(row.label));
-  return [...new Set([...ours, ...peers, ...known])].slice(0, 9);
+  return [...new Set([...ours, ...lossy, ...known, ...peers])].slice(0, COLORS);
 }
 
 function sources(rows) {
