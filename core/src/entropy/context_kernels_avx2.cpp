@@ -28,15 +28,22 @@ class RowDecoder {
       zero_.look_up(load(zero_class + i), p);
       for (uint32_t j = 0; j < kBytes && i + j < count; j += kLanes) {
         uint32_t* state = in_.state + ((i + j) & (lanes_ - 1));
-        const uint32_t mask = decode_zero_flags(state, p + j, count - i - j, at_);
+        const uint32_t left = count - i - j;
+        const uint32_t mask = left >= kLanes ? decode_zero_flags<true>(state, p + j, left, at_)
+                                             : decode_zero_flags<false>(state, p + j, left, at_);
         indices[i + j] = static_cast<uint8_t>(mask);  // where the values will be
         store8(packed + nonzero, compressed(load8(table + i + j), mask));
         nonzero += static_cast<uint32_t>(_mm_popcnt_u32(mask));
       }
     }
-    for (uint32_t i = 0; i < nonzero; i += kLanes) {
+    uint32_t i = 0;
+    for (; i + kLanes <= nonzero; i += kLanes) {
       if (i % 64 == 0 && !readable()) return false;
-      decode_tokens(t.slots, in_.state + (i & (lanes_ - 1)), packed + i, nonzero - i, at_);
+      decode_tokens<true>(t.slots, in_.state + (i & (lanes_ - 1)), packed + i, kLanes, at_);
+    }
+    if (i < nonzero) {
+      if (!readable()) return false;
+      decode_tokens<false>(t.slots, in_.state + (i & (lanes_ - 1)), packed + i, nonzero - i, at_);
     }
     place(packed, count, indices, companded);
     return true;
@@ -119,7 +126,13 @@ void row_contexts(const ContextTables& t, const ContextRow& row, const ContextWo
 class RowEncoder {
  public:
   RowEncoder(const ContextTables& tables, uint32_t lanes, WordWriter& out)
-      : t(tables), divisor_(tables.zero_divisor), lanes_(lanes), out_(out), at_(out.at) {}
+      : t(tables),
+        divisor_(tables.zero_divisor),
+        token_of_(tables.token_of),
+        raw_of_(tables.raw_of),
+        lanes_(lanes),
+        out_(out),
+        at_(out.at) {}
 
   void close() { out_.at = at_; }
 
@@ -133,10 +146,9 @@ class RowEncoder {
       store8(work.packed[1] + nonzero, compressed(values, mask));
       nonzero += static_cast<uint32_t>(_mm_popcnt_u32(mask));
     }
-    for (uint32_t i = (nonzero + kLanes - 1) / kLanes * kLanes; i > 0;) {
-      i -= kLanes;
-      encode_tokens(t, out_.state + (i & (lanes_ - 1)), work.packed[0] + i, work.packed[1] + i, nonzero - i,
-                    at_);
+    for (uint32_t i = (nonzero + kBytes - 1) / kBytes * kBytes; i > 0;) {
+      i -= kBytes;
+      tokens(work.packed[0] + i, load(work.packed[1] + i), nonzero - i, i);
     }
     for (uint32_t i = (count - 1) / kBytes * kBytes;; i -= kBytes) {
       flags(zero_class + i, count - i, indices + i, i);
@@ -145,6 +157,23 @@ class RowEncoder {
   }
 
  private:
+  FMAPZIP_INLINE void tokens(const uint8_t* table, __m256i values, uint32_t count, uint32_t lane) {
+    alignas(32) uint8_t token[kBytes];
+    alignas(32) uint8_t raw[kBytes];
+    store(token, token_of_[values]);
+    store(raw, raw_of_[values]);
+    const uint32_t full = count < kBytes ? count / kLanes * kLanes : kBytes;
+    if (full < kBytes && full < count) {
+      encode_tokens<false>(t, state(lane + full), table + full, token + full, raw + full, count - full, at_);
+    }
+    for (uint32_t j = full; j > 0;) {
+      j -= kLanes;
+      encode_tokens<true>(t, state(lane + j), table + j, token + j, raw + j, kLanes, at_);
+    }
+  }
+
+  uint32_t* state(uint32_t lane) const { return out_.state + (lane & (lanes_ - 1)); }
+
   // Class 63 - k gives a nonzero value the probability that class k gives zero.
   FMAPZIP_INLINE void flags(const uint8_t* zero_class, uint32_t count, const uint8_t* indices,
                             uint32_t lane) {
@@ -162,13 +191,19 @@ class RowEncoder {
     }
     divisor_.look_up(_mm256_load_si256(reinterpret_cast<const __m256i*>(mirrored)), divisors);
     for (uint32_t j = groups; j-- > 0;) {
-      encode_zero_flags(t, out_.state + ((lane + kLanes * j) & (lanes_ - 1)), mirrored + kLanes * j,
-                        divisors + kLanes * j, masks[j], count - kLanes * j, at_);
+      const uint32_t i = kLanes * j, left = count - i;
+      if (left >= kLanes) {
+        encode_zero_flags<true>(t, state(lane + i), mirrored + i, divisors + i, masks[j], left, at_);
+      } else {
+        encode_zero_flags<false>(t, state(lane + i), mirrored + i, divisors + i, masks[j], left, at_);
+      }
     }
   }
 
   const ContextTables& t;
   ZeroTable divisor_;
+  ByteTable token_of_;
+  ByteTable raw_of_;
   uint32_t lanes_;
   WordWriter& out_;
   uint8_t* at_;
