@@ -167,8 +167,12 @@ def test_the_smallest_candidate_within_the_damage_limit_is_chosen(net, labelled)
     (chosen,) = evaluate(net, labelled, [codec], [CALIBRATION], "output", limit=limit).codecs
     assert chosen.config["bits"] == 2
     assert chosen.notes == ()
-    (least,) = evaluate(net, labelled, [codec], [CALIBRATION], "output", limit=DamageLimit(sqnr_db=99)).codecs
-    assert least.config["bits"] == 0
+    strict = DamageLimit(sqnr_db=99)
+    (lossless,) = evaluate(net, labelled, [codec], [CALIBRATION], "output", limit=strict).codecs
+    assert lossless.config["bits"] == 0
+    lossy = Coarse(6, (6, 2, 4))
+    (least,) = evaluate(net, labelled, [lossy], [CALIBRATION], "output", limit=strict).codecs
+    assert least.config["bits"] == 2
     assert "no setting keeps calibration damage" in least.notes[0]
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 import fmapzip
+from fmapzip import registry
 from fmapzip.codecs.base import Codec
 from fmapzip.plan import Plan
 from fmapzip.torch.actions import Code
@@ -16,6 +17,7 @@ from fmapzip.torch.calibrate import Calibration, running
 from fmapzip.torch.capture import Captured
 from fmapzip.torch.inputs import Inputs, batch_size, call
 from fmapzip.torch.metrics import OutputFigures, Scores, output_tensor
+from fmapzip.torch.slot import Action
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class DamageLimit:
     kl : float
         Largest mean KL(float || coded) in nats, for class scores.
     sqnr_db : float
-        Smallest signal-to-noise ratio, for other outputs.
+        Smallest signal-to-noise ratio of other outputs, against those of the 8-bit network: on deep networks the
+        8-bit quantizers alone can stay below any limit worth stating against float, and they are not the codec's.
     """
 
     kl: float = 0.05
@@ -68,7 +71,8 @@ def choose(
         plan = calibration.plan(candidate)
         sized.append((_calibrated_bytes(calibration, plan), i, plan))
         progress(f"sizing {codec.id}", i + 1, len(candidates))
-    outputs = _FloatOutputs(captured, batches)
+    reference = {} if class_scores else _coded(calibration, calibration.plan(registry.make("raw")))
+    outputs = _ReferenceOutputs(captured, batches, reference)
     least: tuple[float, Choice] | None = None
     for _, i, plan in sorted(sized, key=lambda entry: entry[:2]):
         excess, found = _excess(captured, outputs, calibration, plan, class_scores, limit, progress)
@@ -81,13 +85,17 @@ def choose(
     return least[1]
 
 
-class _FloatOutputs:
-    """Calibration batches with the float network's outputs, which are kept as long as they are small."""
+def _coded(calibration: Calibration, plan: Plan) -> dict[str, Action]:
+    return {tap.name: Code(tap, plan) for tap in calibration.taps}
+
+
+class _ReferenceOutputs:
+    """Calibration batches with the outputs that damage is measured against, kept as long as they are small."""
 
     _KEPT_BYTES = 1 << 26
 
-    def __init__(self, captured: Captured, batches: Batches) -> None:
-        self._captured, self._batches = captured, batches
+    def __init__(self, captured: Captured, batches: Batches, actions: dict[str, Action]) -> None:
+        self._captured, self._batches, self._actions = captured, batches, actions
         self._kept: list[Tensor] = []
         self._room = self._KEPT_BYTES
 
@@ -96,7 +104,7 @@ class _FloatOutputs:
             if i < len(self._kept):
                 yield inputs, self._kept[i]
                 continue
-            with running(self._captured, {}):
+            with running(self._captured, self._actions):
                 wanted = output_tensor(call(self._captured.module, inputs))
             self._room -= wanted.nbytes
             if self._room >= 0 and i == len(self._kept):
@@ -115,7 +123,7 @@ def _calibrated_bytes(calibration: Calibration, plan: Plan) -> int:
 
 def _excess(
     captured: Captured,
-    outputs: _FloatOutputs,
+    outputs: _ReferenceOutputs,
     calibration: Calibration,
     plan: Plan,
     class_scores: bool,
@@ -129,7 +137,7 @@ def _excess(
     figures = OutputFigures()
     done = 0
     for inputs, wanted in outputs:
-        with running(captured, {tap.name: Code(tap, plan) for tap in calibration.taps}):
+        with running(captured, _coded(calibration, plan)):
             got = output_tensor(call(captured.module, inputs))
         done += batch_size(inputs)
         progress("measuring damage", done, calibration.images)
