@@ -204,8 +204,8 @@ def _pca(runs: Sequence[Values]) -> str:
     if not rows:
         return ""
     intro = (
-        f"`bench/pca_before.py`: {runs[0]['images']} images, basis from {runs[0]['calibration_images']} others; taps that a "
-        "ReLU makes; SQNR against the float tap."
+        f"`bench/pca_before.py`: {runs[0]['images']} images, basis from {runs[0]['calibration_images']} others; "
+        "taps that a ReLU makes; SQNR against the float tap."
     )
     head = ["network", "taps", "coded", "ratio", "maps alone", "SQNR"]
     return "\n\n".join(["## PCA before and after the activation function", intro, _table(head, rows)])
