@@ -81,10 +81,10 @@ def browser() -> str:
     pytest.skip("no Chromium is installed: the page is not tried in a browser")
 
 
-def in_browser(page: str, folder: Path, size: str) -> tuple[dict[str, Any], str]:
+def in_browser(page: str, folder: Path, size: str, steps: str = STEPS) -> tuple[dict[str, Any], str]:
     """What the steps found in the page, and what the browser itself logged of it."""
     file = folder / "probed.html"
-    file.write_text(page.replace("<head>", "<head>" + PROBE, 1).replace("</body>", STEPS + "</body>", 1), "utf-8")
+    file.write_text(page.replace("<head>", "<head>" + PROBE, 1).replace("</body>", steps + "</body>", 1), "utf-8")
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", f"--user-data-dir={folder}"]
     command = [browser(), *options, f"--window-size={size}", "--dump-dom", file.as_uri()]
     try:
@@ -146,5 +146,82 @@ def test_a_report_of_eval_becomes_the_same_page(tmp_path: Path) -> None:
 def test_other_json_is_refused() -> None:
     with pytest.raises(InvalidInput, match="schema 9"):
         to_html({"schema": 9})
-    with pytest.raises(InvalidInput, match="neither"):
+    with pytest.raises(InvalidInput, match="not a report"):
         to_html({"schema": 1})
+
+
+def plan_report(metric: str) -> dict[str, Any]:
+    """As `fmapzip plan` writes it, with one map and two candidates."""
+    measured = {
+        "images": 4,
+        "frame_bytes": 500.0,
+        "ratio": 4.0,
+        "ratio_with_plan": 3.5,
+        "kl_vs_float": 0.01 if metric == "kl" else None,
+        "int8_kl_vs_float": 0.001 if metric == "kl" else None,
+        "output_sqnr_db": None if metric == "kl" else 31.0,
+        "int8_output_sqnr_db": None if metric == "kl" else 45.0,
+    }
+    settings = {"codec": "context-rans", "config": {"codec": "context-rans", "step": 2}, "range": 1.0, "path": ""}
+    figures = {"shaped": False, "damage_alone": 0.004, "measured": True, "on_hull": True, "bytes": 500.0}
+    chosen, other = {**settings, **figures, "step": 2.0}, {**settings, **figures, "step": 4.0, "bytes": 300.0}
+    return {
+        "schema": 1,
+        "kind": "plan",
+        "model": "demo",
+        "data": "demo",
+        "budget": {"kind": metric, "value": 0.02, "words": "at most 0.02"},
+        "met": True,
+        "metric": "kl" if metric == "kl" else "noise",
+        "calibration_images": 5,
+        "plan": {"hash": "00", "bytes": 300},
+        "raw_bytes": 2000,
+        "choosing": measured,
+        "verifying": measured,
+        "curve": [{"predicted": 0.008, "damage": 0.01, "bytes": 500.0}],
+        "taps": [
+            {
+                "name": EVIL,
+                "shape": [4, 5, 100],
+                "raw_bytes": 2000,
+                "choice": chosen,
+                "runner_up": other,
+                "candidates": [chosen, other],
+            }
+        ],
+        "notes": [],
+        "environment": {"cpu": "any", "packages": {}},
+    }
+
+
+@pytest.mark.parametrize("metric", ["kl", "sqnr"])
+def test_a_plan_explains_itself(metric: str) -> None:
+    model = model_of(plan_report(metric))
+    assert model["taps"][0]["choice"]["label"] == "context-rans, step 2"
+    assert [candidate["chosen"] for candidate in model["taps"][0]["candidates"]] == [True, False]
+    assert "ratio 4.00" in model["summary"][0]
+    assert "does the most damage, 100.0% of the sum" in model["summary"][-1]
+    assert model["budget"] == 0.02
+    assert model["curve"][0]["damage"] == pytest.approx(0.01 if metric == "kl" else 20)
+
+
+def test_a_plan_works_in_a_browser(tmp_path: Path) -> None:
+    steps = """<script>
+addEventListener("load", () => {
+  const found = { plots: [...document.querySelectorAll("figure")].map((f) => f.querySelectorAll("svg *").length) };
+  location.hash = "#/tap/1";
+  show();
+  found.tap = document.querySelector("h1").textContent;
+  found.rows = document.querySelectorAll("table[aria-label=candidates] tbody tr").length;
+  found.problems = problems;
+  const result = document.createElement("pre");
+  result.id = "probe";
+  result.textContent = JSON.stringify(found);
+  document.body.append(result);
+});
+</script>"""
+    found, log = in_browser(to_html(plan_report("kl")), tmp_path, "900,900", steps)
+    assert found["problems"] == []
+    assert "CONSOLE" not in log
+    assert min(found["plots"]) >= 5
+    assert (found["tap"], found["rows"]) == (EVIL, 2)

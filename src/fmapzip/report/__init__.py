@@ -1,4 +1,4 @@
-"""Reports of ``bench`` and ``eval`` as one HTML file that opens offline.
+"""Reports of ``bench``, ``eval`` and ``plan`` as one HTML file that opens offline.
 
 Examples
 --------

@@ -1,4 +1,4 @@
-"""What the page shows, the same for both kinds of report: titles, words, taps, and a row a method."""
+"""What the page shows of reports of ``bench`` and ``eval``: titles, words, taps, and a row a method."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from fmapzip import registry
 from fmapzip.bench.summary import sentences
 from fmapzip.errors import InvalidInput, UnknownCodec
+from fmapzip.report.plan_model import model_of_plan
 
 Values = dict[str, Any]
 SCHEMA = 1
@@ -19,9 +20,11 @@ def model_of(report: Values) -> Values:
         raise InvalidInput(f"the report has schema {report.get('schema')!r}; this release shows schema {SCHEMA}")
     if report.get("kind") == "bench":
         return _of_bench(report)
+    if report.get("kind") == "plan":
+        return model_of_plan(report, _environment(report["environment"]))
     if "baselines" in report and "codecs" in report:
         return _of_eval(report)
-    raise InvalidInput("neither a report of 'fmapzip bench' nor one of 'fmapzip eval'")
+    raise InvalidInput("not a report of 'fmapzip bench', 'eval' or 'plan'")
 
 
 def _of_bench(report: Values) -> Values:

@@ -11,7 +11,7 @@ from typing import Any
 from fmapzip.atomic import write_atomically
 from fmapzip.report.model import model_of
 
-SCRIPTS = ("dom.js", "scales.js", "chart.js", "plots.js", "tables.js", "pages.js")
+SCRIPTS = ("dom.js", "scales.js", "chart.js", "plots.js", "tables.js", "pages.js", "plan.js", "start.js")
 """In this order: each uses what those before it define."""
 
 
@@ -21,7 +21,7 @@ def to_html(report: dict[str, Any]) -> str:
     Parameters
     ----------
     report
-        What ``fmapzip bench --json`` or ``fmapzip eval --json`` writes.
+        What ``fmapzip bench``, ``fmapzip eval`` or ``fmapzip plan`` writes with ``--json``.
 
     Raises
     ------

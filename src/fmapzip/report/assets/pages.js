@@ -98,14 +98,13 @@ function sources(rows) {
 }
 
 function tapPage(i) {
-  const data = DATA(), tap = data.taps[i], rows = measured();
-  const link = (to, text) => (data.taps[to] ? make("a", { href: `#/tap/${to + 1}`, title: data.taps[to].name }, text) : null);
-  const facts = [["shape", tap.shape.join(" x ")], ["samples", tap.samples], ["zeros", figure.percent(tap.zeros)], ["entropy", tap.entropy_bits === null ? null : `${tap.entropy_bits.toFixed(2)} bits`], ["values", tap.raw_bytes]];
-  const choice = make("select", { "aria-label": "Feature map", onchange: (event) => (location.hash = `#/tap/${event.target.value}`) }, data.taps.map((t, j) => make("option", { value: j + 1, selected: j === i }, `${j + 1}  ${t.name}`)));
+  const tap = DATA().taps[i], rows = measured();
+  const entropy = tap.entropy_bits === null ? null : `${tap.entropy_bits.toFixed(2)} bits`;
+  const facts = [["shape", tap.shape.join(" x ")], ["samples", tap.samples], ["zeros", figure.percent(tap.zeros)], ["entropy", entropy], ["values", tap.raw_bytes]];
   const bytesOf = (row) => ({ parts: { ...row.taps[i].parts, side: row.taps[i].side }, total: row.taps[i].bytes + row.taps[i].side });
   return [
-    make("nav", { class: "pages" }, make("a", { href: "#/" }, "Overview"), choice, link(i - 1, "previous"), link(i + 1, "next")),
-    make("header", { class: "top" }, make("div", {}, make("h1", {}, tap.name), make("div", { class: "facts" }, facts.filter(([, value]) => value !== null).map(([name, value]) => make("span", {}, `${name} `, make("b", {}, String(value)))))), themeButton()),
+    tapLinks(i),
+    tapHeading(tap.name, facts.filter(([, value]) => value !== null)),
     tap.histogram ? make("h2", {}, "What is in it") : null,
     tap.histogram ? histogramPlot(tap) : null,
     make("h2", {}, "Where the bytes went"),
@@ -114,6 +113,20 @@ function tapPage(i) {
     make("h2", {}, "Methods on this map"),
     tapMethods(rows, i, tap),
   ];
+}
+
+// The way back, and to the other maps.
+function tapLinks(i) {
+  const taps = DATA().taps;
+  const link = (to, text) => (taps[to] ? make("a", { href: `#/tap/${to + 1}`, title: taps[to].name }, text) : null);
+  const options = taps.map((tap, j) => make("option", { value: j + 1, selected: j === i }, `${j + 1}  ${tap.name}`));
+  const choice = make("select", { "aria-label": "Feature map", onchange: (event) => (location.hash = `#/tap/${event.target.value}`) }, options);
+  return make("nav", { class: "pages" }, make("a", { href: "#/" }, "Overview"), choice, link(i - 1, "previous"), link(i + 1, "next"));
+}
+
+function tapHeading(name, facts) {
+  const shown = facts.map(([what, value]) => make("span", {}, `${what} `, make("b", {}, String(value))));
+  return make("header", { class: "top" }, make("div", {}, make("h1", {}, name), make("div", { class: "facts" }, shown)), themeButton());
 }
 
 function tapMethods(rows, i, tap) {
@@ -139,17 +152,3 @@ function themeButton() {
   const dark = () => (root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches);
   return make("button", { type: "button", id: "theme", onclick: () => (root.dataset.theme = dark() ? "light" : "dark") }, "light / dark");
 }
-
-function show() {
-  tip.hide();
-  const wanted = /^#\/tap\/(\d+)$/.exec(location.hash);
-  const i = wanted ? Number(wanted[1]) - 1 : -1;
-  const content = DATA().taps[i] ? tapPage(i) : overview();
-  const page = document.getElementById("page");
-  page.replaceChildren(...content.filter(Boolean));
-  page.querySelectorAll("figure").forEach((frame) => frame.repaint());
-  scrollTo(0, 0);
-}
-
-addEventListener("hashchange", show);
-show();

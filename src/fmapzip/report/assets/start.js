@@ -1,0 +1,16 @@
+// The page that the address asks for.
+
+function show() {
+  tip.hide();
+  const wanted = /^#\/tap\/(\d+)$/.exec(location.hash);
+  const i = wanted ? Number(wanted[1]) - 1 : -1;
+  const [whole, one] = DATA().kind === "plan" ? [planOverview, planTapPage] : [overview, tapPage];
+  const content = DATA().taps[i] ? one(i) : whole();
+  const page = document.getElementById("page");
+  page.replaceChildren(...content.filter(Boolean));
+  page.querySelectorAll("figure").forEach((frame) => frame.repaint());
+  scrollTo(0, 0);
+}
+
+addEventListener("hashchange", show);
+show();
