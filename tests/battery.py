@@ -22,6 +22,8 @@ SUBJECTS: list[Codec] = [
     registry.make("dct-cm", path="mask", mask_step=2.5),
     registry.make("dct-cm", path="transform", group=8, zero_mask=True),
     registry.make("dct-cm", path="transform", group=32, step=6, slope=2, keep=20, order="natural"),
+    registry.make("dct-cm", path="mask", mask_step=1.5, coding="rans"),
+    registry.make("dct-cm", path="transform", group=4, step=1, zero_mask=True, coding="rans"),
     registry.make("context-rans"),
     registry.make("context-rans", level="fast"),
     registry.make("context-rans", step=2),

@@ -126,6 +126,31 @@ def test_the_path_follows_the_share_of_zeros() -> None:
     assert always.path_taken(always.parameters(dense * 0)) == "transform"
 
 
+@given(q=maps(), group=GROUPS, zero_mask=st.booleans())
+@settings(max_examples=25, deadline=None)
+def test_the_coding_does_not_change_what_is_decoded(q: NDArray[Any], group: int, zero_mask: bool) -> None:
+    choice = {"path": "transform", "group": group, "step": 2, "zero_mask": zero_mask}
+    coded = {coding: fmapzip.encode(q, "dct-cm", coding=coding, **choice) for coding in ("bitmap", "rans")}
+    if all(len(frame) < q.size for frame in coded.values()):
+        assert np.array_equal(*map(fmapzip.decode, coded.values()))
+
+
+@pytest.mark.parametrize("kind", ["sparse", "smooth"])
+@pytest.mark.parametrize("choice", [{"path": "mask", "mask_step": 2}, {"path": "transform", "step": 3}])
+def test_entropy_coding_is_smaller_than_bitmaps(kind: str, choice: dict[str, Any]) -> None:
+    q = make_map((64, 24, 24), kind, np.uint8, 7)
+    sizes = [len(fmapzip.encode(q, "dct-cm", coding=coding, **choice)) for coding in ("bitmap", "rans")]
+    assert sizes[1] < sizes[0]
+
+
+def test_coefficients_beyond_eight_bits_survive_entropy_coding() -> None:
+    q = np.full((16, 10, 10), 255, np.uint8)
+    q[:, ::2] -= np.arange(16, dtype=np.uint8)[:, None, None]
+    for group in (4, 8, 16):
+        choice = {"path": "transform", "group": group, "step": 0.5, "order": "natural"}
+        assert abs(decoded(q, coding="rans", **choice).astype(int) - q).max() <= 1
+
+
 def test_points_for_a_plan_do_not_drift() -> None:
     rng = np.random.default_rng(1)
     values = np.minimum(rng.geometric(0.08, (4, 16, 20, 20)) - 1, 255).astype(np.uint8)
@@ -189,7 +214,12 @@ def test_a_bad_setting_is_refused_with_what_exists(choice: dict[str, Any], messa
     "parameters",
     [
         b"",
+        b"\x20",
         b"\x10",
+        b"\x10\x00",
+        b"\x10\x05\x00",
+        b"\x10\x80\x00",
+        b"\x11\x00" + b"\x10\x00" * 4,
         b"\x00\x00",
         b"\x02",
         b"\x08" + bytes(31),

@@ -150,20 +150,20 @@ void test_blocks_round_trip_and_agree(std::mt19937& random) {
             row[p] = static_cast<uint16_t>(keep(random) ? random() % (most + 1) : 0);
         }
         std::vector<uint8_t> expected(9000);
-        BitWriter first{expected.data()};
+        StreamWriter first{expected.data()};
         kDctCmScalar.write_blocks(rows_of(codes), kMaxGroup, n, first);
         const size_t bits = static_cast<size_t>(first.out - expected.data()) * 8 + first.fill;
         for (const Isa isa : available_isas()) {
           const DctCmKernels& k = dct_cm_kernels_for(isa);
           std::vector<uint8_t> stream(9000);
-          BitWriter writer{stream.data()};
+          StreamWriter writer{stream.data()};
           k.write_blocks(rows_of(codes), kMaxGroup, n, writer);
           CHECK(static_cast<size_t>(writer.out - stream.data()) * 8 + writer.fill == bits);
           if (writer.fill > 0) *writer.out = static_cast<uint8_t>(writer.partial);
           CHECK(std::equal(stream.begin(), stream.begin() + static_cast<ptrdiff_t>(bits / 8),
                            expected.begin()));
           std::fill(stream.begin() + static_cast<ptrdiff_t>((bits + 7) / 8), stream.end(), uint8_t{0});
-          BitReader reader{stream.data()};
+          StreamReader reader{stream.data()};
           for (const auto& row : codes) {
             alignas(64) std::array<uint16_t, kBlock> back;
             CHECK(k.read_block(reader, n, back.data()));

@@ -4,12 +4,6 @@
 #include "layout.hpp"
 
 namespace fmapzip {
-namespace {
-
-// Large tiles: each new one begins without an upper row and pays for its own coder states.
-constexpr size_t kContextTileValues = size_t{1} << 20;
-
-}  // namespace
 
 Status ContextRansCodec::make(std::span<const uint8_t> parameters, std::unique_ptr<TileCodec>& codec) {
   auto made = std::make_unique<ContextRansCodec>();

@@ -5,6 +5,7 @@
 #include <numeric>
 #include <utility>
 
+#include "codecs/dct_cm_rans.hpp"
 #include "layout.hpp"
 
 namespace fmapzip {
@@ -15,12 +16,6 @@ constexpr size_t kWriterSlack = 256;  // full-vector stores beyond the stream
 
 enum : size_t { kPlanarSlot = 0, kStreamSlot = 1 };
 
-// The positions of a plane in blocks of nearly 64, all of one length but the last.
-uint32_t block_positions(size_t positions) {
-  const size_t blocks = (positions + kBlock - 1) / kBlock;
-  return static_cast<uint32_t>((positions + blocks - 1) / blocks);
-}
-
 const uint8_t* code_table(const DctCmParameters& p, const PointTables& t, Dtype dtype) {
   return p.has_points || dtype == Dtype::i8 ? t.code_of.data() : nullptr;
 }
@@ -30,7 +25,7 @@ const uint8_t* value_table(const DctCmParameters& p, const PointTables& t, Dtype
 }
 
 Status overrun(size_t offset) { return truncated("dct-cm: the tile ends inside a block", offset); }
-Status bad_block(const BitReader& reader) {
+Status bad_block(const StreamReader& reader) {
   return corrupt("dct-cm: a block holds what no encoder writes", reader.bit / 8);
 }
 
@@ -62,6 +57,7 @@ struct DctCmCodec::Planes {
 Status DctCmCodec::make(std::span<const uint8_t> bytes, std::unique_ptr<TileCodec>& codec) {
   DctCmParameters parameters;
   if (const Status s = parse_dct_cm(bytes, parameters); !s.ok()) return s;
+  if (parameters.rans) return DctCmRansCodec::make(std::move(parameters), codec);
   codec = std::make_unique<DctCmCodec>(std::move(parameters), dct_cm_kernels_for(active_isa()));
   return {};
 }
@@ -99,13 +95,13 @@ size_t DctCmCodec::encode_tile(ConstView tile, Dtype dtype, uint8_t* out, Scratc
     stride = static_cast<ptrdiff_t>(positions);
   }
   const Planes planes = vector ? Planes(data, 0, 1, s.c) : Planes(data, stride, s.c, positions);
-  BitWriter writer{out};
+  StreamWriter writer{out};
   parameters_.transform ? encode_groups(planes, dtype, writer) : encode_values(planes, dtype, writer);
   if (writer.fill > 0) *writer.out++ = static_cast<uint8_t>(writer.partial);
   return static_cast<size_t>(writer.out - out);
 }
 
-void DctCmCodec::encode_values(const Planes& planes, Dtype dtype, BitWriter& writer) const {
+void DctCmCodec::encode_values(const Planes& planes, Dtype dtype, StreamWriter& writer) const {
   const uint8_t* table = code_table(parameters_, points_[static_cast<size_t>(dtype)], dtype);
   for (uint32_t c = 0; c < planes.count; ++c) {
     size_t at = 0;
@@ -119,7 +115,7 @@ void DctCmCodec::encode_values(const Planes& planes, Dtype dtype, BitWriter& wri
   }
 }
 
-void DctCmCodec::encode_groups(const Planes& planes, Dtype dtype, BitWriter& writer) const {
+void DctCmCodec::encode_groups(const Planes& planes, Dtype dtype, StreamWriter& writer) const {
   alignas(64) uint16_t codes[kMaxGroup][kBlock];
   uint64_t masks[kMaxGroup];
   const uint8_t* rows[kMaxGroup];
@@ -153,7 +149,7 @@ Status DctCmCodec::decode_tile(std::span<const uint8_t> body, MutView tile, Dtyp
   uint8_t* data = direct ? tile.data : scratch.get(kPlanarSlot, s.size());
   const ptrdiff_t stride = direct ? tile.sc : static_cast<ptrdiff_t>(positions);
   const Planes planes = vector ? Planes(data, 0, 1, s.c) : Planes(data, stride, s.c, positions);
-  BitReader reader{stream};
+  StreamReader reader{stream};
   const size_t bits = 8 * body.size();
   const Status status = parameters_.transform ? decode_groups(planes, dtype, bits, reader)
                                               : decode_values(planes, dtype, bits, reader);
@@ -166,7 +162,7 @@ Status DctCmCodec::decode_tile(std::span<const uint8_t> body, MutView tile, Dtyp
   return {};
 }
 
-Status DctCmCodec::decode_values(const Planes& planes, Dtype dtype, size_t bits, BitReader& reader) const {
+Status DctCmCodec::decode_values(const Planes& planes, Dtype dtype, size_t bits, StreamReader& reader) const {
   const PointTables& points = points_[static_cast<size_t>(dtype)];
   const uint8_t* table = value_table(parameters_, points, dtype);
   for (uint32_t c = 0; c < planes.count; ++c) {
@@ -180,7 +176,7 @@ Status DctCmCodec::decode_values(const Planes& planes, Dtype dtype, size_t bits,
   return {};
 }
 
-Status DctCmCodec::decode_groups(const Planes& planes, Dtype dtype, size_t bits, BitReader& reader) const {
+Status DctCmCodec::decode_groups(const Planes& planes, Dtype dtype, size_t bits, StreamReader& reader) const {
   alignas(64) uint16_t codes[kMaxGroup][kBlock];
   uint64_t masks[kMaxGroup];
   uint8_t* rows[kMaxGroup];

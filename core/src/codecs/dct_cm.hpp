@@ -22,10 +22,10 @@ class DctCmCodec final : public TileCodec {
  private:
   struct Planes;
 
-  void encode_values(const Planes& planes, Dtype dtype, BitWriter& writer) const;
-  void encode_groups(const Planes& planes, Dtype dtype, BitWriter& writer) const;
-  Status decode_values(const Planes& planes, Dtype dtype, size_t bits, BitReader& reader) const;
-  Status decode_groups(const Planes& planes, Dtype dtype, size_t bits, BitReader& reader) const;
+  void encode_values(const Planes& planes, Dtype dtype, StreamWriter& writer) const;
+  void encode_groups(const Planes& planes, Dtype dtype, StreamWriter& writer) const;
+  Status decode_values(const Planes& planes, Dtype dtype, size_t bits, StreamReader& reader) const;
+  Status decode_groups(const Planes& planes, Dtype dtype, size_t bits, StreamReader& reader) const;
 
   DctCmParameters parameters_;
   const DctCmKernels& kernels_;

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "bits/varint.hpp"
+
 namespace fmapzip {
 namespace {
 
-enum : unsigned { kTransform = 1, kZeroMask = 2, kOrder = 4, kPoints = 8 };
+enum : unsigned { kTransform = 1, kZeroMask = 2, kOrder = 4, kPoints = 8, kRans = 16 };
 
 constexpr uint32_t kMinStep = 4;
 constexpr uint32_t kMaxStep = 4096;
@@ -51,6 +53,19 @@ Status parse_order(std::span<const uint8_t> bytes, std::vector<uint16_t>& order)
   return channels > 0 ? Status{} : corrupt("dct-cm: the channel order is empty");
 }
 
+// A model and its length, taken from the front of `bytes`.
+Status parse_model(std::span<const uint8_t>& bytes, std::vector<uint8_t>& model) {
+  size_t position = 0;
+  uint32_t length = 0;
+  if (get_varint(bytes, position, length) != VarintError::none || length > bytes.size() - position) {
+    return corrupt("dct-cm: a model is cut");
+  }
+  const auto found = bytes.subspan(position, length);
+  model.assign(found.begin(), found.end());
+  bytes = bytes.subspan(position + length);
+  return {};
+}
+
 Status parse_transform(std::span<const uint8_t> bytes, unsigned flags, DctCmParameters& p) {
   if (bytes.size() < 2 || bytes[1] >> 5 != 0)
     return corrupt("dct-cm: the group length is cut or reserved", 1);
@@ -62,7 +77,13 @@ Status parse_transform(std::span<const uint8_t> bytes, unsigned flags, DctCmPara
   if (tail != 0) {
     if (const Status s = parse_steps(bytes.data() + 2 + 2 * length, tail, p.tail); !s.ok()) return s;
   }
-  const auto rest = bytes.subspan(2 + steps);
+  auto rest = bytes.subspan(2 + steps);
+  if (p.rans) {
+    if (const Status s = parse_model(rest, p.model); !s.ok()) return s;
+    if (p.zero_mask) {
+      if (const Status s = parse_model(rest, p.mask_model); !s.ok()) return s;
+    }
+  }
   if ((flags & kOrder) != 0) return parse_order(rest, p.order);
   return rest.empty() ? Status{} : corrupt("dct-cm: bytes follow the parameters", 2 + steps);
 }
@@ -76,23 +97,29 @@ unsigned shortest_length(uint32_t channels) {
 }  // namespace
 
 Status parse_dct_cm(std::span<const uint8_t> bytes, DctCmParameters& p) {
-  if (bytes.empty() || bytes[0] >> 4 != 0) return corrupt("dct-cm: the parameters are empty or reserved");
+  if (bytes.empty() || bytes[0] >> 5 != 0) return corrupt("dct-cm: the parameters are empty or reserved");
   const unsigned flags = bytes[0];
   p.transform = (flags & kTransform) != 0;
   p.zero_mask = (flags & kZeroMask) != 0;
   p.has_points = (flags & kPoints) != 0;
+  p.rans = (flags & kRans) != 0;
   if (p.transform) {
     return p.has_points ? corrupt("dct-cm: the transform path has no reconstruction points")
                         : parse_transform(bytes, flags, p);
   }
-  if ((flags & (kZeroMask | kOrder)) != 0 || bytes.size() != 1 + (p.has_points ? p.points.size() : 0)) {
-    return corrupt("dct-cm: the mask path has a wrong flag or length");
-  }
+  if ((flags & (kZeroMask | kOrder)) != 0)
+    return corrupt("dct-cm: the mask path has a flag of the transform path");
+  auto rest = bytes.subspan(1);
   if (p.has_points) {
-    std::copy(bytes.begin() + 1, bytes.end(), p.points.begin());
+    if (rest.size() < p.points.size()) return corrupt("dct-cm: the reconstruction points are cut", 1);
+    std::copy_n(rest.begin(), p.points.size(), p.points.begin());
     if ((p.points[0] & 1) == 0) return corrupt("dct-cm: zero is not a reconstruction point", 1);
+    rest = rest.subspan(p.points.size());
   }
-  return {};
+  if (p.rans) {
+    if (const Status s = parse_model(rest, p.model); !s.ok()) return s;
+  }
+  return rest.empty() ? Status{} : corrupt("dct-cm: bytes follow the parameters");
 }
 
 Status check_channels(const DctCmParameters& p, uint32_t channels) {
@@ -115,6 +142,12 @@ ChannelGroup DctCmParameters::group_at(uint32_t channel, uint32_t channels) cons
   return at;
 }
 
+uint32_t DctCmParameters::coefficient_planes(uint32_t channels) const {
+  uint32_t planes = 0;
+  for (uint32_t first = 0; first < channels; first += group.length) planes += group_at(first, channels).kept;
+  return planes;
+}
+
 PointTables make_point_tables(const DctCmParameters& p, Dtype dtype) {
   const auto value = [&](int byte) { return dtype == Dtype::i8 ? static_cast<int8_t>(byte) : byte; };
   PointTables t;
@@ -134,6 +167,11 @@ PointTables make_point_tables(const DctCmParameters& p, Dtype dtype) {
   for (unsigned code = 1; code < t.count; ++code) {
     index[code] = value(bytes[code]) > 0 ? ++positive : ++negative;
   }
+  for (unsigned code = 0; code < t.count; ++code) {
+    const int sign = value(bytes[code]) < 0 ? -1 : 1;
+    t.value_of_index[static_cast<uint8_t>(sign * index[code])] = static_cast<uint8_t>(bytes[code]);
+    t.has_point[static_cast<uint8_t>(sign * index[code])] = true;
+  }
   for (int byte = 0; byte < 256; ++byte) {
     const auto rank = [&](unsigned code) {
       return 2 * std::abs(value(bytes[code]) - value(byte)) + index[code] % 2;
@@ -143,6 +181,7 @@ PointTables make_point_tables(const DctCmParameters& p, Dtype dtype) {
       if (rank(code) < rank(best)) best = code;
     }
     t.code_of[byte] = static_cast<uint8_t>(best);
+    t.index_of[byte] = static_cast<uint8_t>(value(bytes[best]) < 0 ? -index[best] : index[best]);
   }
   return t;
 }

@@ -11,6 +11,12 @@
 
 namespace fmapzip {
 
+// The positions of a plane in blocks of nearly 64, all of one length but the last.
+inline uint32_t block_positions(size_t positions) {
+  const size_t blocks = (positions + kBlock - 1) / kBlock;
+  return static_cast<uint32_t>((positions + blocks - 1) / blocks);
+}
+
 // The parameter bytes of dct-cm, checked and made ready: docs/FORMAT.md, "dct-cm: parameters".
 struct DctCmParameters {
   bool transform = false;
@@ -20,9 +26,14 @@ struct DctCmParameters {
   ChannelGroup tail{};          // of the last channels; length 0: they use `group`
   bool has_points = false;
   std::array<uint8_t, 32> points{};  // bit v: the byte v is a reconstruction point
+  bool rans = false;                 // coded by the models, which are parameters of context-rans
+  std::vector<uint8_t> model;        // of coefficients, or of the values' indices
+  std::vector<uint8_t> mask_model;   // of the zero mask
 
   // The group that starts at `channel`, of how many real channels it has.
   ChannelGroup group_at(uint32_t channel, uint32_t channels) const;
+  // Planes of coefficients of a map of so many channels.
+  uint32_t coefficient_planes(uint32_t channels) const;
 };
 
 Status parse_dct_cm(std::span<const uint8_t> bytes, DctCmParameters& parameters);
@@ -34,6 +45,9 @@ Status check_channels(const DctCmParameters& parameters, uint32_t channels);
 struct PointTables {
   std::array<uint8_t, 256> code_of{}, value_of{};
   unsigned count = 0;
+  // The same with signed indices in place of codes: points of each sign are numbered from zero.
+  std::array<uint8_t, 256> index_of{}, value_of_index{};
+  std::array<bool, 256> has_point{};  // of an index
 };
 
 PointTables make_point_tables(const DctCmParameters& parameters, Dtype dtype);

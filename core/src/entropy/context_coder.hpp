@@ -16,6 +16,9 @@ namespace fmapzip {
 
 inline constexpr size_t kContextSlot = 6;
 
+// Large tiles: each new one begins without an upper row and pays for its own coder states.
+inline constexpr size_t kContextTileValues = size_t{1} << 20;
+
 // Interleaved coder states: a function of shape and model, so that small tiles do not pay for many.
 uint32_t context_lanes(const ContextModel& model, Shape tile);
 

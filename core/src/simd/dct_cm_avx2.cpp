@@ -118,7 +118,7 @@ FMAPZIP_INLINE uint64_t extract_bits(uint64_t x, uint64_t mask) { return _pext_u
 FMAPZIP_INLINE uint64_t deposit_bits(uint64_t x, uint64_t mask) { return _pdep_u64(x, mask); }
 
 // Four words at a time: the bits to keep, and those of the members only, are one extraction.
-FMAPZIP_INLINE void put_wide_members(BitWriter& w, const Codes& codes, uint64_t members, unsigned base,
+FMAPZIP_INLINE void put_wide_members(StreamWriter& w, const Codes& codes, uint64_t members, unsigned base,
                                      unsigned width) {
   alignas(32) uint16_t shifted[kBlock];
   for (unsigned i = 0; i < kBlock; i += 16) {
@@ -132,7 +132,7 @@ FMAPZIP_INLINE void put_wide_members(BitWriter& w, const Codes& codes, uint64_t 
   }
 }
 
-FMAPZIP_INLINE void put_members(BitWriter& w, const Codes& codes, uint64_t members, unsigned base,
+FMAPZIP_INLINE void put_members(StreamWriter& w, const Codes& codes, uint64_t members, unsigned base,
                                 unsigned width) {
   if (width == 0 || members == 0) return;
   if (width > 7) return put_wide_members(w, codes, members, base, width);
@@ -178,7 +178,7 @@ FMAPZIP_INLINE Codes load_values(const uint8_t* values, unsigned n, const uint8_
 #include "simd/dct_cm_blocks.inc"
 
 // Adds `width` <= 7 bits of the stream to each member.
-FMAPZIP_INLINE void add_bytes(BitReader& r, uint64_t members, unsigned width, uint8_t* codes) {
+FMAPZIP_INLINE void add_bytes(StreamReader& r, uint64_t members, unsigned width, uint8_t* codes) {
   if (width == 0) return;
   for (unsigned i = 0; i < kBlock; i += 8, members >>= 8) {
     const uint64_t wanted = _pdep_u64(members, kEachByte) * ((1u << width) - 1);
@@ -187,7 +187,7 @@ FMAPZIP_INLINE void add_bytes(BitReader& r, uint64_t members, unsigned width, ui
   }
 }
 
-FMAPZIP_INLINE void add_words(BitReader& r, uint64_t members, unsigned width, uint16_t* codes) {
+FMAPZIP_INLINE void add_words(StreamReader& r, uint64_t members, unsigned width, uint16_t* codes) {
   for (unsigned i = 0; i < kBlock; i += 4, members >>= 4) {
     const uint64_t wanted = _pdep_u64(members, kEachWord) * ((1u << width) - 1);
     const uint64_t x = _pdep_u64(get(r, popcount(members & 15) * width), wanted);
@@ -218,7 +218,7 @@ FMAPZIP_INLINE void widen(Decoded& d) {
   }
 }
 
-FMAPZIP_INLINE void read_codes(BitReader& r, unsigned n, Decoded& d) {
+FMAPZIP_INLINE void read_codes(StreamReader& r, unsigned n, Decoded& d) {
   BlockMap map;
   d.valid = read_map(r, n, map);
   d.wide = map.bits > 7;
@@ -241,7 +241,7 @@ FMAPZIP_INLINE void read_codes(BitReader& r, unsigned n, Decoded& d) {
   }
 }
 
-bool read_block(BitReader& r, unsigned n, uint16_t* codes) {
+bool read_block(StreamReader& r, unsigned n, uint16_t* codes) {
   Decoded d;
   read_codes(r, n, d);
   if (!d.wide) widen(d);
@@ -249,7 +249,7 @@ bool read_block(BitReader& r, unsigned n, uint16_t* codes) {
   return d.valid;
 }
 
-bool read_values(BitReader& r, unsigned n, const uint8_t* table, unsigned limit, uint8_t* values) {
+bool read_values(StreamReader& r, unsigned n, const uint8_t* table, unsigned limit, uint8_t* values) {
   Decoded d;
   read_codes(r, n, d);
   if (!d.wide) widen(d);

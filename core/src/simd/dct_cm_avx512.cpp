@@ -128,7 +128,7 @@ constexpr PackTables make_pack_tables() {
 constexpr PackTables kPack = make_pack_tables();
 
 // Appends the low `bits` <= 504 bits of x; the others are zero.
-FMAPZIP_INLINE void append(BitWriter& w, __m512i x, unsigned bits) {
+FMAPZIP_INLINE void append(StreamWriter& w, __m512i x, unsigned bits) {
   const __m512i before = _mm512_alignr_epi64(x, _mm512_setzero_si512(), 7);
   __m512i out = _mm512_shldv_epi64(x, before, _mm512_set1_epi64(w.fill));
   out = _mm512_or_si512(out, _mm512_zextsi128_si512(_mm_cvtsi64_si128(static_cast<long long>(w.partial))));
@@ -169,7 +169,7 @@ FMAPZIP_INLINE __m512i pack_words(__m512i x, unsigned width) {
   return _mm512_maskz_mov_epi8(lanes(4 * width), _mm512_load_si512(packed));
 }
 
-FMAPZIP_INLINE void put_wide_members(BitWriter& w, const Codes& codes, uint64_t members, unsigned base,
+FMAPZIP_INLINE void put_wide_members(StreamWriter& w, const Codes& codes, uint64_t members, unsigned base,
                                      unsigned width) {
   const __m512i subtract = _mm512_set1_epi16(static_cast<short>(base));
   const auto put_half = [&](__m512i half, __mmask32 mask) {
@@ -180,7 +180,7 @@ FMAPZIP_INLINE void put_wide_members(BitWriter& w, const Codes& codes, uint64_t 
   put_half(codes.high, static_cast<__mmask32>(members >> 32));
 }
 
-FMAPZIP_INLINE void put_members(BitWriter& w, const Codes& codes, uint64_t members, unsigned base,
+FMAPZIP_INLINE void put_members(StreamWriter& w, const Codes& codes, uint64_t members, unsigned base,
                                 unsigned width) {
   if (width > 7) return put_wide_members(w, codes, members, base, width);
   const __m512i low_bits = _mm512_set1_epi8(static_cast<char>((1u << width) - 1));
@@ -296,7 +296,7 @@ FMAPZIP_INLINE Codes load_values(const uint8_t* values, unsigned n, const uint8_
 #include "simd/dct_cm_blocks.inc"
 
 // `width` <= 7 bits for each member, as bytes at the members' positions.
-FMAPZIP_INLINE __m512i read_bytes(BitReader& r, uint64_t members, unsigned width) {
+FMAPZIP_INLINE __m512i read_bytes(StreamReader& r, uint64_t members, unsigned width) {
   if (width == 0) return _mm512_setzero_si512();
   const __m512i packed = _mm512_loadu_si512(r.data + (r.bit >> 3));
   const __m512i in_lanes = _mm512_permutexvar_epi8(_mm512_load_si512(kPack.gather[width]), packed);
@@ -309,7 +309,7 @@ FMAPZIP_INLINE __m512i read_bytes(BitReader& r, uint64_t members, unsigned width
 }
 
 // Up to 14 bits for each of 32 members, as words.
-FMAPZIP_INLINE __m512i read_words(BitReader& r, __mmask32 members, unsigned width) {
+FMAPZIP_INLINE __m512i read_words(StreamReader& r, __mmask32 members, unsigned width) {
   const uint8_t* p = r.data + (r.bit >> 3);
   const __m512i aligned = _mm512_shrdv_epi64(_mm512_loadu_si512(p), _mm512_loadu_si512(p + 8),
                                              _mm512_set1_epi64(static_cast<long long>(r.bit & 7)));
@@ -331,7 +331,7 @@ struct Decoded {
   bool wide, valid;
 };
 
-FMAPZIP_INLINE Decoded read_codes(BitReader& r, unsigned n) {
+FMAPZIP_INLINE Decoded read_codes(StreamReader& r, unsigned n) {
   BlockMap map;
   Decoded d;
   d.valid = read_map(r, n, map);
@@ -353,7 +353,7 @@ FMAPZIP_INLINE Decoded read_codes(BitReader& r, unsigned n) {
   return d;
 }
 
-bool read_block(BitReader& r, unsigned n, uint16_t* codes) {
+bool read_block(StreamReader& r, unsigned n, uint16_t* codes) {
   Decoded d = read_codes(r, n);
   if (!d.wide) {
     d.low = _mm512_cvtepu8_epi16(_mm512_castsi512_si256(d.bytes));
@@ -364,7 +364,7 @@ bool read_block(BitReader& r, unsigned n, uint16_t* codes) {
   return d.valid;
 }
 
-bool read_values(BitReader& r, unsigned n, const uint8_t* table, unsigned limit, uint8_t* values) {
+bool read_values(StreamReader& r, unsigned n, const uint8_t* table, unsigned limit, uint8_t* values) {
   Decoded d = read_codes(r, n);
   if (d.wide) {
     const __m512i most = _mm512_set1_epi16(static_cast<short>(limit - 1));

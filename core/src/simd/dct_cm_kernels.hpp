@@ -14,14 +14,14 @@ inline constexpr unsigned kMaxCodeBits = 14;
 
 // Bits least significant first. `partial` holds the `fill` bits (0..7) that do not make a byte yet; up to 128
 // bytes after `out` are overwritten at will.
-struct BitWriter {
+struct StreamWriter {
   uint8_t* out;
   uint64_t partial = 0;
   unsigned fill = 0;
 };
 
 // A position in a stream that is followed by kBlockPadding zero bytes.
-struct BitReader {
+struct StreamReader {
   const uint8_t* data;
   size_t bit = 0;
 };
@@ -52,18 +52,19 @@ struct DctCmKernels {
                      const uint64_t* masks, uint8_t* const* rows);
 
   // `count` <= kMaxGroup blocks of n positions each.
-  void (*write_blocks)(const uint16_t (*codes)[kBlock], unsigned count, unsigned n, BitWriter& writer);
+  void (*write_blocks)(const uint16_t (*codes)[kBlock], unsigned count, unsigned n, StreamWriter& writer);
   // Rows of a zero mask; `n` bits of `mask`.
-  void (*write_mask)(uint64_t mask, unsigned n, BitWriter& writer);
+  void (*write_mask)(uint64_t mask, unsigned n, StreamWriter& writer);
   // Blocks of the values themselves, one after another, through a table of their codes (none: the values are
   // the codes).
   void (*write_values)(const uint8_t* values, unsigned count, unsigned n, const uint8_t* table,
-                       BitWriter& writer);
+                       StreamWriter& writer);
 
   // These give false for what no encoder writes: a reserved width or mode, a code that is not below `limit`.
-  bool (*read_block)(BitReader& reader, unsigned n, uint16_t* codes);
-  bool (*read_mask)(BitReader& reader, unsigned n, uint64_t& mask);
-  bool (*read_values)(BitReader& reader, unsigned n, const uint8_t* table, unsigned limit, uint8_t* values);
+  bool (*read_block)(StreamReader& reader, unsigned n, uint16_t* codes);
+  bool (*read_mask)(StreamReader& reader, unsigned n, uint64_t& mask);
+  bool (*read_values)(StreamReader& reader, unsigned n, const uint8_t* table, unsigned limit,
+                      uint8_t* values);
 };
 
 extern const DctCmKernels kDctCmScalar;

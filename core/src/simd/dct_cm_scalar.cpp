@@ -110,7 +110,7 @@ FMAPZIP_INLINE uint64_t deposit_bits(uint64_t x, uint64_t mask) {
   return out;
 }
 
-FMAPZIP_INLINE void put_members(BitWriter& w, const Codes& codes, uint64_t members, unsigned base,
+FMAPZIP_INLINE void put_members(StreamWriter& w, const Codes& codes, uint64_t members, unsigned base,
                                 unsigned width) {
   if (width == 0) return;
   for (; members != 0; members &= members - 1) {
@@ -136,7 +136,7 @@ FMAPZIP_INLINE Codes load_values(const uint8_t* values, unsigned n, const uint8_
 #include "simd/dct_cm_blocks.inc"
 
 // Codes of a block from its map and the packed values that follow.
-FMAPZIP_INLINE bool read_codes(BitReader& r, unsigned n, uint16_t* codes) {
+FMAPZIP_INLINE bool read_codes(StreamReader& r, unsigned n, uint16_t* codes) {
   BlockMap map;
   const bool valid = read_map(r, n, map);
   for (unsigned i = 0; i < n; ++i) codes[i] = 0;
@@ -151,9 +151,9 @@ FMAPZIP_INLINE bool read_codes(BitReader& r, unsigned n, uint16_t* codes) {
   return valid;
 }
 
-bool read_block(BitReader& r, unsigned n, uint16_t* codes) { return read_codes(r, n, codes); }
+bool read_block(StreamReader& r, unsigned n, uint16_t* codes) { return read_codes(r, n, codes); }
 
-bool read_values(BitReader& r, unsigned n, const uint8_t* table, unsigned limit, uint8_t* values) {
+bool read_values(StreamReader& r, unsigned n, const uint8_t* table, unsigned limit, uint8_t* values) {
   uint16_t codes[kBlock];
   bool valid = read_codes(r, n, codes);
   for (unsigned i = 0; i < n; ++i) {

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fmapzip.codecs.base import Codec, IntegerMap
+from fmapzip.codecs.context_rans import ContextRans
 from fmapzip.codecs.dct_cm_parameters import (
     GROUPS,
     MAX_ORDERED_CHANNELS,
@@ -18,13 +20,14 @@ from fmapzip.codecs.dct_cm_parameters import (
     mask_parameters,
     transform_parameters,
 )
+from fmapzip.codecs.dct_cm_symbols import coefficient_maps, index_maps, zero_masks
 from fmapzip.codecs.dct_cm_training import correlation_order, trained_points, uniform_points
 from fmapzip.errors import InvalidInput
 
 PATHS = ("auto", "transform", "mask")
 ORDERS = ("natural", "correlation")
 POINTS = ("trained", "centred")
-CODINGS = ("bitmap",)
+CODINGS = ("bitmap", "rans")
 
 _SEARCHED = ("path", "group", "order", "step", "slope", "steps", "keep", "zero_mask", "mask_step")
 
@@ -59,8 +62,9 @@ class DctCm(Codec):
         Step of the mask path; 1 is lossless.
     points : "trained" or "centred"
         Where the mask path reconstructs: at the calibrated mean of the values of a step, or at its centre.
-    coding : "bitmap"
-        How coefficients and values become bits.
+    coding : "bitmap" or "rans"
+        How coefficients, zero masks and values become bits: bitmaps and packed nonzeros, or the entropy stage of
+        `context-rans`, whose tables then are part of the parameters.
 
     Examples
     --------
@@ -112,19 +116,11 @@ class DctCm(Codec):
 
     def parameters(self, q: IntegerMap) -> bytes:
         """Parameters fitted to one map."""
-        return self.train(q[None])
+        return self._fitted(q[None], lambda symbols: ContextRans().parameters(symbols[0]))
 
     def train(self, maps: IntegerMap) -> bytes:
-        """Parameters for a plan: the path by the share of zeros, then that path's order or points."""
-        if not self._transforms(maps):
-            return self._train_mask(maps)
-        channels = maps.shape[1]
-        order = self._channel_order(maps)
-        if order is not None and len(order) != channels:
-            raise InvalidInput(f"order is a permutation of {len(order)} channels, the map has {channels}")
-        if order is not None and channels > MAX_ORDERED_CHANNELS:
-            raise InvalidInput(f"at most {MAX_ORDERED_CHANNELS} channels can be ordered, not {channels}")
-        return transform_parameters(channels, self.group, self._step_list, order, self.zero_mask)
+        """Parameters for a plan: the path by the share of zeros, then that path's order, points and models."""
+        return self._fitted(maps, ContextRans().train)
 
     def path_taken(self, parameters: bytes) -> str:
         """Either "transform" or "mask"."""
@@ -142,12 +138,31 @@ class DctCm(Codec):
             return self.path == "transform"
         return bool(np.count_nonzero(maps) > (1 - self.threshold) * maps.size)
 
-    def _train_mask(self, maps: IntegerMap) -> bytes:
+    def _fitted(self, maps: IntegerMap, model_of: Callable[[IntegerMap], bytes]) -> bytes:
+        if not self._transforms(maps):
+            points = self._points(maps)
+            model = model_of(index_maps(maps, points)) if self.coding == "rans" else None
+            return mask_parameters(points, model)
+        channels = maps.shape[1]
+        order = self._channel_order(maps)
+        if order is not None and len(order) != channels:
+            raise InvalidInput(f"order is a permutation of {len(order)} channels, the map has {channels}")
+        if order is not None and channels > MAX_ORDERED_CHANNELS:
+            raise InvalidInput(f"at most {MAX_ORDERED_CHANNELS} channels can be ordered, not {channels}")
+        models = []
+        if self.coding == "rans":
+            models.append(model_of(coefficient_maps(maps, self.group, self._step_list, order, self.zero_mask)))
+            if self.zero_mask:
+                models.append(model_of(zero_masks(maps)))
+        return transform_parameters(channels, self.group, self._step_list, order, self.zero_mask, models)
+
+    def _points(self, maps: IntegerMap) -> NDArray[np.int64] | None:
+        """Reconstruction points of the mask path; None where it is lossless."""
         if self.mask_step == 1:
-            return mask_parameters(None)
+            return None
         if self.points == "trained":
-            return mask_parameters(trained_points(maps, self.mask_step))
-        return mask_parameters(uniform_points(self.mask_step, maps.dtype))
+            return trained_points(maps, self.mask_step)
+        return uniform_points(self.mask_step, maps.dtype)
 
     def _channel_order(self, maps: IntegerMap) -> tuple[int, ...] | None:
         if self.order == "natural" or maps.shape[1] == 1:

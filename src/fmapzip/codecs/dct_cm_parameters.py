@@ -12,7 +12,7 @@ from fmapzip.errors import InvalidInput
 
 GROUPS = (4, 8, 16, 32)
 
-TRANSFORM, ZERO_MASK, ORDER, POINTS = 1, 2, 4, 8
+TRANSFORM, ZERO_MASK, ORDER, POINTS, RANS = 1, 2, 4, 8, 16
 MIN_STEP, MAX_STEP = 4, 4096
 MAX_ORDERED_CHANNELS = 65536
 
@@ -20,13 +20,26 @@ MAX_ORDERED_CHANNELS = 65536
 _SCALE = 128
 
 
-def mask_parameters(points: NDArray[np.int64] | None) -> bytes:
-    """Parameters of the mask path; without points it is lossless."""
-    if points is None:
-        return bytes([0])
-    bits = np.zeros(256, bool)
-    bits[points & 0xFF] = True
-    return bytes([POINTS]) + np.packbits(bits, bitorder="little").tobytes()
+def mask_parameters(points: NDArray[np.int64] | None, model: bytes | None = None) -> bytes:
+    """Parameters of the mask path; without points it is lossless, with a model it is coded by rANS."""
+    flags = POINTS * (points is not None) | RANS * (model is not None)
+    listed = b""
+    if points is not None:
+        bits = np.zeros(256, bool)
+        bits[points & 0xFF] = True
+        listed = np.packbits(bits, bitorder="little").tobytes()
+    return bytes([flags]) + listed + _model_bytes(model)
+
+
+def _model_bytes(model: bytes | None) -> bytes:
+    """A model behind its length as a varint; nothing where there is none."""
+    if model is None:
+        return b""
+    length, out = len(model), bytearray()
+    while length >= 128:
+        out.append(length & 127 | 128)
+        length >>= 7
+    return bytes([*out, length]) + model
 
 
 def group_length(channels: int, longest: int) -> int:
@@ -41,6 +54,7 @@ def transform_parameters(
     steps_of: Callable[[int], Sequence[float | None]],
     order: Sequence[int] | None,
     zero_mask: bool,
+    models: Sequence[bytes] = (),
 ) -> bytes:
     """Parameters of the transform path.
 
@@ -50,22 +64,32 @@ def transform_parameters(
     steps_of : steps of the orthonormal coefficients of a transform of N points; None where a frequency is dropped
     order : permutation of the channels; None for the natural one
     zero_mask : whether exact zeros are kept
+    models : for rANS, the models of the coefficients and of the zero mask if there is one
     """
-    if channels < group:
-        group = group_length(channels, group)
+    group = first_length(channels, group)
     tail = group_length(channels, group)
-    flags = TRANSFORM | ZERO_MASK * zero_mask | ORDER * (order is not None)
+    flags = TRANSFORM | ZERO_MASK * zero_mask | ORDER * (order is not None) | RANS * bool(models)
     lengths = GROUPS.index(group)
     steps = _step_bytes(group, steps_of(group))
     if tail != group:
         lengths |= (GROUPS.index(tail) + 1) << 2
         steps += _step_bytes(tail, steps_of(tail))
     channel_order = b"" if order is None else np.array(order, "<u2").tobytes()
-    return bytes([flags, lengths]) + steps + channel_order
+    return bytes([flags, lengths]) + steps + b"".join(map(_model_bytes, models)) + channel_order
+
+
+def first_length(channels: int, longest: int) -> int:
+    """Length of the transform of all groups but the last: shorter than asked where one holds all channels."""
+    return group_length(channels, longest) if channels < longest else longest
+
+
+def scaled_step(length: int, step: float) -> int:
+    """A step of an orthonormal coefficient in the units of the format."""
+    return round(step * _SCALE / sqrt(length))
 
 
 def _step_bytes(length: int, steps: Sequence[float | None]) -> bytes:
-    scaled = [0 if step is None else round(step * _SCALE / sqrt(length)) for step in steps]
+    scaled = [0 if step is None else scaled_step(length, step) for step in steps]
     for step, value in zip(steps, scaled, strict=True):
         if step is not None and not MIN_STEP <= value <= MAX_STEP:
             low, high = (limit * sqrt(length) / _SCALE for limit in (MIN_STEP, MAX_STEP))

@@ -67,6 +67,13 @@ def uniform_points(step: float, dtype: np.dtype[Any]) -> NDArray[np.int64]:
     return np.unique(values.astype(np.int64))
 
 
+def nearest_points(points: NDArray[np.int64], values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The point nearest to each value, of two equally near ones that of even index (docs/FORMAT.md)."""
+    index = abs(np.arange(len(points)) - int(np.searchsorted(points, 0)))
+    nearest: NDArray[np.int64] = points[(2 * abs(values[:, None] - points) + index % 2).argmin(axis=1)]
+    return nearest
+
+
 def trained_points(maps: IntegerMap, step: float) -> NDArray[np.int64]:
     """Integers near the mean of the values that each uniform point stands for in `maps`; zero stays zero.
 
@@ -77,8 +84,7 @@ def trained_points(maps: IntegerMap, step: float) -> NDArray[np.int64]:
     lowest = np.iinfo(maps.dtype).min
     counts = np.bincount(maps.reshape(-1).astype(np.int64) - lowest, minlength=256)
     values = np.arange(256) + lowest
-    index = abs(np.arange(len(points)) - int(np.searchsorted(points, 0)))
-    nearest = points[(2 * abs(values[:, None] - points) + index % 2).argmin(axis=1)]
+    nearest = nearest_points(points, values)
     trained = [0]
     for sign in (1, -1):
         lost = 0  # of all values so far, in units of their magnitude

@@ -173,8 +173,9 @@ def decode(body: bytes, shape: tuple[int, int, int], dtype: np.dtype[Any], param
     return np.ascontiguousarray(p.value_of[indices].transpose(2, 0, 1).astype(np.uint8)).view(dtype)
 
 
-def rows(shape: tuple[int, int, int]) -> int:
+def rows(shape: tuple[int, int, int], parameters: bytes = b"") -> int:
     """Rows a tile."""
+    del parameters
     channels, height, width = shape
     most = min(max(TILE_VALUES // (channels * width), 1), height)
     tiles = -(-height // most)

@@ -64,7 +64,7 @@ def encode(
     codec = CODECS[code]
     shape = _worked_shape(q.shape)
     tiled = q.reshape(shape)
-    rows = codec.rows(shape)
+    rows = codec.rows(shape, parameters)
     bodies = []
     for first in range(0, shape[1], rows):
         tile = np.ascontiguousarray(tiled[:, first : first + rows])

@@ -14,8 +14,9 @@ Tile = NDArray[Any]  # [C, R, W], uint8 or int8
 TILE_VALUES = 131072
 
 
-def default_rows(shape: tuple[int, int, int]) -> int:
+def default_rows(shape: tuple[int, int, int], parameters: bytes = b"") -> int:
     """Rows a tile, by the formula of FORMAT.md, "Tiles"."""
+    del parameters
     channels, height, width = shape
     most = min(max(TILE_VALUES // (channels * width), 1), height)
     tiles = -(-height // most)
@@ -30,9 +31,9 @@ class TileCodec:
     ----------
     encode : (tile, parameters) -> body
     decode : (body, shape, dtype, parameters) -> tile
-    rows : (C, H, W) -> rows a tile
+    rows : (C, H, W), parameters -> rows a tile
     """
 
     encode: Callable[[Tile, bytes], bytes]
     decode: Callable[[bytes, tuple[int, int, int], np.dtype[Any], bytes], Tile]
-    rows: Callable[[tuple[int, int, int]], int] = default_rows
+    rows: Callable[[tuple[int, int, int], bytes], int] = default_rows
