@@ -1,12 +1,11 @@
-"""Which candidates there are for a feature map: quantizers, codecs and settings."""
+"""Which candidates there are for a feature map: families of grids, codecs and settings, each with a free step."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,16 +16,17 @@ from fmapzip.planner.candidate import Candidate
 from fmapzip.planner.spectrum import Spectrum
 from fmapzip.quantize import QuantParams
 
-RANS = "context-rans"
-AUTO = (RANS, "dct-cm", "zvc", "raw")
+RANS, DCT = "context-rans", "dct-cm"
+AUTO = (RANS, DCT, "zvc", "raw")
 
 # Nominal steps, in steps of the calibrated 8-bit grid, half an octave apart.
 STEPS = tuple(2.0 ** (k / 2) for k in range(-2, 10))
 # How many steps of the quantizer's grid make a nominal step: more of them place reconstruction points better, and
 # leave less room for large values.
 _DIVISIONS = tuple(Fraction(n, d) for n, d in ((1, 1), (3, 2), (2, 1), (5, 2), (3, 1), (4, 1), (5, 1), (7, 1), (9, 1)))
-_LARGEST_STEP = 16
 _MOST_STRETCH = 2.0
+# Transforms that a trial picks from: channels a group, and whether exact zeros are restored.
+_TRANSFORMS = ((8, False), (8, True), (16, False), (32, False))
 
 
 @dataclass(frozen=True)
@@ -56,17 +56,32 @@ class Source:
 
     def estimate(self, candidate: Candidate) -> float | None:
         """Return the estimated damage of a candidate; None where only running its codec tells."""
-        step = _fraction(candidate.codec)
+        step = _requantised_by(candidate.codec)
         if step is None:
             return None
         return (self.shaped if candidate.shaped else self.plain).damage(1 / candidate.reach, step)
 
+    def grid(self, reach: float, shaped: bool) -> QuantParams:
+        """Return the calibrated quantizer with its grid stretched."""
+        if reach == 1 and not shaped:
+            return self.base
+        scale = self.base.scale[0] * reach
+        scales = tuple(scale * stretch for stretch in self.stretch) if shaped else (scale,)
+        name = f"{self.base.calibrator}*{reach:.4g}" + (":gains" if shaped else "")
+        return QuantParams(self.base.dtype, scales, name)
 
-def _fraction(codec: Codec) -> Fraction | None:
-    """Return the step by which `codec` re-quantises, 1 where it is lossless; None where it loses otherwise."""
-    if codec.lossless:
-        return Fraction(1)
-    return Fraction(str(codec.config()["step"])) if codec.id == RANS else None
+    def division(self, step: float, shaped: bool) -> Fraction:
+        """Return how many steps of the grid make the nominal `step` with the least estimated damage."""
+        spectrum = self.shaped if shaped else self.plain
+        return min(_DIVISIONS, key=lambda d: (spectrum.damage(float(d) / step, d), d))
+
+
+@dataclass(frozen=True)
+class Family:
+    """Candidates of one kind, one for each nominal step."""
+
+    name: str
+    make: Callable[[float], Candidate]
 
 
 def stretches(gains: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -95,60 +110,78 @@ def codecs_of(names: Sequence[str | Codec]) -> tuple[Codec, ...]:
     return tuple(found)
 
 
-def lossless(source: Source, codecs: Iterable[Codec]) -> list[Candidate]:
-    """Return the candidates that keep every value of the calibrated 8-bit grid."""
-    every = [option for codec in codecs for option in (codec, *codec.candidates())]
-    return _distinct(Candidate(source.base, codec) for codec in every if codec.lossless)
+def fixed(source: Source, codecs: Iterable[Codec]) -> list[Candidate]:
+    """Return the candidates on the calibrated grid itself: lossless codecs, and settings of codecs without a family."""
+    found = []
+    for codec in codecs:
+        for option in (codec, *codec.candidates()):
+            if option.lossless or codec.id != DCT:
+                found.append(Candidate(source.base, option))
+    return list({candidate.key: candidate for candidate in found}.values())
 
 
-def lossy(source: Source, codecs: Sequence[Codec], steps: Sequence[float], shaped: bool) -> list[Candidate]:
-    """Return the candidates with about the nominal `steps`, of all codecs.
-
-    Where a codec can re-quantise, a nominal step is made of several steps of a finer grid: as many as the least
-    estimated damage asks for.
-    """
-    requantise = [codec for codec in codecs if _requantises(codec)]
-    others = [codec for codec in codecs if codec not in requantise]
-    found = [_requantised(source, codec, step, shaped) for codec in requantise for step in steps]
-    for codec in others:
-        found += list(_fixed(source, codec, steps, bool(requantise)))
-    return _distinct(found)
-
-
-def _requantises(codec: Codec) -> bool:
-    """Whether the codec has a free `step` with trained points; one that was asked for stays."""
-    return codec.id == RANS and codec.lossless
+def families(source: Source, codecs: Sequence[Codec]) -> list[Family]:
+    """Return the families of candidates; of lossless codecs only where none of the codecs can lose on its own."""
+    found: list[Family] = []
+    for codec in codecs:
+        if codec.id == RANS and codec.lossless:
+            found += _requantising(source, codec, "step")
+        elif codec.id == DCT:
+            found += _dct_cm(source, codec)
+    for codec in codecs if not found else ():
+        if codec.lossless:
+            found += [_coarser(source, codec, shaped) for shaped in (False, True)]
+    return found
 
 
-def _requantised(source: Source, codec: Codec, step: float, shaped: bool) -> Candidate:
-    spectrum = source.shaped if shaped else source.plain
-    division = min(
-        (d for d in _DIVISIONS if d <= _LARGEST_STEP), key=lambda d: (spectrum.damage(float(d) / step, d), d)
+def _requantising(source: Source, codec: Codec, setting: str) -> list[Family]:
+    """Families of a codec that re-quantises by its `setting`, which takes integers and fractions."""
+
+    def make(step: float, shaped: bool) -> Candidate:
+        division = source.division(step, shaped)
+        value = str(division) if setting == "step" else float(division)
+        reach = step / float(division)
+        changed = dataclasses.replace(codec, **{setting: value})
+        return Candidate(source.grid(reach, shaped), changed, step, reach, shaped)
+
+    kinds = ((f"{codec.id} {setting}", False), (f"{codec.id} {setting}, shaped", True))
+    return [Family(name, lambda step, s=shaped: make(step, s)) for name, shaped in kinds]  # type: ignore[misc]
+
+
+def _dct_cm(source: Source, codec: Codec) -> list[Family]:
+    """Families of the mask path and of transforms; the path and settings that were asked for stay."""
+    asked = codec.config()
+    found: list[Family] = []
+    if asked["path"] in ("auto", "mask"):
+        found += _requantising(source, dataclasses.replace(codec, path="mask"), "mask_step")  # type: ignore[call-arg]
+    if asked["path"] in ("auto", "transform"):
+        kinds = _TRANSFORMS if (asked["group"], asked["zero_mask"]) == (8, False) else ()
+        for group, zero_mask in kinds or ((asked["group"], asked["zero_mask"]),):
+            found.append(_transform(source, codec, group, zero_mask))
+    return found
+
+
+def _transform(source: Source, codec: Codec, group: int, zero_mask: bool) -> Family:
+    def make(step: float) -> Candidate:
+        settings = {"path": "transform", "group": group, "zero_mask": zero_mask, "step": step}
+        return Candidate(source.base, dataclasses.replace(codec, **settings), step)
+
+    return Family(f"{codec.id} transform {group}" + (" zero mask" if zero_mask else ""), make)
+
+
+def _coarser(source: Source, codec: Codec, shaped: bool) -> Family:
+    """A lossless codec on coarser grids."""
+    return Family(
+        codec.id + (", shaped" if shaped else ""),
+        lambda step: Candidate(source.grid(step, shaped), codec, step, step, shaped),
     )
-    quantizer = _grid(source, step / float(division), shaped)
-    settings: dict[str, Any] = {"step": str(division)}
-    return Candidate(quantizer, dataclasses.replace(codec, **settings), step, step / float(division), shaped)
 
 
-def _fixed(source: Source, codec: Codec, steps: Sequence[float], beside_others: bool) -> Iterable[Candidate]:
-    """Candidates of a codec whose settings are its own: each on the calibrated grid, lossless ones on coarser ones."""
-    for option in codec.candidates():
-        yield Candidate(source.base, option)
-        if option.lossless and not beside_others:
-            for step in steps:
-                yield Candidate(_grid(source, step, shaped=False), option, step, step)
-
-
-def _grid(source: Source, reach: float, shaped: bool) -> QuantParams:
-    """Return the calibrated quantizer with its grid stretched."""
-    base = source.base
-    if reach == 1 and not shaped:
-        return base
-    scale = base.scale[0] * reach
-    scales = tuple(scale * stretch for stretch in source.stretch) if shaped else (scale,)
-    name = f"{base.calibrator}*{reach:.4g}" + (":gains" if shaped else "")
-    return QuantParams(base.dtype, scales, name)
-
-
-def _distinct(candidates: Iterable[Candidate]) -> list[Candidate]:
-    return list({candidate.key: candidate for candidate in candidates}.values())
+def _requantised_by(codec: Codec) -> Fraction | None:
+    """Return the step by which `codec` re-quantises, 1 where it is lossless; None where it loses otherwise."""
+    config = codec.config()
+    if codec.lossless:
+        return Fraction(1)
+    if codec.id == RANS:
+        return Fraction(str(config["step"]))
+    return Fraction(str(config["mask_step"])) if codec.id == DCT and config["path"] == "mask" else None

@@ -1,22 +1,27 @@
-"""Measuring each feature map's candidates alone, coarse first."""
+"""Filling each feature map's pool: a trial of the families, then the best ones' candidates measured alone."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import log
 from statistics import median
 
 import numpy as np
 
+import fmapzip
 from fmapzip.codecs.base import Codec
+from fmapzip.plan import Plan
 from fmapzip.planner.candidate import Candidate
-from fmapzip.planner.candidates import STEPS, Source, lossless, lossy
+from fmapzip.planner.candidates import STEPS, Family, Source, families, fixed
 from fmapzip.planner.gains import Gains
 from fmapzip.planner.measure import Bench
 from fmapzip.planner.pool import Pool
 from fmapzip.quantize import QuantParams
 
-_TRIAL_STEPS = (2.0, 4.0)
+_TRIAL_STEPS = (2.0**1.5, 2.0**2.5)
+_TRIAL_IMAGES = 4
+# A family is measured if at the same estimated damage it takes at most this much more than the best.
+_TOLERANCE = 1.01
 
 
 class Explorer:
@@ -37,91 +42,100 @@ class Explorer:
     def __init__(
         self, bench: Bench, bases: Sequence[QuantParams], gains: Gains, codecs: Sequence[Codec], images: int
     ) -> None:
-        self.bench, self._codecs, self._images = bench, codecs, images
+        self.bench, self._codecs, self._images, self._gains = bench, codecs, images, gains
         self._sources = {
             tap.name: Source.of(bench.rates.maps(tap).numpy(), base, gains[tap.name])
             for tap, base in zip(bench.taps, bases, strict=True)
         }
-        self._shaped: dict[str, bool] = {}
+        self._families: dict[str, list[Family]] = {}
         self.pools = tuple(Pool(tap, images) for tap in bench.taps)
 
-    def lossless(self) -> None:
-        """Add the candidates that lose nothing but the 8-bit quantization."""
+    def fixed(self) -> None:
+        """Add the candidates on the calibrated grid itself."""
         for pool in self.pools:
-            self._add(pool, lossless(self._sources[pool.tap.name], self._codecs))
+            self._add(pool, fixed(self._sources[pool.tap.name], self._codecs))
 
     def coarse(self) -> None:
         """Add candidates half an octave apart, and measure their damage with the other maps in float."""
         for done, pool in enumerate(self.pools):
-            self._shaped[pool.tap.name] = self._shape_pays(pool)
-            self._add(pool, self._lossy(pool, STEPS))
+            self._families[pool.tap.name] = self._worthwhile(pool)
+            self._add(pool, self._at(pool, STEPS))
             self.bench.progress("measuring bytes", done + 1, len(self.pools))
-        self._measure_alone({pool.tap.name: pool.candidates for pool in self.pools}, "measuring damage")
+        damages = self.bench.damages({pool.tap.name: pool.candidates for pool in self.pools}, None, "measuring damage")
+        for pool in self.pools:
+            pool.learn(damages[pool.tap.name])
+            _fill(pool)
 
     def fine(self, chosen: Sequence[Candidate]) -> None:
         """Add candidates a quarter of an octave on both sides of the chosen ones."""
-        before = {pool.tap.name: len(pool.candidates) for pool in self.pools}
         for pool, candidate in zip(self.pools, chosen, strict=True):
-            self._add(pool, self._lossy(pool, [candidate.step * 2**0.25, candidate.step * 2**-0.25]))
-        added = {pool.tap.name: pool.candidates[before[pool.tap.name] :] for pool in self.pools}
-        for pool in self.pools:
-            self._interpolate(pool, added[pool.tap.name])
+            before = len(pool.candidates)
+            self._add(pool, self._at(pool, [candidate.step * 2**0.25, candidate.step * 2**-0.25]))
+            _interpolate(pool, pool.candidates[before:])
 
-    def _interpolate(self, pool: Pool, added: Sequence[Candidate]) -> None:
-        """Expect candidates that were not measured alone to damage as much as others of their size."""
-        known = sorted((pool.size(c), pool.alone[c.key]) for c in pool.candidates if c.key in pool.alone)
-        sizes, damages = [size for size, _ in known], [max(damage, 1e-12) for _, damage in known]
-        for candidate in added:
-            pool.alone[candidate.key] = float(np.exp(np.interp(pool.size(candidate), sizes, np.log(damages))))
-
-    def _measure_alone(self, wanted: Mapping[str, Sequence[Candidate]], stage: str) -> None:
-        damages = self.bench.damages(wanted, None, stage)
-        for pool in self.pools:
-            pool.learn(damages[pool.tap.name])
-            self._fill(pool)
-
-    def _fill(self, pool: Pool) -> None:
-        """Estimate what there was no time to measure, by the estimates' usual error on this map."""
-        errors = [pool.alone[key] / each for key, each in pool.estimates.items() if each > 0 and key in pool.measured]
-        usual = median(errors) if errors else 1.0
-        for key, each in pool.estimates.items():
-            pool.alone.setdefault(key, usual * each)
-
-    def estimate(self, pool: Pool, candidate: Candidate) -> float | None:
-        """Return the estimated damage of a candidate, where its codec's loss is known in advance."""
-        return self._sources[pool.tap.name].estimate(candidate)
-
-    def _lossy(self, pool: Pool, steps: Sequence[float]) -> list[Candidate]:
-        return lossy(self._sources[pool.tap.name], self._codecs, steps, self._shaped[pool.tap.name])
+    def _at(self, pool: Pool, steps: Sequence[float]) -> list[Candidate]:
+        return [family.make(step) for family in self._families[pool.tap.name] for step in steps]
 
     def _add(self, pool: Pool, candidates: Sequence[Candidate]) -> None:
         for candidate in candidates:
             pool.add(candidate, self.bench.rates.measure(pool.tap, candidate))
-            estimate = self.estimate(pool, candidate)
+            estimate = self._sources[pool.tap.name].estimate(candidate)
             if estimate is not None:
                 pool.estimates[candidate.key] = estimate
 
-    def _shape_pays(self, pool: Pool) -> bool:
-        """Whether scales by noise gain take fewer bytes at the same estimated damage."""
-        source = self._sources[pool.tap.name]
-        plain, shaped = (lossy(source, self._codecs, _TRIAL_STEPS, shape) for shape in (False, True))
-        trials = [self._known(pool, candidates) for candidates in (plain, shaped)]
-        if min(map(len, trials)) < 2 or plain == shaped:
-            return False
-        (fine, coarse), (first, _) = trials[0][:2], trials[1][:2]
-        octave = log(coarse[1]) - log(fine[1])
-        if octave <= 0:
-            return False
-        at_its_damage = fine[0] + (coarse[0] - fine[0]) * (log(first[1]) - log(fine[1])) / octave
-        return first[0] < at_its_damage
+    def _worthwhile(self, pool: Pool) -> list[Family]:
+        """Return the families that take the fewest bytes, within one percent, at the same estimated damage."""
+        trials = {family: self._trial(pool, family) for family in families(self._sources[pool.tap.name], self._codecs)}
+        if not trials:
+            return []
+        level = median(damage for trial in trials.values() for _, damage in trial)
+        sizes = {family: _size_at(trial, level) for family, trial in trials.items()}
+        return [family for family, size in sizes.items() if size <= _TOLERANCE * min(sizes.values())]
 
-    def _known(self, pool: Pool, candidates: Sequence[Candidate]) -> list[tuple[float, float]]:
-        """Return sizes and estimated damages, the scales' bytes included, of candidates that have estimates."""
+    def _trial(self, pool: Pool, family: Family) -> list[tuple[float, float]]:
+        """Return sizes, the scales' bytes included, and estimated damages of two candidates."""
         found = []
-        for candidate in candidates:
-            damage = self.estimate(pool, candidate)
-            if damage:
-                rate = self.bench.rates.measure(pool.tap, candidate)
-                scales = 4 * len(candidate.quantizer.scale) / self._images
-                found.append((rate.size(self._images) + scales, damage))
+        for candidate in map(family.make, _TRIAL_STEPS):
+            scales = 4 * len(candidate.quantizer.scale) / self._images
+            size = self.bench.rates.measure(pool.tap, candidate).size(self._images) + scales
+            estimate = self._sources[pool.tap.name].estimate(candidate)
+            found.append((size, max(self._noise(pool, candidate) if estimate is None else estimate, 1e-30)))
         return found
+
+    def _noise(self, pool: Pool, candidate: Candidate) -> float:
+        """Estimate the damage of a candidate from what its codec makes of a few maps."""
+
+        def work() -> float:
+            exact = self.bench.rates.maps(pool.tap).numpy()[:_TRIAL_IMAGES]
+            plan = Plan((self.bench.rates.measure(pool.tap, candidate).planned,))
+            q = candidate.quantizer.quantize(exact, 1, pool.tap.name)
+            decoded = fmapzip.decode_batch(fmapzip.encode_batch(q, plan=plan, tap=0), plan=plan)
+            squares = (candidate.quantizer.dequantize(decoded, 1) - exact).astype(np.float64) ** 2
+            energies = squares.reshape(*squares.shape[:2], -1).sum(2).mean(0)
+            return float(energies @ self._gains[pool.tap.name])
+
+        noise: float = self.bench.state.get(f"noise {pool.tap.name} {candidate.key}", work)
+        return noise
+
+
+def _size_at(trial: Sequence[tuple[float, float]], level: float) -> float:
+    """Return the size at a damage, on the line through the trial's two points in the logarithm of damage."""
+    (first, low), (second, high) = trial
+    octaves = log(high) - log(low)
+    return first if octaves <= 0 else first + (second - first) * (log(level) - log(low)) / octaves
+
+
+def _fill(pool: Pool) -> None:
+    """Estimate what there was no time to measure, by the estimates' usual error on this map."""
+    errors = [pool.alone[key] / each for key, each in pool.estimates.items() if each > 0 and key in pool.measured]
+    usual = median(errors) if errors else 1.0
+    for key, each in pool.estimates.items():
+        pool.alone.setdefault(key, usual * each)
+
+
+def _interpolate(pool: Pool, added: Sequence[Candidate]) -> None:
+    """Expect candidates that were not measured alone to damage as much as others of their size."""
+    known = sorted((pool.size(c), pool.alone[c.key]) for c in pool.candidates if c.key in pool.alone)
+    sizes, damages = [size for size, _ in known], [max(damage, 1e-12) for _, damage in known]
+    for candidate in added:
+        pool.alone[candidate.key] = float(np.exp(np.interp(pool.size(candidate), sizes, np.log(damages))))

@@ -29,6 +29,7 @@ from fmapzip.planner.joint import Theatre
 from fmapzip.planner.judge import Judge
 from fmapzip.planner.measure import Bench, Deadline
 from fmapzip.planner.planned import Planned, Step
+from fmapzip.planner.pool import Pool
 from fmapzip.planner.rate import Rates
 from fmapzip.planner.state import State
 from fmapzip.planner.verify import Stage, checked, verified
@@ -126,10 +127,10 @@ class _Session:
     def plan(self, budget: Budget, options: Sequence[Codec], seed: int, start: float) -> Planned:
         choosing, verifying = (self._stage(name, budget) for name in _GROUPS)
         explorer = self._explorer(choosing, options, seed)
-        explorer.lossless()
+        explorer.fixed()
         steps: Sequence[Step] = ()
         if budget.lossless:
-            chosen = tuple(min(pool.candidates, key=pool.size) for pool in explorer.pools)
+            chosen = tuple(_smallest_lossless(pool) for pool in explorer.pools)
             found = checked(self._train(chosen), chosen, choosing, verifying, self.calibration.images)
         else:
             explorer.coarse()
@@ -194,3 +195,11 @@ def _metric(budget: Budget, class_scores: bool) -> Metric:
 def _groups(batches: Batches, validation: Batches | None) -> tuple[Images, Images]:
     """Return the images that choose and those that verify."""
     return divide(gather(batches)) if validation is None else (gather(batches), gather(validation))
+
+
+def _smallest_lossless(pool: Pool) -> Candidate:
+    """Return the lossless candidate of the fewest bytes."""
+    lossless = [candidate for candidate in pool.candidates if candidate.codec.lossless]
+    if not lossless:
+        raise InvalidInput("a budget of 0 needs a lossless codec among those to choose from")
+    return min(lossless, key=pool.size)
