@@ -20,10 +20,10 @@ RANS, DCT = "context-rans", "dct-cm"
 AUTO = (RANS, DCT, "zvc", "raw")
 
 # Nominal steps, in steps of the calibrated 8-bit grid, half an octave apart.
-STEPS = tuple(2.0 ** (k / 2) for k in range(-2, 10))
+STEPS = tuple(2.0 ** (k / 2) for k in range(-2, 12))
 # How many steps of the quantizer's grid make a nominal step: more of them place reconstruction points better, and
 # leave less room for large values.
-_DIVISIONS = tuple(Fraction(n, d) for n, d in ((1, 1), (3, 2), (2, 1), (5, 2), (3, 1), (4, 1), (5, 1), (7, 1), (9, 1)))
+_DIVISIONS = (Fraction(1), Fraction(3, 2), Fraction(2), Fraction(5, 2), *map(Fraction, (3, 4, 5, 7, 9, 13)))
 _MOST_STRETCH = 2.0
 # Transforms that a trial picks from: channels a group, and whether exact zeros are restored.
 _TRANSFORMS = ((8, False), (8, True), (16, False), (32, False))

@@ -77,21 +77,23 @@ class Chooser:
         the changes are added.
         """
         self._explorer.fine(choice.candidates)
-        plan = self._plan(choice.candidates)
-        base = self._theatre.run(plan).damage
-        wanted = {
-            pool.tap.name: [each for each in pool.beside(candidate, 1) if each != candidate]
-            for pool, candidate in zip(self.pools, choice.candidates, strict=True)
-        }
-        damages = self._explorer.bench.damages(wanted, plan, "measuring maps together")
+        chosen = {pool.tap.name: each for pool, each in zip(self.pools, choice.candidates, strict=True)}
+        wanted = {pool.tap.name: pool.beside(chosen[pool.tap.name], 1) for pool in self.pools}
+        first = self.pools[0].tap.name
+        for name, candidates in wanted.items():
+            if name != first:  # one map's own candidate tells what the whole choice does
+                candidates.remove(chosen[name])
+        damages = self._explorer.bench.damages(wanted, self._plan(choice.candidates), "measuring maps together")
+        if chosen[first].damage_key not in damages[first]:
+            return choice
+        base = mean(damages[first][chosen[first].damage_key])
         choices = []
-        for pool, candidate in zip(self.pools, choice.candidates, strict=True):
-            known = {candidate.key: 0.0}
-            for each in wanted[pool.tap.name]:
-                if each.damage_key in damages[pool.tap.name]:
-                    known[each.key] = mean(damages[pool.tap.name][each.damage_key]) - base
-            choices.append(pool.points(known))
-        path = [replace(step, damage=base + step.damage) for step in allocations(choices)]
+        for pool in self.pools:
+            found = damages[pool.tap.name]
+            known = {c.key: mean(found[c.damage_key]) - base for c in pool.candidates if c.damage_key in found}
+            choices.append(pool.points({**known, chosen[pool.tap.name].key: 0.0}))
+        measured = choice.outcome.damage
+        path = [replace(step, damage=measured + step.damage) for step in allocations(choices)]
         return self._best(path, limit)
 
     def _best(self, path: Sequence[Allocation], limit: float) -> Choice:

@@ -18,6 +18,7 @@ from fmapzip.planner.measure import Bench
 from fmapzip.planner.pool import Pool
 from fmapzip.quantize import QuantParams
 
+_MEASURED_STEPS = STEPS[::2]
 _TRIAL_STEPS = (2.0**1.5, 2.0**2.5)
 _TRIAL_IMAGES = 4
 # A family is measured if at the same estimated damage it takes at most this much more than the best.
@@ -56,12 +57,16 @@ class Explorer:
             self._add(pool, fixed(self._sources[pool.tap.name], self._codecs))
 
     def coarse(self) -> None:
-        """Add candidates half an octave apart, and measure their damage with the other maps in float."""
+        """Add candidates half an octave apart, and measure the damage of every second with the other maps in float."""
         for done, pool in enumerate(self.pools):
             self._families[pool.tap.name] = self._worthwhile(pool)
             self._add(pool, self._at(pool, STEPS))
             self.bench.progress("measuring bytes", done + 1, len(self.pools))
-        damages = self.bench.damages({pool.tap.name: pool.candidates for pool in self.pools}, None, "measuring damage")
+        wanted = {
+            pool.tap.name: [c for c in pool.candidates if c.step in _MEASURED_STEPS or c.key not in pool.estimates]
+            for pool in self.pools
+        }
+        damages = self.bench.damages(wanted, None, "measuring damage")
         for pool in self.pools:
             pool.learn(damages[pool.tap.name])
             _fill(pool)
@@ -69,9 +74,9 @@ class Explorer:
     def fine(self, chosen: Sequence[Candidate]) -> None:
         """Add candidates a quarter of an octave on both sides of the chosen ones."""
         for pool, candidate in zip(self.pools, chosen, strict=True):
-            before = len(pool.candidates)
             self._add(pool, self._at(pool, [candidate.step * 2**0.25, candidate.step * 2**-0.25]))
-            _interpolate(pool, pool.candidates[before:])
+            _fill(pool)
+            _interpolate(pool)
 
     def _at(self, pool: Pool, steps: Sequence[float]) -> list[Candidate]:
         return [family.make(step) for family in self._families[pool.tap.name] for step in steps]
@@ -126,16 +131,26 @@ def _size_at(trial: Sequence[tuple[float, float]], level: float) -> float:
 
 
 def _fill(pool: Pool) -> None:
-    """Estimate what there was no time to measure, by the estimates' usual error on this map."""
-    errors = [pool.alone[key] / each for key, each in pool.estimates.items() if each > 0 and key in pool.measured]
-    usual = median(errors) if errors else 1.0
-    for key, each in pool.estimates.items():
-        pool.alone.setdefault(key, usual * each)
+    """Estimate what was not measured, the estimates corrected by how wrong they are for steps on both sides."""
+    known = sorted(
+        (candidate.step, pool.alone[candidate.key] / pool.estimates[candidate.key])
+        for candidate in pool.candidates
+        if candidate.key in pool.measured and pool.estimates.get(candidate.key, 0.0) > 0
+    )
+    steps = np.log([step for step, _ in known] or [1.0])
+    errors = np.log(np.maximum([error for _, error in known] or [1.0], 1e-9))
+    for candidate in pool.candidates:
+        if candidate.key in pool.estimates and candidate.key not in pool.measured:
+            error = float(np.exp(np.interp(np.log(candidate.step), steps, errors)))
+            pool.alone[candidate.key] = error * pool.estimates[candidate.key]
 
 
-def _interpolate(pool: Pool, added: Sequence[Candidate]) -> None:
-    """Expect candidates that were not measured alone to damage as much as others of their size."""
-    known = sorted((pool.size(c), pool.alone[c.key]) for c in pool.candidates if c.key in pool.alone)
+def _interpolate(pool: Pool) -> None:
+    """Expect what has neither measurement nor estimate to damage as much as other candidates of its size."""
+    known = sorted((pool.size(c), pool.alone[c.key]) for c in pool.candidates if c.key in pool.measured)
+    if not known:
+        return
     sizes, damages = [size for size, _ in known], [max(damage, 1e-12) for _, damage in known]
-    for candidate in added:
-        pool.alone[candidate.key] = float(np.exp(np.interp(pool.size(candidate), sizes, np.log(damages))))
+    for candidate in pool.candidates:
+        if candidate.key not in pool.alone:
+            pool.alone[candidate.key] = float(np.exp(np.interp(pool.size(candidate), sizes, np.log(damages))))

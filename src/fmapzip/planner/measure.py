@@ -105,7 +105,7 @@ class Bench:
         where = "float" if context is None else context.hash8.hex()
         found: Damages = {name: {c.damage_key: [] for c in candidates} for name, candidates in wanted.items()}
         for number in range(len(self.choosing.batches)):
-            batch = _Batch(number, len(self.choosing.batches), where, stage)
+            batch = _Batch(number, len(self.choosing.batches), f"{where} {len(self.choosing)}", stage)
             part = self._batch(wanted, actions, batch)
             if part is None:
                 break
