@@ -50,7 +50,7 @@ def test_the_document_is_what_the_measurements_make(results: ModuleType) -> None
 def test_a_report_is_kept_without_folders_and_histograms(
     results: ModuleType, report: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(results, "KEPT", tmp_path)
+    monkeypatch.setattr(sys.modules["results_files"], "KEPT", tmp_path)
     source = tmp_path / "report.json"
     source.write_text(json.dumps(report))
     kept = results.keep(source)
@@ -64,5 +64,20 @@ def test_a_report_is_kept_without_folders_and_histograms(
         assert f"{raw / entry['total_bytes']:.3f}" in text
     assert "**`zvc`**" in text
     assert "Smallest without loss" in text
-    assert "| **`zvc`** |" in results.short_table()
-    assert "jpeg-act" not in results.short_table()
+    assert "| **`zvc`** |" in results.short_table(results.arenas())
+    assert "jpeg-act" not in results.short_table(results.arenas())
+
+
+def test_a_report_of_eval_becomes_rows(results: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("sklearn")
+    from fmapzip.eval.request import Request
+    from fmapzip.eval.run import run
+    from fmapzip.registry import make
+
+    monkeypatch.setattr(sys.modules["results_files"], "KEPT", tmp_path)
+    source = tmp_path / "lossless.json"
+    source.write_text(json.dumps(run(Request("demo", "demo", limit=10), [make("zvc")], lambda *_: None)))
+    assert results.keep(source).name == "eval_lossless.json"
+    text = results.document()
+    assert "| demo | `zvc` |" in text
+    assert "8 images of `demo`, calibrated on 2 others" in text

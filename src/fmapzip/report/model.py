@@ -131,7 +131,7 @@ def _eval_row(entry: Values, raw: int) -> Values:
     payload = sum(tap["payload_bytes"] for tap in entry["taps"])
     coded = sum(tap["total_bytes"] for tap in entry["taps"])
     return {
-        "label": entry["codec"] + _settings(entry["config"]),
+        "label": entry["codec"] + changed_settings(entry["config"]),
         "status": "ok",
         "ours": True,
         "lossless": entry["kl_vs_int8"] == 0,
@@ -184,7 +184,7 @@ def _eval_words(report: Values, rows: list[Values]) -> list[str]:
     return found
 
 
-def _settings(config: Values) -> str:
+def changed_settings(config: Values) -> str:
     """The settings that differ from a codec's defaults, as on the command line."""
     try:
         usual = registry.get(config["codec"])().config()

@@ -1,0 +1,78 @@
+"""The measurements in bench/results: kept small, and read again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from common import git_hash
+
+KEPT = Path(__file__).parent / "results"
+
+NETWORKS = {
+    "resnet50v2_trunk": "ResNet-50 v2 trunk (stem and stages 1-3)",
+    "squeezenet1_1": "SqueezeNet 1.1",
+    "mobilenetv2_trunk": "MobileNetV2 1.0 (signed bottlenecks)",
+    "cifar_resnet20": "CIFAR-10 ResNet-20",
+}
+
+Values = dict[str, Any]
+
+
+def keep(report: Path) -> Path:
+    """Copy what tables need of a report of ``fmapzip bench`` or ``eval``."""
+    found = json.loads(report.read_text())
+    name, kept = _kept_bench(found) if found.get("kind") == "bench" else _kept_eval(found, report.stem)
+    target = KEPT / f"{name}.json"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(_rows_on_lines({"commit": git_hash(), **kept}))
+    return target
+
+
+def _kept_bench(found: Values) -> tuple[str, Values]:
+    """Totals, and bytes by tap."""
+    model = _function(found["source"]["model"])
+    source = {**found["source"], "model": model, "data": _folder(found["source"]["data"])}
+    taps = [{key: tap[key] for key in ("name", "shape", "raw_bytes", "zeros", "entropy_bits")} for tap in found["taps"]]
+    codecs = [
+        {**entry, "taps": [{"bytes": tap["bytes"]} for tap in entry.get("taps", [])]} for entry in found["codecs"]
+    ]
+    return f"arena_{model}", {"benchmark": "arena", **found, "source": source, "taps": taps, "codecs": codecs}
+
+
+def _kept_eval(found: Values, stem: str) -> tuple[str, Values]:
+    """Totals alone."""
+    codecs = [{key: value for key, value in entry.items() if key != "taps"} for entry in found["codecs"]]
+    names = {"model": _function(found["model"]), "data": _folder(found["data"])}
+    return f"eval_{stem}", {"benchmark": "eval", **found, **names, "codecs": codecs}
+
+
+def _function(model: str) -> str:
+    return model.rpartition(":")[2]
+
+
+def _folder(data: str) -> str:
+    return data.rstrip("/").rpartition("/")[2]
+
+
+def _rows_on_lines(kept: Values) -> str:
+    """JSON with one method or tap a line: short, and a change of one figure is a change of one line."""
+    lines = [f" {json.dumps(key)}: {_lined(value)}" for key, value in kept.items()]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _lined(value: Any) -> str:
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return "[\n  " + ",\n  ".join(json.dumps(item) for item in value) + "\n ]"
+    return json.dumps(value)
+
+
+def arenas() -> list[Values]:
+    """The kept bench reports, in the order of `NETWORKS`."""
+    found = {report["source"]["model"]: report for report in loaded("arena_*.json")}
+    return [found[name] for name in NETWORKS if name in found]
+
+
+def loaded(pattern: str) -> list[Values]:
+    return [json.loads(path.read_text()) for path in sorted(KEPT.glob(pattern))]
