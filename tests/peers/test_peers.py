@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fmapzip import peers
-from fmapzip.errors import InvalidInput, UnknownCodec
+from fmapzip.errors import InvalidInput, MissingExtra, UnknownCodec
 from fmapzip.peers.prefix import canonical_codes, code_lengths
 from fmapzip.peers.rans import SCALE_BITS, quantized_frequencies
 from fmapzip.peers.zero_runs import run_level_pairs
@@ -97,12 +98,25 @@ def test_unknown_methods_and_settings_are_refused_with_a_list() -> None:
         peers.make("ebpc", block=32)
 
 
+def test_a_missing_package_is_told_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lz4.block", None)
+    with pytest.raises(MissingExtra, match=r"fmapzip\[peers\]"):
+        peers.make("lz4").encode(np.zeros((2, 3, 3), np.uint8))
+
+
 def test_a_representation_evaluates_back() -> None:
     from fmapzip.peers.ebpc import Ebpc
 
     made = peers.make("ebpc", block=16)
     assert eval(repr(made), {"Ebpc": Ebpc}) == made
     assert peers.make("ebpc", **{k: v for k, v in made.config().items() if k != "codec"}) == made
+
+
+def test_eyeriss_words_hold_the_pairs_of_its_figure() -> None:
+    # 0 0 12 0 0 0 0 53 0 0 22 become the pairs 2,12 4,53 2,22 in one 64-bit word.
+    q = np.array([0, 0, 12, 0, 0, 0, 0, 53, 0, 0, 22], np.uint8)
+    word = "".join(f"{run:05b}{level:016b}" for run, level in ((2, 12), (4, 53), (2, 22))) + "1"
+    assert peers.make("eyeriss-rlc", level_bits=16).encode(q) == int(word, 2).to_bytes(8, "big")
 
 
 def test_eyeriss_packs_three_pairs_and_a_final_bit() -> None:

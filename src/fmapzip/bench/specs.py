@@ -140,4 +140,5 @@ def _methods(label: str, threads: int) -> Iterator[tuple[Method, str]]:
         for method in of_peer(label, peer, "layout" in settings):
             yield method, peer.missing()
     else:
-        raise UnknownCodec(f"no codec {name!r}; ours: {', '.join(registry.names())}; peers: {', '.join(peers.names())}")
+        ours = [known for known in registry.names() if known != PeerCodec.id]
+        raise UnknownCodec(f"no codec {name!r}; ours: {', '.join(ours)}; peers: {', '.join(peers.names())}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, ClassVar, Self
 
@@ -87,11 +88,6 @@ class Peer(ABC):
         """The module that would have to be installed, or ""."""
         return self.package if self.package and find_spec(self.package) is None else ""
 
-    def require(self) -> None:
-        """Raise `MissingExtra` where the method's package is not installed."""
-        if module := self.missing():
-            raise MissingExtra(f"{self.id!r} needs the module {module!r}: pip install 'fmapzip[peers]'")
-
     def config(self) -> dict[str, Any]:
         """The settings as JSON values, with the method's id."""
         return {"codec": self.id, **dataclasses.asdict(self)}
@@ -108,6 +104,14 @@ class Peer(ABC):
     def __repr__(self) -> str:
         settings = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in dataclasses.fields(self))
         return f"{type(self).__name__}({settings})"
+
+
+def module(name: str) -> Any:
+    """An optional module; `MissingExtra` where it is not installed."""
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise MissingExtra(f"the module {name!r} is not installed: pip install 'fmapzip[peers]'") from error
 
 
 def choose(name: str, value: Any, allowed: tuple[Any, ...]) -> None:

@@ -7,14 +7,13 @@ import zlib
 from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import import_module
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fmapzip.errors import InvalidInput
-from fmapzip.peers.base import IntegerMap, Peer, Shape, choose
+from fmapzip.peers.base import IntegerMap, Peer, Shape, choose, module
 
 LAYOUTS = ("planar", "channels-last")
 
@@ -102,7 +101,7 @@ class Zstd(General):
 
     @cached_property
     def _coder(self) -> tuple[Any, Any]:
-        zstandard = import_module("zstandard")
+        zstandard = module("zstandard")
         return zstandard.ZstdCompressor(self.level, write_checksum=False), zstandard.ZstdDecompressor()
 
     def compress(self, values: IntegerMap) -> bytes:
@@ -134,14 +133,14 @@ class Lz4(General):
 
     def compress(self, values: IntegerMap) -> bytes:
         """One block."""
-        block = import_module("lz4.block")
+        block = module("lz4.block")
         if self.level == 0:
             return bytes(block.compress(values, store_size=False))
         return bytes(block.compress(values, "high_compression", compression=self.level, store_size=False))
 
     def decompress(self, data: bytes, out: NDArray[Any]) -> NDArray[Any]:
         """The values."""
-        return np.frombuffer(import_module("lz4.block").decompress(data, uncompressed_size=out.size), out.dtype)
+        return np.frombuffer(module("lz4.block").decompress(data, uncompressed_size=out.size), out.dtype)
 
 
 @dataclass(frozen=True, repr=False)
@@ -164,7 +163,7 @@ class Blosc2(General):
 
     def compress(self, values: IntegerMap) -> bytes:
         """One chunk."""
-        blosc2 = import_module("blosc2")
+        blosc2 = module("blosc2")
         codec = blosc2.Codec.LZ4 if self.cname == "lz4" else blosc2.Codec.ZSTD
         kind = blosc2.Filter.BITSHUFFLE if self.shuffle == "bit" else blosc2.Filter.NOFILTER
         settings = {"codec": codec, "clevel": self.level, "typesize": 1, "nthreads": 1}
@@ -172,7 +171,7 @@ class Blosc2(General):
 
     def decompress(self, data: bytes, out: NDArray[Any]) -> NDArray[Any]:
         """The values."""
-        import_module("blosc2").decompress2(data, dst=out, nthreads=1)
+        module("blosc2").decompress2(data, dst=out, nthreads=1)
         return out
 
 
@@ -192,11 +191,11 @@ class Brotli(General):
 
     def compress(self, values: IntegerMap) -> bytes:
         """One stream."""
-        return bytes(import_module("brotli").compress(values.tobytes(), quality=self.quality, lgwin=24))
+        return bytes(module("brotli").compress(values.tobytes(), quality=self.quality, lgwin=24))
 
     def decompress(self, data: bytes, out: NDArray[Any]) -> NDArray[Any]:
         """The values."""
-        return np.frombuffer(import_module("brotli").decompress(data), out.dtype)
+        return np.frombuffer(module("brotli").decompress(data), out.dtype)
 
 
 @dataclass(frozen=True, repr=False)

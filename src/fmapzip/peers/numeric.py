@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fmapzip.errors import InvalidInput
-from fmapzip.peers.base import IntegerMap, Peer, Shape, choose
+from fmapzip.peers.base import IntegerMap, Peer, Shape, choose, module
 from fmapzip.peers.general import General
 
 
@@ -30,13 +29,13 @@ class Pcodec(General):
 
     def compress(self, values: IntegerMap) -> bytes:
         """One standalone file."""
-        pcodec = import_module("pcodec")
+        pcodec = module("pcodec")
         settings = pcodec.ChunkConfig(compression_level=self.level, enable_8_bit=True)
         return bytes(pcodec.standalone.simple_compress(values.reshape(-1), settings))
 
     def decompress(self, data: bytes, out: NDArray[Any]) -> NDArray[Any]:
         """The values."""
-        import_module("pcodec").standalone.simple_decompress_into(data, out)
+        module("pcodec").standalone.simple_decompress_into(data, out)
         return out
 
 
@@ -83,11 +82,11 @@ class Zfp(Peer):
     def encode(self, q: IntegerMap, side: bytes = b"") -> bytes:
         """One stream without header: shape and settings are known."""
         values = np.ascontiguousarray(q, np.float32).reshape(self._stored(q.shape))
-        return bytes(import_module("zfpy").compress_numpy(values, **self._settings(), write_header=False))
+        return bytes(module("zfpy").compress_numpy(values, **self._settings(), write_header=False))
 
     def decode(self, data: bytes, shape: Shape, dtype: np.dtype[Any], side: bytes = b"") -> IntegerMap:
         """The map, rounded and clipped to the range of its type."""
-        zfpy = import_module("zfpy")
+        zfpy = module("zfpy")
         values = zfpy._decompress(data, zfpy.type_float, self._stored(shape), **self._settings())
         limits = np.iinfo(dtype)
         clipped: IntegerMap = np.clip(np.rint(values), limits.min, limits.max).astype(dtype)
