@@ -60,7 +60,8 @@ def _title(report: Report) -> str:
     what = ", ".join(source["files"] or []) or f"{source['model']} on {source['data']}"
     raw = report["totals"]["raw_bytes"]
     zeros = report["totals"]["zeros"]
-    return f"{what}: {len(report['taps'])} taps, {raw / MB:.1f} MB, {zeros:.0%} zeros"
+    taps = len(report["taps"])
+    return f"{what}: {taps} {'tap' if taps == 1 else 'taps'}, {raw / MB:.1f} MB, {zeros:.0%} zeros"
 
 
 def _row(entry: dict[str, Any], raw: int) -> list[str]:
