@@ -100,8 +100,8 @@ def train_factors(
 
 
 def span_width(channels: int) -> int:
-    """Channels that are coded together when others predict them: few enough to gain, enough to fill a vector."""
-    return 32 if channels >= 128 else 16
+    """Channels that are coded together when others predict them: few enough to gain, enough to keep lanes busy."""
+    return 64 if channels >= 256 else 32 if channels >= 64 else 16
 
 
 def fit_cells(maps: IntegerMap, draft: ContextParameters, size: ModelSize) -> ContextParameters:
