@@ -34,7 +34,7 @@ class ContextRans(Codec):
     step : int, float or str, default 1
         Above 1, values are divided by it and rounded (near-lossless); a fraction such as ``"3/2"`` is exact. Zeros
         stay zeros. A decoded value differs from the original by less than `step`, and with centred points
-        (no plan) by at most half of it.
+        (no plan) by at most half of it, rounded up.
 
     Examples
     --------

@@ -44,11 +44,12 @@ class ModelSize:
 
 # Without a plan: from so many values on.
 _SIZES = (
-    (1 << 18, ModelSize(16, 6, 16, channel_offsets=False)),
-    (1 << 16, ModelSize(12, 4, 10, channel_offsets=False)),
-    (1 << 14, ModelSize(8, 3, 5, channel_offsets=False)),
-    (1 << 12, ModelSize(6, 2, 3, channel_offsets=False)),
-    (0, ModelSize(4, 1, 1, channel_offsets=False)),
+    (1 << 17, ModelSize(24, 10, 24, channel_offsets=False)),
+    (1 << 15, ModelSize(16, 6, 16, channel_offsets=False)),
+    (1 << 14, ModelSize(12, 4, 10, channel_offsets=False)),
+    (1 << 12, ModelSize(8, 3, 5, channel_offsets=False)),
+    (1 << 10, ModelSize(4, 2, 2, channel_offsets=False)),
+    (0, ModelSize(2, 1, 1, channel_offsets=False)),
 )
 
 

@@ -1,0 +1,185 @@
+// The context coder on every instruction set: the same bytes as the portable kernels, and nothing read or
+// written out of bounds on hostile parameters and bodies.
+#include "check.hpp"
+#include "codecs/context_rans.hpp"
+#include "entropy/context_coder.hpp"
+#include "entropy/context_kernels.hpp"
+#include "entropy/context_rows.hpp"
+
+namespace fmapzip::test {
+namespace {
+
+// Bits, least significant first.
+struct Bits {
+  std::vector<uint8_t>& out;
+  unsigned used = 8;
+
+  void put(uint32_t value, unsigned count) {
+    for (unsigned i = 0; i < count; ++i) {
+      if (used == 8) {
+        out.push_back(0);
+        used = 0;
+      }
+      out.back() = static_cast<uint8_t>(out.back() | ((value >> i) & 1) << used++);
+    }
+  }
+  void rice(int32_t value, unsigned k) {
+    const uint32_t u = value < 0 ? static_cast<uint32_t>(-2 * value - 1) : static_cast<uint32_t>(2 * value);
+    for (uint32_t i = 0; i < u >> k; ++i) put(1, 1);
+    put(0, 1);
+    put(u & ((1u << k) - 1), k);
+  }
+};
+
+enum Flag : uint8_t { kNeighbours = 1, kSigned = 2, kOffsets = 4, kFactors = 8 };
+
+// Valid parameters with arbitrary contents: `tables` flat tables, and contexts that differ from cell to cell.
+std::vector<uint8_t> some_parameters(uint8_t flags, uint8_t channels, uint8_t rank, std::mt19937& random) {
+  constexpr unsigned kTables = 5, kRows = 6, kColumns = 4;
+  std::vector<uint8_t> p{flags, kTables - 1};
+  if (!(flags & kNeighbours) || (flags & (kOffsets | kFactors))) p.push_back(channels);
+  if (flags & kNeighbours) {
+    for (const int weight : {35, 30, -12, 10, 40, 30, 20, 20}) p.push_back(static_cast<uint8_t>(weight));
+    p.insert(p.end(), {0, 12, kRows, kColumns, 50, 60, 75, 90, 120, 10, 20, 40});
+  }
+  if (flags & kFactors) p.insert(p.end(), {rank, 2, 48, 0, 6});
+  Bits bits{p};
+  bits.put(4, 4);
+  for (unsigned i = 0; i < kTables * kTokens; ++i) bits.rice(i == 0 ? 60 : i < kTokens ? -1 : i % kTokens == 0, 4);
+  if (flags & kNeighbours) {
+    for (const int limit : {5, 60}) {
+      bits.put(4, 4);
+      std::vector<int> cells;
+      for (unsigned i = 0; i < kRows * kColumns; ++i) {
+        cells.push_back(static_cast<int>(random() % static_cast<unsigned>(limit)));
+        const int before = i % kColumns != 0 ? cells[i - 1] : i != 0 ? cells[i - kColumns] : 0;
+        bits.rice(cells.back() - before, 4);
+      }
+    }
+  } else {
+    for (unsigned c = 0; c < channels; ++c) {
+      bits.put(random() % kTables, 6);
+      bits.put(random() % 64, 6);
+    }
+  }
+  const auto some = [&](size_t count, unsigned k, int most) {
+    bits.put(k, 4);
+    for (size_t i = 0; i < count; ++i) bits.rice(static_cast<int>(random() % (2 * most + 1)) - most, k);
+  };
+  if (flags & kOffsets) some(channels, 4, 20);
+  for (int i = 0; i < 2 && (flags & kFactors); ++i) some(size_t{channels} * rank, 2, 9);
+  return p;
+}
+
+// Encodes `indices` with given kernels, as context_coder does.
+std::vector<uint8_t> encode_with(const ContextKernels& kernels, const ContextModel& model,
+                                 const std::vector<uint8_t>& indices, Shape tile, uint32_t lanes) {
+  const ContextTables& t = model.tables();
+  const size_t row_bytes = size_t{tile.c} * tile.w;
+  Scratch scratch;
+  const ContextRows rows(t, tile, row_bytes, 0, scratch);
+  std::vector<uint8_t> out(4 * indices.size() + 4 * kMaxLanes + 256);
+  WordWriter words;
+  words.at = out.data() + out.size();
+  for (uint32_t& state : words.state) state = kStateFloor;
+  kernels.look_up(t.companded, indices.data() + (tile.h - 1) * row_bytes, row_bytes, rows.row(tile.h - 1));
+  for (uint32_t h = tile.h; h-- > 0;) {
+    if (h > 0) kernels.look_up(t.companded, indices.data() + (h - 1) * row_bytes, row_bytes, rows.row(h - 1));
+    const ContextRow row = rows.at(h, lanes);
+    if (t.channel_table == nullptr) kernels.row_contexts(t, row, rows.work());
+    kernels.encode_row(t, row, rows.work(), indices.data() + h * row_bytes, words);
+  }
+  std::vector<uint8_t> body(reinterpret_cast<uint8_t*>(words.state),
+                            reinterpret_cast<uint8_t*>(words.state + lanes));
+  body.insert(body.end(), words.at, out.data() + out.size());
+  return body;
+}
+
+const ContextKernels& kernels_of(Isa isa) {
+#ifdef FMAPZIP_X86
+  if (isa == Isa::avx512) return kAvx512ContextKernels;
+  if (isa == Isa::avx2) return kAvx2ContextKernels;
+#endif
+  (void)isa;
+  return kScalarContextKernels;
+}
+
+void test_same_bytes_on_every_set(std::mt19937& random) {
+  for (const uint8_t flags : {0, 1, 2, 3, 5, 7, 9, 13, 15}) {
+    for (const unsigned channels : {1u, 7u, 16u, 33u, 64u, 100u, 127u}) {
+      const auto parameters =
+          some_parameters(flags, static_cast<uint8_t>(channels), channels > 64 ? 20 : 6, random);
+      ContextModel model;
+      CHECK(model.build(parameters).ok());
+      const Shape tile{channels, 5, 9};
+      const auto indices = sparse_bytes(tile.size(), 0.4, random);
+      for (uint32_t lanes = 1; lanes <= kMaxLanes; lanes *= 2) {
+        const auto expected = encode_with(kScalarContextKernels, model, indices, tile, lanes);
+        for (const Isa isa : available_isas()) {
+          if (kernels_of(isa).min_lanes > lanes) continue;
+          CHECK(encode_with(kernels_of(isa), model, indices, tile, lanes) == expected);
+        }
+      }
+    }
+  }
+}
+
+void test_hostile_bodies(std::mt19937& random) {
+  for (const uint8_t flags : {0, 1, 5, 9}) {
+    const Shape tile{48, 12, 12};
+    std::unique_ptr<TileCodec> codec;
+    CHECK(ContextRansCodec::make(some_parameters(flags, 48, 2, random), codec).ok());
+    const auto values = sparse_bytes(tile.size(), 0.2, random);
+    std::vector<uint8_t> out(codec->tile_bound(tile)), back(tile.size());
+    Scratch scratch;
+    const size_t length =
+        codec->encode_tile(planar_view<const uint8_t>(values.data(), tile), Dtype::u8, out.data(), scratch);
+    CHECK(length < tile.size());
+    const auto decode = [&](std::vector<uint8_t> body) {
+      body.shrink_to_fit();
+      return codec->decode_tile(body, planar_view(back.data(), tile), Dtype::u8, scratch).ok();
+    };
+    const std::vector<uint8_t> body(out.begin(), out.begin() + static_cast<ptrdiff_t>(length));
+    CHECK(decode(body) && back == values);
+    for (size_t cut = 0; cut < length; cut += 1 + random() % 7) {
+      CHECK(!decode({body.begin(), body.begin() + static_cast<ptrdiff_t>(cut)}));
+    }
+    // A change to raw bits can pass, where the value that it makes leaves all later contexts as they were.
+    int passed = 0;
+    for (int i = 0; i < 300; ++i) {
+      auto changed = body;
+      changed[random() % length] ^= static_cast<uint8_t>(1 + random() % 255);
+      passed += decode(changed);
+    }
+    CHECK(passed < 9);
+    for (int i = 0; i < 100; ++i) (void)decode(sparse_bytes(random() % 4000, 0.9, random));
+  }
+}
+
+void test_hostile_parameters(std::mt19937& random) {
+  for (const uint8_t flags : {0, 1, 5, 13}) {
+    const auto parameters = some_parameters(flags, 20, 2, random);
+    for (size_t cut = 0; cut < parameters.size(); ++cut) {
+      ContextModel model;
+      CHECK(!model.build({parameters.data(), cut}).ok());
+    }
+    for (int i = 0; i < 3000; ++i) {
+      auto changed = parameters;
+      for (unsigned k = 0; k < 1 + random() % 3; ++k)
+        changed[random() % changed.size()] = static_cast<uint8_t>(random());
+      ContextModel model;
+      (void)model.build(changed).ok();
+    }
+  }
+}
+
+}  // namespace
+}  // namespace fmapzip::test
+
+int main() {
+  std::mt19937 random(1);
+  fmapzip::test::test_same_bytes_on_every_set(random);
+  fmapzip::test::test_hostile_bodies(random);
+  fmapzip::test::test_hostile_parameters(random);
+  return 0;
+}
