@@ -160,7 +160,7 @@ def test_a_changed_payload_is_noticed_without_its_checksum() -> None:
             unnoticed += 1
         except FrameError:
             pass
-    assert unnoticed < 9  # raw bits whose change touches no context
+    assert unnoticed < 30  # raw bits whose change touches no context
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8])
