@@ -55,11 +55,13 @@ def readme() -> str | None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("keep").add_argument("report", type=Path, nargs="+")
+    keeping = commands.add_parser("keep")
+    keeping.add_argument("report", type=Path, nargs="+")
+    keeping.add_argument("--commit", help="what was measured; by default what is checked out")
     commands.add_parser("make")
     arguments = parser.parse_args()
     if arguments.command == "keep":
-        print("\n".join(str(keep(path)) for path in arguments.report))
+        print("\n".join(str(keep(path, arguments.commit)) for path in arguments.report))
         return
     print("\n".join(str(path) for path in make()))
 

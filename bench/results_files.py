@@ -20,13 +20,13 @@ NETWORKS = {
 Values = dict[str, Any]
 
 
-def keep(report: Path) -> Path:
-    """Copy what tables need of a report of ``fmapzip bench`` or ``eval``."""
+def keep(report: Path, commit: str | None = None) -> Path:
+    """Copy what tables need of a report of ``fmapzip bench`` or ``eval``, with the commit that was measured."""
     found = json.loads(report.read_text())
     name, kept = _kept_bench(found) if found.get("kind") == "bench" else _kept_eval(found, report.stem)
     target = KEPT / f"{name}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(_rows_on_lines({"commit": git_hash(), **kept}))
+    target.write_text(_rows_on_lines({"commit": commit or git_hash(), **kept}))
     return target
 
 
