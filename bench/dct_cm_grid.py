@@ -38,22 +38,24 @@ FIGURES = (
 
 
 def settings() -> Iterator[DctCm]:
-    """The grid: every transform at one step, the mask path at several, and both by the share of zeros."""
+    """The grid: every transform at one step, the mask path at several, and both by the share of zeros.
+
+    Entropy coding changes no value, and training its models takes long: it runs where the order is the better one and
+    all frequencies are kept, which shows what it saves in each group length, zero mask and path.
+    """
     for coding in CODINGS:
-        for group, order, part, zero_mask in product((4, 8, 16, 32), ("natural", "correlation"), (1, 2), (False, True)):
+        full = coding == "bitmap"
+        orders, parts = (("natural", "correlation"), (1, 2)) if full else (("correlation",), (1,))
+        for group, order, part, zero_mask in product((4, 8, 16, 32), orders, parts, (False, True)):
             keep = None if part == 1 else 3 * group // 4
             yield DctCm(
                 path="transform", group=group, order=order, step=STEP, keep=keep, zero_mask=zero_mask, coding=coding
             )
-        for mask_step, points in (
-            (1.0, "trained"),
-            (2.0, "trained"),
-            (2.0, "centred"),
-            (3.0, "trained"),
-            (4.0, "trained"),
-        ):
-            yield DctCm(path="mask", mask_step=mask_step, points=points, coding=coding)
-        for step, mask_step, threshold in ((2.0, 2.0, 0.1), (3.0, 2.0, 0.1), (3.0, 2.0, 0.4), (4.0, 3.0, 0.1)):
+        for mask_step in (1.0, 1.5, 2.0, 2.5, 3.0, 4.0):
+            yield DctCm(path="mask", mask_step=mask_step, coding=coding)
+        if full:
+            yield DctCm(path="mask", mask_step=2.5, points="centred", coding=coding)
+        for step, mask_step, threshold in ((2.25, 2.0, 0.05), (2.5, 2.5, 0.05), (2.5, 2.5, 0.3), (4.0, 4.0, 0.05)):
             yield DctCm(path="auto", threshold=threshold, step=step, mask_step=mask_step, coding=coding)
 
 
