@@ -4,7 +4,8 @@
     python bench/speed.py trunk.fmz --json bench/results/speed.json
 
 Maps in the network's order, preallocated outputs, one thread; memcpy is `numpy.copyto` between preallocated buffers
-over the same maps. Two threads are measured over batches of each tap's frames.
+over the same maps, and zstd -1 by its package takes its turn with them. Two threads are measured over batches of each
+tap's frames.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import zstandard
 from common import in_order, load_maps, side_by_side, trained_plan, write_result
 
 import fmapzip
@@ -25,7 +27,13 @@ from fmapzip import _core
 from fmapzip.eval.codec_spec import parse_codec
 
 SETS = ("scalar", "avx2", "avx512")
-DEFAULT_CODECS = ("zvc", "dct-cm:path=transform,group=8,coding=bitmap")
+DEFAULT_CODECS = (
+    "zvc",
+    "dct-cm:path=transform,group=8,coding=bitmap",
+    "context-rans",
+    "context-rans:level=fast",
+    "context-rans:level=max",
+)
 LATENCY_BYTES = (8_000, 800_000)
 
 
@@ -63,7 +71,19 @@ def measure(archive: Path, spec: str, repeat: int) -> dict[str, Any]:
         for name, batch in batches.items():
             fmapzip.decode_batch(batch, results[name], plan, threads=threads)
 
-    one = side_by_side({"memcpy": copy, "encode": encode, "decode": decode}, repeat)
+    compressor, decompressor = zstandard.ZstdCompressor(level=1), zstandard.ZstdDecompressor()
+    compressed = [compressor.compress(q.data) for _, q in ordered]
+
+    def zstd_encode() -> None:
+        for _, q in ordered:
+            compressor.compress(q.data)
+
+    def zstd_decode() -> None:
+        for data in compressed:
+            decompressor.decompress(data)
+
+    tasks = {"memcpy": copy, "encode": encode, "decode": decode, "zstd encode": zstd_encode, "zstd decode": zstd_decode}
+    one = side_by_side(tasks, repeat)
     two = side_by_side(
         {
             "encode 1": lambda: encode_batches(1),
@@ -84,6 +104,11 @@ def measure(archive: Path, spec: str, repeat: int) -> dict[str, Any]:
         "decode_mb_per_s": raw / one["decode"] / 1e6,
         "encode_x_memcpy": one["memcpy"] / one["encode"],
         "decode_x_memcpy": one["memcpy"] / one["decode"],
+        "encode_x_zstd1": one["zstd encode"] / one["encode"],
+        "decode_x_zstd1": one["zstd decode"] / one["decode"],
+        "zstd1_ratio": raw / sum(map(len, compressed)),
+        "zstd1_encode_mb_per_s": raw / one["zstd encode"] / 1e6,
+        "zstd1_decode_mb_per_s": raw / one["zstd decode"] / 1e6,
         "encode_two_threads_x": two["encode 1"] / two["encode 2"],
         "decode_two_threads_x": two["decode 1"] / two["decode 2"],
         "latency_us": latency(codec, ordered, repeat),
@@ -154,9 +179,10 @@ def main() -> None:
             rows.append(json.loads(done.stdout))
             row = rows[-1]
             print(
-                f"{spec} {simd}: ratio {row['ratio']:.3f}, "
-                f"encode {row['encode_x_memcpy']:.3f} x memcpy ({row['encode_two_threads_x']:.2f} x with two threads), "
-                f"decode {row['decode_x_memcpy']:.3f} x memcpy ({row['decode_two_threads_x']:.2f} x)"
+                f"{spec} {simd}: ratio {row['ratio']:.3f}; x memcpy: encode {row['encode_x_memcpy']:.3f}, "
+                f"decode {row['decode_x_memcpy']:.3f}; x zstd -1: {row['encode_x_zstd1']:.2f}, "
+                f"{row['decode_x_zstd1']:.2f}; two threads x: {row['encode_two_threads_x']:.2f}, "
+                f"{row['decode_two_threads_x']:.2f}"
             )
     result = {"archive": arguments.archive.name, "import_seconds": import_seconds(arguments.repeat), "rows": rows}
     print(f"import fmapzip: {1e3 * result['import_seconds']:.0f} ms beyond NumPy")
