@@ -207,7 +207,8 @@ def speed(found: Values) -> str:
         f"`bench/speed.py` on the maps of `{found['archive']}`. {_conditions(found)} "
         f"`import fmapzip` takes {1e3 * found['import_seconds']:.0f} ms beyond NumPy. Pairs are encode, decode. "
         f"zstd -1 in the same runs: {_span(found, 'zstd1_encode_mb_per_s')} and "
-        f"{_span(found, 'zstd1_decode_mb_per_s')} MB/s at a ratio of {found['rows'][0]['zstd1_ratio']:.3f}. Tables were trained on four of the images."
+        f"{_span(found, 'zstd1_decode_mb_per_s')} MB/s at a ratio of "
+        f"{found['rows'][0]['zstd1_ratio']:.3f}. Tables were trained on four of the images."
     )
     tables = [
         _table(head, rows),
