@@ -15,6 +15,7 @@ from fmapzip import registry
 from fmapzip.codecs.dct_cm import DctCm
 from fmapzip.codecs.dct_cm_training import correlation_order, trained_points, uniform_points
 from fmapzip.errors import FrameError, InvalidInput
+from fmapzip.frame import parse
 from fmapzip.reference import encode as reference_encode
 from strategies import make_map, maps
 
@@ -169,6 +170,32 @@ def test_uniform_points_are_symmetric_multiples() -> None:
     signed = uniform_points(2.5, np.dtype(np.int8))
     assert np.array_equal(signed, -signed[::-1])
     assert trained_points(np.zeros((1, 2, 3), np.uint8), 4)[0] == 0
+
+
+@pytest.mark.parametrize("coding", ["bitmap", "rans"])
+@pytest.mark.parametrize("choice", [{"path": "mask"}, {"path": "transform", "group": 16, "zero_mask": True, "step": 4}])
+@pytest.mark.parametrize("shape", [(37, 12, 13), (300,)])
+def test_every_byte_of_a_tile_has_a_section(shape: tuple[int, ...], choice: dict[str, Any], coding: str) -> None:
+    q = make_map(shape, "sparse", np.uint8, 2)
+    codec = registry.make("dct-cm", coding=coding, **choice)
+    frame = parse(fmapzip.encode(q, codec))
+    data = fmapzip.encode(q, codec)
+    for offset, length in frame.tile_spans:
+        if length < q.size:
+            found = codec.sections(data[offset : offset + length], (*q.shape, 1, 1)[:3], frame.parameters)
+            assert sum(found.values()) == length
+            assert min(found.values()) >= 0
+
+
+def test_sections_tell_masks_bitmaps_and_values_apart() -> None:
+    q = make_map((8, 8, 8), "sparse", np.uint8, 2)
+    codec = DctCm(path="transform", step=4, zero_mask=True, order="natural")
+    frame = fmapzip.encode(q, codec)
+    ((offset, length),) = parse(frame).tile_spans
+    found = codec.sections(frame[offset : offset + length], q.shape, codec.parameters(q))
+    assert set(found) == {"zero mask", "headers", "bitmaps", "values"}
+    assert found["zero mask"] == 8 * (2 + 64) // 8
+    assert found["headers"] == 8
 
 
 def test_training_is_deterministic() -> None:

@@ -20,6 +20,7 @@ from fmapzip.codecs.dct_cm_parameters import (
     mask_parameters,
     transform_parameters,
 )
+from fmapzip.codecs.dct_cm_sections import sections
 from fmapzip.codecs.dct_cm_symbols import coefficient_maps, index_maps, zero_masks
 from fmapzip.codecs.dct_cm_training import correlation_order, trained_points, uniform_points
 from fmapzip.errors import InvalidInput
@@ -28,6 +29,9 @@ PATHS = ("auto", "transform", "mask")
 ORDERS = ("natural", "correlation")
 POINTS = ("trained", "centred")
 CODINGS = ("bitmap", "rans")
+
+# "auto" leaves vectors and very small planes to the mask path: a block of a few coefficients is mostly header.
+_LEAST_POSITIONS = 16
 
 _SEARCHED = ("path", "group", "order", "step", "slope", "steps", "keep", "zero_mask", "mask_step")
 
@@ -43,7 +47,8 @@ class DctCm(Codec):
     Parameters
     ----------
     path : "auto", "transform" or "mask"
-        Which way a tap goes. "auto": the transform where its share of zeros is below `threshold`.
+        Which way a tap goes. "auto": the transform where its share of zeros is below `threshold` and a channel has at
+        least 16 positions.
     threshold : float
         A share of zeros, 0 to 1.
     group : 4, 8, 16 or 32
@@ -126,6 +131,10 @@ class DctCm(Codec):
         """Either "transform" or "mask"."""
         return "transform" if parameters and parameters[0] & TRANSFORM else "mask"
 
+    def sections(self, body: bytes, shape: tuple[int, int, int], parameters: bytes) -> dict[str, int]:
+        """Bytes of headers, zero mask, bitmaps and packed values, or of the parts that are entropy-coded."""
+        return sections(body, shape, parameters)
+
     def candidates(self) -> Sequence[Codec]:
         """Settings to choose from where the searched ones are all at their defaults; else this codec alone."""
         defaults = {f.name: f.default for f in dataclasses.fields(self)}
@@ -136,7 +145,8 @@ class DctCm(Codec):
     def _transforms(self, maps: IntegerMap) -> bool:
         if self.path != "auto":
             return self.path == "transform"
-        return bool(np.count_nonzero(maps) > (1 - self.threshold) * maps.size)
+        positions = maps[0, 0].size
+        return bool(positions >= _LEAST_POSITIONS and np.count_nonzero(maps) > (1 - self.threshold) * maps.size)
 
     def _fitted(self, maps: IntegerMap, model_of: Callable[[IntegerMap], bytes]) -> bytes:
         if not self._transforms(maps):
