@@ -42,26 +42,20 @@ class Chooser:
         self._explorer, self._theatre, self._judge = explorer, theatre, judge
         self.pools = explorer.pools
         self.steps: list[Step] = []
+        self._way: list[Allocation] = []
 
     def choose(self, limit: float) -> Choice:
         """Choose among candidates measured alone, then improve the choice among the others."""
-        choice = self._best(self._path(), limit)
+        self._way = allocations([pool.points() for pool in self.pools])
+        choice = self._best(self._way, limit)
         if not choice.within or self._explorer.bench.deadline.passed:
             return choice
         found = self._neighbourhood(choice, limit)
         return found if self._better(found, choice) else choice
 
-    def tighten(self, choice: Choice, limit: float) -> Choice:
-        """Change a choice that was made for a looser limit."""
-        if not self._explorer.bench.deadline.passed:
-            nearer = self._neighbourhood(choice, limit)
-            if nearer.within:
-                return nearer
-        return self._best(self._path(), limit)
-
-    def _path(self) -> list[Allocation]:
-        """Return the allocations among candidates measured alone."""
-        return allocations([pool.points() for pool in self.pools])
+    def tighten(self, limit: float) -> Choice:
+        """Choose again for a tighter limit, without looking around the choice."""
+        return self._best(self._way, limit)
 
     def _better(self, one: Choice, other: Choice) -> bool:
         if one.within != other.within:
@@ -83,7 +77,7 @@ class Chooser:
         for name, candidates in wanted.items():
             if name != first:  # one map's own candidate tells what the whole choice does
                 candidates.remove(chosen[name])
-        damages = self._explorer.bench.damages(wanted, self._plan(choice.candidates), "measuring maps together")
+        damages = self._explorer.together.damages(wanted, self._plan(choice.candidates), "measuring maps together")
         if chosen[first].damage_key not in damages[first]:
             return choice
         base = mean(damages[first][chosen[first].damage_key])

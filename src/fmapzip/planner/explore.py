@@ -21,6 +21,7 @@ from fmapzip.quantize import QuantParams
 _MEASURED_STEPS = STEPS[::2]
 _TRIAL_STEPS = (2.0**1.5, 2.0**2.5)
 _TRIAL_IMAGES = 4
+_TOGETHER_IMAGES = 16
 # A family is measured if at the same estimated damage it takes at most this much more than the best.
 _TOLERANCE = 1.01
 
@@ -43,6 +44,7 @@ class Explorer:
     def __init__(
         self, bench: Bench, bases: Sequence[QuantParams], gains: Gains, codecs: Sequence[Codec], images: int
     ) -> None:
+        self.together = bench.with_images(_TOGETHER_IMAGES)
         self.bench, self._codecs, self._images, self._gains = bench, codecs, images, gains
         self._sources = {
             tap.name: Source.of(bench.rates.maps(tap).numpy(), base, gains[tap.name])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from time import monotonic
 
@@ -11,7 +11,7 @@ import torch
 
 from fmapzip.plan import Plan
 from fmapzip.planner.candidate import Candidate
-from fmapzip.planner.damage import Reference
+from fmapzip.planner.damage import Reference, reference
 from fmapzip.planner.images import Images
 from fmapzip.planner.rate import Rates
 from fmapzip.planner.replay import Stop, replay
@@ -84,6 +84,11 @@ class Bench:
     threads: int
     progress: Progress
     deadline: Deadline
+
+    def with_images(self, most: int) -> Bench:
+        """Return the same with at most so many of its images."""
+        fewer = self.choosing.some(most)
+        return replace(self, choosing=fewer, reference=reference(self.captured, fewer, self.reference.metric))
 
     def damages(self, wanted: Wanted, context: Plan | None, stage: str) -> Damages:
         """Measure the damage of each candidate, its map alone being stored otherwise than in `context`.

@@ -74,7 +74,7 @@ def verified(chooser: Chooser, train: Trainer, choosing: Stage, verifying: Stage
         if found.met or not choice.within:
             break
         limit *= _CAUTION / found.excess
-        choice = chooser.tighten(choice, limit)
+        choice = chooser.tighten(limit)
     assert best is not None
     return best
 
