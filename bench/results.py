@@ -15,7 +15,7 @@ from pathlib import Path
 from textwrap import fill
 
 from results_files import arenas, keep, loaded
-from results_tables import WIDTH, arena, evals, grid, memory, pca, short_table, speed
+from results_tables import WIDTH, arena, evals, grid, memory, pca, short_table, speed, speeds
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT, README = ROOT / "docs" / "RESULTS.md", ROOT / "README.md"
@@ -34,6 +34,7 @@ def document() -> str:
     """The whole of docs/RESULTS.md."""
     parts = [f"# Results\n\n{fill(OPENING, WIDTH)}", evals(loaded("eval_*.json"))]
     parts += [arena(report) for report in arenas()]
+    parts += [speeds(report) for report in loaded("speeds_*.json")]
     parts += [grid(found) for found in loaded("dct_cm_grid_*.json")]
     parts += [pca(loaded("pca_before_*.json"))]
     parts += [speed(found) for found in loaded("speed.json")]
@@ -58,10 +59,11 @@ def main() -> None:
     keeping = commands.add_parser("keep")
     keeping.add_argument("report", type=Path, nargs="+")
     keeping.add_argument("--commit", help="what was measured; by default what is checked out")
+    keeping.add_argument("--speeds", action="store_true", help="a bench of fast methods alone, for their times")
     commands.add_parser("make")
     arguments = parser.parse_args()
     if arguments.command == "keep":
-        print("\n".join(str(keep(path, arguments.commit)) for path in arguments.report))
+        print("\n".join(str(keep(path, arguments.commit, arguments.speeds)) for path in arguments.report))
         return
     print("\n".join(str(path) for path in make()))
 
@@ -72,7 +74,7 @@ def make() -> Iterator[Path]:
 
     DOCUMENT.write_text(document())
     yield DOCUMENT
-    reports = arenas()
+    reports = [*loaded("speeds_*.json"), *arenas()]
     if reports:
         yield draw(reports[0], ROOT / "docs" / "plots" / "arena.svg")
     text = readme()

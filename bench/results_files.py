@@ -20,10 +20,22 @@ NETWORKS = {
 Values = dict[str, Any]
 
 
-def keep(report: Path, commit: str | None = None) -> Path:
-    """Copy what tables need of a report of ``fmapzip bench`` or ``eval``, with the commit that was measured."""
+def keep(report: Path, commit: str | None = None, speeds: bool = False) -> Path:
+    """Copy what tables need of a report of ``fmapzip bench`` or ``eval``.
+
+    Parameters
+    ----------
+    report
+        The JSON file.
+    commit
+        What was measured; by default what is checked out.
+    speeds
+        Whether a bench was for its times: a few fast methods on a quiet machine, beside the whole arena.
+    """
     found = json.loads(report.read_text())
     name, kept = _kept_bench(found) if found.get("kind") == "bench" else _kept_eval(found, report.stem)
+    if speeds:
+        name = name.replace("arena_", "speeds_")
     target = KEPT / f"{name}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(_rows_on_lines({"commit": commit or git_hash(), **kept}))

@@ -48,7 +48,7 @@ def _eval_conditions(run: Values) -> str:
         accuracy = f" Top-1 {base['float']['top1']:.1%} in float, {base['int8']['top1']:.1%} in 8 bits."
     return (
         f"{run['images']} images of `{run['data']}`, calibrated on {run['calibration_images']} others, quantizer "
-        f"`{run['quantizer']}`.{accuracy} {_conditions(run)}"
+        f"`{run['quantizer']}`.{accuracy} {conditions(run)}"
     )
 
 
@@ -77,7 +77,7 @@ def arena(report: Values) -> str:
     intro = (
         f"{len(report['taps'])} taps, {source['images']} images of `{source['data']}` ({raw / 1e6:.1f} MB, "
         f"{totals['zeros']:.1%} zeros), calibrated on {source['calibration_images']} others, "
-        f"quantizer `{source['quantizer']}`. {_conditions(report)}"
+        f"quantizer `{source['quantizer']}`. {conditions(report)}"
     )
     damage = _damage(report)
     head = ["method", "ratio", "maps alone", "bits", "encode", "decode", "SQNR", *([damage[1]] if damage else [])]
@@ -116,6 +116,20 @@ def _rate(entry: Values, raw: int, key: str) -> str:
     return f"{mark}{raw / 1e6 / entry[key]:.3g}" if entry[key] else ""
 
 
+def speeds(report: Values) -> str:
+    """A bench of the fast methods alone, for their times."""
+    source, raw = report["source"], report["totals"]["raw_bytes"]
+    title = NETWORKS.get(source["model"], source["model"])
+    intro = (
+        f"The fast lossless methods alone, on {source['images']} images ({raw / 1e6:.1f} MB): medians of "
+        f"{report['repeat']} runs of each map. {conditions(report)}"
+    )
+    entries = [entry for entry in report["codecs"] if entry["status"] == "ok"]
+    rows = [_arena_row(entry, raw, None)[:6] for entry in entries]
+    head = ["method", "ratio", "maps alone", "bits", "encode", "decode"]
+    return "\n\n".join([f"## Speeds: {title}", intro, _table(head, rows)])
+
+
 def grid(found: Values) -> str:
     title = NETWORKS.get(found["model"].rpartition(":")[2], found["model"])
     scored = found["rows"][0]["kl_vs_float"] is not None
@@ -128,7 +142,7 @@ def grid(found: Values) -> str:
     )
     intro = (
         f"{found['images']} images, calibrated on {found['calibration_images']} others, "
-        f"quantizer `{found['quantizer']}`; {exact}. {_conditions(found)} "
+        f"quantizer `{found['quantizer']}`; {exact}. {conditions(found)} "
         "The mask path has neither group, order nor frequency mask."
     )
     return "\n\n".join([f"## DCT-CM's settings: {title}", intro, _table(head, rows)])
@@ -204,7 +218,7 @@ def speed(found: Values) -> str:
         for where, ways in row["latency_us"].items()
     ]
     intro = (
-        f"`bench/speed.py` on the maps of `{found['archive']}`. {_conditions(found)} "
+        f"`bench/speed.py` on the maps of `{found['archive']}`. {conditions(found)} "
         f"`import fmapzip` takes {1e3 * found['import_seconds']:.0f} ms beyond NumPy. Pairs are encode, decode. "
         f"zstd -1 in the same runs: {_span(found, 'zstd1_encode_mb_per_s')} and "
         f"{_span(found, 'zstd1_decode_mb_per_s')} MB/s at a ratio of "
@@ -224,7 +238,7 @@ def _span(found: Values, key: str) -> str:
 
 
 def memory(found: Values) -> str:
-    parts = ["## Memory", f"`bench/memory.py`. {_conditions(found)}"]
+    parts = ["## Memory", f"`bench/memory.py`. {conditions(found)}"]
     decode = [
         [f"`{row['codec']}`", *(f"{row[key] / 1024:.0f}" for key in ("output_bytes", "frame_bytes", "working_bytes"))]
         for row in found["decode"]
@@ -236,7 +250,7 @@ def memory(found: Values) -> str:
     return "\n\n".join(parts)
 
 
-def _conditions(found: Values) -> str:
+def conditions(found: Values) -> str:
     machine = found["environment"]
     packages = {name: version for name, version in machine["packages"].items() if name in NAMED_PACKAGES}
     versions = ", ".join(f"{name} {version}" for name, version in packages.items())
