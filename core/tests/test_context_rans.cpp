@@ -45,7 +45,8 @@ std::vector<uint8_t> some_parameters(uint8_t flags, uint8_t channels, uint8_t ra
   if (flags & kFactors) p.insert(p.end(), {rank, 2, 48, 0, 6});
   Bits bits{p};
   bits.put(4, 4);
-  for (unsigned i = 0; i < kTables * kTokens; ++i) bits.rice(i == 0 ? 60 : i < kTokens ? -1 : i % kTokens == 0, 4);
+  for (unsigned i = 0; i < kTables * kTokens; ++i)
+    bits.rice(i == 0 ? 60 : i < kTokens ? -1 : i % kTokens == 0, 4);
   if (flags & kNeighbours) {
     for (const int limit : {5, 60}) {
       bits.put(4, 4);

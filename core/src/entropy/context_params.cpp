@@ -59,9 +59,11 @@ class ByteReader {
   bool ok_ = true;
 };
 
-// Rounded half towards zero.
+// Magnitude over step, rounded half to even: the intervals of an even step are then centred on integers.
 uint32_t step_index(uint32_t magnitude, uint32_t numerator, uint32_t denominator) {
-  return (2 * magnitude * denominator + numerator - 1) / (2 * numerator);
+  const uint32_t doubled = 2 * magnitude * denominator + numerator;
+  const uint32_t index = doubled / (2 * numerator);
+  return index % 2 != 0 && doubled % (2 * numerator) == 0 ? index - 1 : index;
 }
 
 // Indices and reconstruction points of one sign; `most` is the largest magnitude. Points that are not stored

@@ -33,7 +33,7 @@ class ContextRans(Codec):
         channels decoded before at the same position.
     step : int, float or str, default 1
         Above 1, values are divided by it and rounded (near-lossless); a fraction such as ``"3/2"`` is exact. Zeros
-        stay zeros. A decoded value differs from the original by less than `step`, and with centred points
+        stay zeros. A decoded value differs from the original by at most `step`, and with centred points
         (no plan) by at most half of it, rounded up.
 
     Examples

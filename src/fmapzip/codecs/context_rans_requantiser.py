@@ -1,4 +1,4 @@
-"""Near-lossless re-quantisation of 8-bit values: index = value / step rounded half towards zero."""
+"""Near-lossless re-quantisation of 8-bit values: index = value / step rounded half to even."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from fmapzip.codecs.context_rans_parameters import Ints
 
 
 def step_indices(magnitudes: Ints, step: Fraction) -> Ints:
-    """The index of each magnitude."""
-    return (2 * magnitudes * step.denominator + step.numerator - 1) // (2 * step.numerator)
+    """The index of each magnitude; half to even, so that the intervals of an even step are centred on integers."""
+    doubled = 2 * magnitudes * step.denominator + step.numerator
+    indices: Ints = doubled // (2 * step.numerator)
+    even: Ints = indices - ((indices % 2 == 1) & (doubled % (2 * step.numerator) == 0))
+    return even
 
 
 def trained_points(maps: IntegerMap, step: Fraction) -> tuple[int, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,9 +82,12 @@ def read(data: bytes) -> Parameters:
     return p
 
 
-def step_index(magnitude: Any, numerator: int, denominator: int) -> Any:
-    """Magnitude / step, rounded half towards zero."""
-    return (2 * magnitude * denominator + numerator - 1) // (2 * numerator)
+def step_index(magnitude: Ints, numerator: int, denominator: int) -> Ints:
+    """Magnitude / step, rounded half to even."""
+    down, rest = np.divmod(magnitude * denominator, numerator)
+    up = (2 * rest > numerator) | ((2 * rest == numerator) & (down % 2 == 1))
+    index: Ints = down + up
+    return index
 
 
 def _read_requantiser(take: _Bytes, p: Parameters) -> None:

@@ -115,7 +115,7 @@ class Contexts:
 def encode(tile: Tile, parameters: bytes) -> bytes:
     """The body of a tile."""
     p, shape = _fitting(tile.dtype, parameters, tile.shape)
-    alphabet, lanes = Alphabet(p.signed), _lanes(p, shape)
+    alphabet, lanes = Alphabet(p.signed), lanes_of(p, shape)
     indices = p.index_of[np.ascontiguousarray(tile).view(np.uint8)].transpose(1, 2, 0)
     contexts = Contexts(p, shape)
     steps = []
@@ -146,7 +146,7 @@ def encode(tile: Tile, parameters: bytes) -> bytes:
 def decode(body: bytes, shape: tuple[int, int, int], dtype: np.dtype[Any], parameters: bytes) -> Tile:
     """The tile of a body."""
     p, _ = _fitting(dtype, parameters, shape)
-    alphabet, lanes = Alphabet(p.signed), _lanes(p, shape)
+    alphabet, lanes = Alphabet(p.signed), lanes_of(p, shape)
     symbols = np.stack([np.repeat(np.arange(TOKENS), f) for f in p.frequencies])
     starts: Ints = np.cumsum(p.frequencies, 1) - p.frequencies
     contexts, decoder = Contexts(p, shape), LaneDecoder(body, lanes)
@@ -191,7 +191,8 @@ def _fitting(
     return p, (shape[0], shape[1], shape[2])
 
 
-def _lanes(p: Parameters, shape: tuple[int, int, int]) -> int:
+def lanes_of(p: Parameters, shape: tuple[int, int, int]) -> int:
+    """Coder states of a tile."""
     channels, height, width = shape
     most = min(p.width, channels) if p.rank else channels
     lanes = 1
