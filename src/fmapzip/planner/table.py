@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from fmapzip.report.model import changed_settings
 from fmapzip.tables import Figures, number, size
 
 Report = dict[str, Any]
@@ -23,15 +24,14 @@ def render(report: Report) -> RenderableType:
 
 
 def words(candidate: Report) -> str:
-    """What a candidate is, in short.
+    """What a candidate is, in short: its codec and the settings that are not the defaults.
 
     Examples
     --------
-    >>> words({"codec": "zvc", "config": {"codec": "zvc"}, "step": 1.0, "range": 1.0, "shaped": False})
-    'zvc'
+    >>> words({"codec": "context-rans", "config": {"codec": "context-rans", "level": "default", "step": 3}})
+    'context-rans:step=3'
     """
-    settings = [f"{key}={value}" for key, value in candidate["config"].items() if key != "codec"]
-    return " ".join([candidate["codec"], *settings])
+    return str(candidate["codec"]) + changed_settings(candidate["config"])
 
 
 def _taps(report: Report) -> Figures:
