@@ -136,7 +136,7 @@ def _search(
     from fmapzip.eval.request import load
     from fmapzip.planner import make_plan
 
-    options_ = [name if name == "auto" else parse_codec(name) for name in codecs]
+    options_ = [parse_codec(name) if ":" in name else name for name in codecs]
     inputs = load(request)
     verifying = None if validate is None else Batches(load_data(validate, request.preprocess), inputs.batch)
     with progress() as advance:

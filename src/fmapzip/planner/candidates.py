@@ -96,7 +96,10 @@ def stretches(gains: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def codecs_of(names: Sequence[str | Codec]) -> tuple[Codec, ...]:
-    """Return the codecs to choose from; ``auto`` stands for every built-in one.
+    """Return the codecs to choose from.
+
+    ``auto`` stands for every built-in one. ``dct-cm`` by its name alone is coded by rANS, which takes fewer bytes than
+    its bitmaps; `Codec` objects are taken as they are.
 
     Raises
     ------
@@ -106,7 +109,8 @@ def codecs_of(names: Sequence[str | Codec]) -> tuple[Codec, ...]:
     found: list[Codec] = []
     for name in names:
         chosen = [each for each in AUTO if each in registry.names()] if name == "auto" else [name]
-        found += [codec for codec in map(registry.make, chosen) if codec not in found]
+        named = [registry.make(each, **({"coding": "rans"} if each == DCT else {})) for each in chosen]
+        found += [codec for codec in named if codec not in found]
     return tuple(found)
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import log
-from statistics import median
 
 import numpy as np
 
 import fmapzip
 from fmapzip.codecs.base import Codec
-from fmapzip.plan import Plan
+from fmapzip.plan import Plan, TapPlan
 from fmapzip.planner.candidate import Candidate
 from fmapzip.planner.candidates import STEPS, Family, Source, families, fixed
 from fmapzip.planner.gains import Gains
@@ -22,8 +21,7 @@ _MEASURED_STEPS = STEPS[::2]
 _TRIAL_STEPS = (2.0**1.5, 2.0**2.5)
 _TRIAL_IMAGES = 4
 _TOGETHER_IMAGES = 16
-# A family is measured if at the same estimated damage it takes at most this much more than the best.
-_TOLERANCE = 1.01
+_WORTHWHILE = 0.998  # of the bytes of a family before it: what another must take less
 
 
 class Explorer:
@@ -61,7 +59,7 @@ class Explorer:
     def coarse(self) -> None:
         """Add candidates half an octave apart, and measure the damage of every second with the other maps in float."""
         for done, pool in enumerate(self.pools):
-            self._families[pool.tap.name] = self._worthwhile(pool)
+            self._families[pool.tap.name] = self._best_family(pool)
             self._add(pool, self._at(pool, STEPS))
             self.bench.progress("measuring bytes", done + 1, len(self.pools))
         wanted = {
@@ -90,31 +88,39 @@ class Explorer:
             if estimate is not None:
                 pool.estimates[candidate.key] = estimate
 
-    def _worthwhile(self, pool: Pool) -> list[Family]:
-        """Return the families that take the fewest bytes, within one percent, at the same estimated damage."""
-        trials = {family: self._trial(pool, family) for family in families(self._sources[pool.tap.name], self._codecs)}
-        if not trials:
+    def _best_family(self, pool: Pool) -> list[Family]:
+        """Return the family that takes the fewest bytes at the same estimated damage, the first of equals; if any.
+
+        Every family is tried at one step. What is left of a difference in damage is made up for by the first one's
+        slope, between two steps.
+        """
+        options = families(self._sources[pool.tap.name], self._codecs)
+        if not options:
             return []
-        level = median(damage for trial in trials.values() for _, damage in trial)
-        sizes = {family: _size_at(trial, level) for family, trial in trials.items()}
-        return [family for family, size in sizes.items() if size <= _TOLERANCE * min(sizes.values())]
+        (size, damage), (smaller, larger) = (self._trial(pool, options[0].make(step)) for step in _TRIAL_STEPS)
+        slope = (smaller - size) / max(log(larger) - log(damage), 0.1)
+        best, least = options[0], size
+        for family in options[1:]:
+            found, its_damage = self._trial(pool, family.make(_TRIAL_STEPS[0]))
+            found -= slope * (log(its_damage) - log(damage))
+            if found < _WORTHWHILE * least:
+                best, least = family, found
+        return [best]
 
-    def _trial(self, pool: Pool, family: Family) -> list[tuple[float, float]]:
-        """Return sizes, the scales' bytes included, and estimated damages of two candidates."""
-        found = []
-        for candidate in map(family.make, _TRIAL_STEPS):
-            scales = 4 * len(candidate.quantizer.scale) / self._images
-            size = self.bench.rates.measure(pool.tap, candidate).size(self._images) + scales
-            estimate = self._sources[pool.tap.name].estimate(candidate)
-            found.append((size, max(self._noise(pool, candidate) if estimate is None else estimate, 1e-30)))
-        return found
+    def _trial(self, pool: Pool, candidate: Candidate) -> tuple[float, float]:
+        """Return size, the scales' bytes included, and estimated damage on a few images."""
+        few = self.bench.rates.measure(pool.tap, candidate, _TRIAL_IMAGES)
+        scales = 4 * len(candidate.quantizer.scale) / self._images
+        estimate = self._sources[pool.tap.name].estimate(candidate)
+        damage = self._noise(pool, candidate, few.planned) if estimate is None else estimate
+        return few.size(self._images) + scales, max(damage, 1e-30)
 
-    def _noise(self, pool: Pool, candidate: Candidate) -> float:
+    def _noise(self, pool: Pool, candidate: Candidate, planned: TapPlan) -> float:
         """Estimate the damage of a candidate from what its codec makes of a few maps."""
 
         def work() -> float:
             exact = self.bench.rates.maps(pool.tap).numpy()[:_TRIAL_IMAGES]
-            plan = Plan((self.bench.rates.measure(pool.tap, candidate).planned,))
+            plan = Plan((planned,))
             q = candidate.quantizer.quantize(exact, 1, pool.tap.name)
             decoded = fmapzip.decode_batch(fmapzip.encode_batch(q, plan=plan, tap=0), plan=plan)
             squares = (candidate.quantizer.dequantize(decoded, 1) - exact).astype(np.float64) ** 2
@@ -123,13 +129,6 @@ class Explorer:
 
         noise: float = self.bench.state.get(f"noise {pool.tap.name} {candidate.key}", work)
         return noise
-
-
-def _size_at(trial: Sequence[tuple[float, float]], level: float) -> float:
-    """Return the size at a damage, on the line through the trial's two points in the logarithm of damage."""
-    (first, low), (second, high) = trial
-    octaves = log(high) - log(low)
-    return first if octaves <= 0 else first + (second - first) * (log(level) - log(low)) / octaves
 
 
 def _fill(pool: Pool) -> None:

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 import fmapzip
-from fmapzip.codecs.base import IntegerMap
 from fmapzip.plan import Plan, TapPlan
 from fmapzip.planner.candidate import Candidate
 from fmapzip.planner.images import Images
@@ -71,21 +70,17 @@ class Rates:
         """Return the float maps of a tap, [N, C, ...]."""
         return self._maps[tap.name]
 
-    def integers(self, tap: Tap, candidate: Candidate) -> IntegerMap:
-        """Return the maps on the candidate's grid, [N, C, ...]."""
-        return candidate.quantizer.quantize(self.maps(tap).numpy(), 1, tap.name)
-
-    def measure(self, tap: Tap, candidate: Candidate) -> Rate:
-        """Train and encode."""
+    def measure(self, tap: Tap, candidate: Candidate, most: int = RATE_IMAGES) -> Rate:
+        """Train and encode, on at most so many images."""
 
         def work() -> tuple[float, str]:
-            maps = self.integers(tap, candidate)
+            maps = candidate.quantizer.quantize(self.maps(tap).numpy()[:most], 1, tap.name)
             parameters = candidate.codec.train(maps)
             plan = Plan((candidate.planned(tap, parameters),))
             frames = fmapzip.encode_batch(maps, plan=plan, tap=0, threads=self._threads)
             return sum(map(len, frames)) / len(frames), base64.b64encode(parameters).decode()
 
-        frame_bytes, parameters = self._state.get(f"rate {tap.name} {candidate.key}", work)
+        frame_bytes, parameters = self._state.get(f"rate {most} {tap.name} {candidate.key}", work)
         return Rate(frame_bytes, candidate.planned(tap, base64.b64decode(parameters)))
 
 
