@@ -49,7 +49,7 @@ def readme() -> str | None:
         return None
     before, _, rest = text.partition(BEGIN)
     after = rest.partition(END)[2]
-    plot = "![Ratio against decode speed, ResNet-50 v2 trunk](docs/plots/arena.svg)"
+    plot = "![Ratio against encode and decode speed of lossless methods](docs/plots/arena.svg)"
     return f"{before}{BEGIN}\n{short_table(arenas())}\n\n{plot}\n{END}{after}"
 
 

@@ -266,20 +266,18 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def short_table(reports: Sequence[Values]) -> str:
-    """The one table that matters, for README: lossless ratios by network."""
-    names = [NETWORKS[report["source"]["model"]].partition(" (")[0] for report in reports]
-    labels: list[str] = []
-    for report in reports:
-        labels += [e["label"] for e in report["codecs"] if _shown(e) and e["label"] not in labels]
-    rows = []
-    for label in labels:
+    """The one table that matters, for README: lossless ratios by network, of each peer its best settings."""
+    names = [NETWORKS.get(report["source"]["model"], "maps").partition(" (")[0] for report in reports]
+    entries = {entry["label"]: entry for report in reports for entry in report["codecs"] if _shown(entry)}
+    best: dict[str, tuple[float, list[str]]] = {}
+    for label, entry in entries.items():
         ratios = [_ratio(report, label) for report in reports]
-        ours = any(e["label"] == label and e["ours"] for report in reports for e in report["codecs"])
-        rows.append(
-            (max(ratios), [f"**`{label}`**" if ours else f"`{label}`", *(f"{r:.2f}" if r else "" for r in ratios)])
-        )
-    rows.sort(key=lambda row: -row[0])
-    return _table(["lossless, every byte counted", *names], [row for _, row in rows])
+        name = f"**`{label}`**" if entry["ours"] else f"`{label}`"
+        row = sum(ratios), [name, *(f"{ratio:.2f}" if ratio else "" for ratio in ratios)]
+        key = label if entry["ours"] else entry["codec"]
+        best[key] = max(best.get(key, row), row)
+    rows = [row for _, row in sorted(best.values(), key=lambda item: -item[0])]
+    return _table(["lossless, every byte counted", *names], rows)
 
 
 def _shown(entry: Values) -> bool:
