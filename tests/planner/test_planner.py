@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from fmapzip.errors import InvalidInput
 from fmapzip.planner import Budget, Planned, make_plan
+from fmapzip.planner.images import divide, gather
 from fmapzip.torch import evaluate
+from fmapzip.torch.batches import Batches as TorchBatches
 
 Batches = list[tuple[Tensor, Tensor]]
 
@@ -91,6 +93,29 @@ def test_a_budget_that_cannot_be_met_gives_the_nearest_plan(network: nn.Module, 
     assert not found.met
     assert found.verifying.outcome.damage < 1e-3
     assert not _plan(network, images, Budget("bytes", 100)).met
+
+
+def test_a_drop_is_planned_by_what_the_float_network_expects(network: nn.Module, images: Batches) -> None:
+    found = _plan(network, images, Budget("drop", 1))
+    assert found.met
+    for group in (found.choosing, found.verifying):
+        assert group.expected_drop is not None
+        assert group.expected_drop <= 0.01
+        assert group.drop is not None
+        lost, low, high = group.drop
+        assert low <= lost <= high
+
+
+def test_choosing_and_verifying_images_are_all_the_calibration_images_once(images: Batches) -> None:
+    every = gather(TorchBatches(images, "images"))
+    choosing, verifying = divide(every)
+    assert (len(choosing), len(verifying)) == (18, 6)
+    both = torch.cat([*choosing.batches, *verifying.batches])
+    whole = torch.cat([x for x, _ in images])
+    assert sorted(both.flatten(1).sum(1).tolist()) == sorted(whole.flatten(1).sum(1).tolist())
+    assert len(gather(TorchBatches(images, "images"), 5)) == 5
+    with pytest.raises(InvalidInput, match="at least 2"):
+        divide(every.some(1))
 
 
 def test_the_same_seed_gives_the_same_plan(network: nn.Module, images: Batches) -> None:

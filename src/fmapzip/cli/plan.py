@@ -47,7 +47,7 @@ Validate = Annotated[
     typer.Option(metavar="DIR", help="Data that verifies.", show_default="every fourth of the calibration images"),
 ]
 TimeLimit = Annotated[
-    float | None, typer.Option(min=0, metavar="SECONDS", help="After it, candidates are estimated, not measured.")
+    float | None, typer.Option(min=0, metavar="SECONDS", help="After it, damage is estimated, not measured.")
 ]
 Seed = Annotated[int, typer.Option(metavar="N", help="Of the random vectors that estimate noise gains.")]
 StateFile = Annotated[

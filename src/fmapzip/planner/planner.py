@@ -86,7 +86,7 @@ def make_plan(
     threads : int
         Threads of the codecs.
     time_limit : float, optional
-        Seconds after which candidates are no longer measured, but estimated; choice and verification follow.
+        Seconds after which the damage of single maps is estimated, not measured; choice and verification follow.
     seed : int
         Of the random vectors that estimate noise gains.
     state : Path, optional
