@@ -166,3 +166,11 @@ def test_a_changed_payload_is_noticed_without_its_checksum() -> None:
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8])
 def test_sparse_maps_take_little_more_than_nothing(dtype: Any) -> None:
     assert len(fmapzip.encode(np.zeros((64, 56, 56), dtype), "context-rans")) < 64 * 56 * 56 / 400
+
+
+@every_level
+def test_inspect_tells_states_from_words(level: str) -> None:
+    q = correlated((64, 30, 30), np.uint8, 3)
+    info = fmapzip.inspect(fmapzip.encode(q, "context-rans", level=level))
+    assert info.sections["states"] == 4 * 16
+    assert info.sections["words"] > 50 * info.sections["states"]

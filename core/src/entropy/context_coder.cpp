@@ -14,7 +14,7 @@ namespace {
 constexpr size_t kValuesPerLane = 2048;
 constexpr size_t kStateBytes = 4;
 constexpr size_t kMaxBytesPerValue = 4;          // a word for the zero flag and one for the token
-constexpr size_t kSinkBytes = size_t{48} << 10;  // rows are handed on in blocks of about this size
+constexpr size_t kSinkBytes = size_t{96} << 10;  // rows are handed on in blocks of about this size
 
 Status open_words(std::span<const uint8_t> body, uint32_t lanes, WordReader& in) {
   if (body.size() < kStateBytes * lanes) return truncated("context-rans: the tile ends inside its states");

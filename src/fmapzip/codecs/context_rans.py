@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar, Literal
 
+from fmapzip import _core
 from fmapzip.codecs import context_rans_training as training
 from fmapzip.codecs.base import Codec, IntegerMap
 from fmapzip.codecs.context_rans_requantiser import trained_points
@@ -19,6 +20,7 @@ _MAX_RANK = 16
 _FAST_TABLES = 8
 _LEVELS = ("fast", "default", "max")
 _LARGEST_STEP = 255
+_STATE_BYTES = 4
 
 
 @dataclass(frozen=True, repr=False)
@@ -87,6 +89,11 @@ class ContextRans(Codec):
         if self.level == "fast":
             return training.train_channels(batch, self._step, (), size.tables).to_bytes()
         return training.train_neighbours(batch, self._step, (), size).to_bytes()
+
+    def sections(self, body: bytes, shape: tuple[int, int, int], parameters: bytes) -> dict[str, int]:
+        """Bytes of the coder's states and of the words that follow them."""
+        states = _STATE_BYTES * _core.context_lanes(parameters, *shape)
+        return {"states": states, "words": len(body) - states}
 
     @property
     def _step(self) -> Fraction:
