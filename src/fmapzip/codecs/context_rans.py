@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar, Literal
 
+import numpy as np
+
 from fmapzip import _core
 from fmapzip.codecs import context_rans_training as training
 from fmapzip.codecs.base import Codec, IntegerMap
@@ -21,6 +23,7 @@ _FAST_TABLES = 8
 _LEVELS = ("fast", "default", "max")
 _LARGEST_STEP = 255
 _STATE_BYTES = 4
+_SPARSE = 3  # a map with fewer nonzero values than one in so many is fitted like a smaller one
 
 
 @dataclass(frozen=True, repr=False)
@@ -85,7 +88,7 @@ class ContextRans(Codec):
     def parameters(self, q: IntegerMap) -> bytes:
         """Compact tables fitted to one map, with centred reconstruction points."""
         batch = q.reshape(1, *_three_dimensions(q.shape))
-        size = training.size_for(q.size)
+        size = training.size_for(min(q.size, _SPARSE * int(np.count_nonzero(q))))
         if self.level == "fast":
             return training.train_channels(batch, self._step, (), size.tables).to_bytes()
         return training.train_neighbours(batch, self._step, (), size).to_bytes()
