@@ -58,23 +58,32 @@ class RowDecoder {
     return ok;
   }
 
-  void place(const uint8_t* packed, uint32_t count, uint8_t* indices, uint8_t* companded) const {
-    for (uint32_t i = 0; i < count; i += kLanes) {
+  // Takes the masks that wait in `indices` and puts the values where they belong. Whole registers are
+  // written, since a load that spans several small stores must wait for them.
+  FMAPZIP_INLINE void place(const uint8_t* packed, uint32_t count, uint8_t* indices,
+                            uint8_t* companded) const {
+    const auto next = [&](uint32_t i) __attribute__((always_inline)) {
       const uint32_t mask = indices[i];
       const __m128i values = expanded(load8(packed), mask);
       packed += _mm_popcnt_u32(mask);
-      if (count - i >= kLanes) {
-        store8(indices + i, values);
-      } else {
-        uint8_t last[kLanes];
-        store8(last, values);
-        __builtin_memcpy(indices + i, last, count - i);
+      return values;
+    };
+    const ByteTable table(t.companded);
+    uint32_t i = 0;
+    for (; i + kBytes <= count; i += kBytes) {
+      const __m128i a = next(i), b = next(i + 8), c = next(i + 16), d = next(i + 24);
+      const __m256i values = _mm256_set_m128i(_mm_unpacklo_epi64(c, d), _mm_unpacklo_epi64(a, b));
+      store(indices + i, values);
+      store(companded + i, table[values]);
+    }
+    for (; i < count; i += kLanes) {
+      uint8_t last[kLanes];
+      store8(last, next(i));
+      for (uint32_t j = 0; j < kLanes && i + j < count; ++j) {
+        indices[i + j] = last[j];
+        companded[i + j] = t.companded[last[j]];
       }
     }
-    const ByteTable values(t.companded);
-    uint32_t i = 0;
-    for (; i + kBytes <= count; i += kBytes) store(companded + i, values[load(indices + i)]);
-    for (; i < count; ++i) companded[i] = t.companded[indices[i]];
   }
 
   const ContextTables& t;
@@ -177,25 +186,31 @@ class RowEncoder {
   // Class 63 - k gives a nonzero value the probability that class k gives zero.
   FMAPZIP_INLINE void flags(const uint8_t* zero_class, uint32_t count, const uint8_t* indices,
                             uint32_t lane) {
-    alignas(32) uint8_t mirrored[kBytes];
+    alignas(32) uint8_t mirrored[kBytes] = {};
     alignas(32) uint16_t divisors[kBytes];
-    uint8_t masks[kBytes / kLanes] = {};
     const uint32_t groups = count < kBytes ? (count + kLanes - 1) / kLanes : kBytes / kLanes;
-    for (uint32_t j = 0; j < groups; ++j) {
-      const __m128i values = first_of(indices + kLanes * j, count - kLanes * j);
-      const __m128i zero = _mm_cmpeq_epi8(values, _mm_setzero_si128());
-      masks[j] = static_cast<uint8_t>(nonzero_mask(values));
-      const __m128i classes = load8(zero_class + kLanes * j);
-      const __m128i others = _mm_sub_epi8(_mm_set1_epi8(63), classes);
-      store8(mirrored + kLanes * j, _mm_blendv_epi8(others, classes, zero));
+    __m256i values;
+    if (count >= kBytes) {
+      values = load(indices);
+    } else {
+      __builtin_memcpy(mirrored, indices, count);
+      values = load(mirrored);
     }
-    divisor_.look_up(_mm256_load_si256(reinterpret_cast<const __m256i*>(mirrored)), divisors);
+    const __m256i zero = _mm256_cmpeq_epi8(values, _mm256_setzero_si256());
+    const uint32_t nonzero = ~static_cast<uint32_t>(_mm256_movemask_epi8(zero));
+    const __m256i classes = load(zero_class);
+    const __m256i others = _mm256_sub_epi8(_mm256_set1_epi8(63), classes);
+    const __m256i chosen = _mm256_blendv_epi8(others, classes, zero);
+    store(mirrored, chosen);
+    divisor_.look_up(chosen, divisors);
     for (uint32_t j = groups; j-- > 0;) {
       const uint32_t i = kLanes * j, left = count - i;
       if (left >= kLanes) {
-        encode_zero_flags<true>(t, state(lane + i), mirrored + i, divisors + i, masks[j], left, at_);
+        encode_zero_flags<true>(t, state(lane + i), mirrored + i, divisors + i, nonzero >> i & 0xFFu, left,
+                                at_);
       } else {
-        encode_zero_flags<false>(t, state(lane + i), mirrored + i, divisors + i, masks[j], left, at_);
+        encode_zero_flags<false>(t, state(lane + i), mirrored + i, divisors + i, nonzero >> i & 0xFFu, left,
+                                 at_);
       }
     }
   }
