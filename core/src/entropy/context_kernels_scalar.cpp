@@ -137,10 +137,10 @@ void encode_span(const ContextTables& t, const uint8_t* table, const uint8_t* ze
   uint32_t nonzero = 0;
   for (uint32_t i = 0; i < count; ++i) nonzero += indices[i] != 0;
   for (uint32_t i = count; i-- > 0;) {
-    if (indices[i] != 0) encode_token(t, out.state[--nonzero % lanes], table[i], indices[i], out);
+    if (indices[i] != 0) encode_token(t, out.state[--nonzero & (lanes - 1)], table[i], indices[i], out);
   }
   for (uint32_t i = count; i-- > 0;) {
-    encode_zero_flag(t, out.state[i % lanes], zero_class[i], indices[i] != 0, out);
+    encode_zero_flag(t, out.state[i & (lanes - 1)], zero_class[i], indices[i] != 0, out);
   }
 }
 
@@ -160,17 +160,21 @@ void encode_row(const ContextTables& t, const ContextRow& row, const ContextWork
   }
 }
 
+// Without a branch: whether a state needs a word cannot be predicted.
 inline void refresh(uint32_t& x, WordReader& in) {
-  if (x >= kFloor) return;
-  x = x << 16 | in.at[0] | uint32_t{in.at[1]} << 8;
-  in.at += 2;
+  const uint32_t word = in.at[0] | uint32_t{in.at[1]} << 8;
+  const uint32_t low = x < kFloor;
+  x = x << (16 * low) | (word & (0u - low));
+  in.at += 2 * low;
 }
 
-inline bool decode_zero_flag(const ContextTables& t, uint32_t& x, uint32_t zero_class, WordReader& in) {
+inline uint32_t decode_zero_flag(const ContextTables& t, uint32_t& x, uint32_t zero_class, WordReader& in) {
   const uint32_t p = t.zero_probability[zero_class];
   const uint32_t slot = x & ((1u << kZeroBitsK) - 1);
-  const bool nonzero = slot >= p;
-  x = nonzero ? ((1u << kZeroBitsK) - p) * (x >> kZeroBitsK) + slot - p : p * (x >> kZeroBitsK) + slot;
+  const uint32_t nonzero = slot >= p;
+  const uint32_t skipped = p & (0u - nonzero);
+  const uint32_t f = nonzero != 0 ? (1u << kZeroBitsK) - p : p;
+  x = f * (x >> kZeroBitsK) + slot - skipped;
   refresh(x, in);
   return nonzero;
 }
@@ -186,18 +190,24 @@ inline uint8_t decode_token(const ContextTables& t, uint32_t& x, uint32_t table,
 }
 
 bool decode_span(const ContextTables& t, const uint8_t* table, const uint8_t* zero_class, uint32_t count,
-                 uint32_t lanes, uint8_t* indices, uint8_t* companded, WordReader& in) {
-  for (uint32_t i = 0; i < count; ++i) {
-    if (i % 64 == 0 && !refill(in)) return false;
-    indices[i] = decode_zero_flag(t, in.state[i % lanes], zero_class[i], in);
-  }
+                 uint32_t lanes, uint8_t* packed, uint8_t* indices, uint8_t* companded, WordReader& in) {
   uint32_t nonzero = 0;
   for (uint32_t i = 0; i < count; ++i) {
-    if (indices[i] != 0) {
-      if (nonzero % 64 == 0 && !refill(in)) return false;
-      indices[i] = decode_token(t, in.state[nonzero++ % lanes], table[i], in);
-    }
+    if (i % 64 == 0 && !refill(in)) return false;
+    const uint32_t flag = decode_zero_flag(t, in.state[i & (lanes - 1)], zero_class[i], in);
+    indices[i] = static_cast<uint8_t>(flag);  // where the value will be
+    packed[nonzero] = table[i];
+    nonzero += flag;
+  }
+  for (uint32_t i = 0; i < nonzero; ++i) {
+    if (i % 64 == 0 && !refill(in)) return false;
+    packed[i] = decode_token(t, in.state[i & (lanes - 1)], packed[i], in);
+  }
+  for (uint32_t i = 0; i < count; ++i) {
+    const uint32_t flag = indices[i];
+    indices[i] = static_cast<uint8_t>(*packed & (0u - flag));
     companded[i] = t.companded[indices[i]];
+    packed += flag;
   }
   return true;
 }
@@ -214,8 +224,8 @@ bool decode_row(const ContextTables& t, const ContextRow& row, const ContextWork
         table = work.table;
         zero_class = work.zero_class;
       }
-      return decode_span(t, table, zero_class, span.count, row.lanes, indices + base + span.first,
-                         row.current + base + span.first, in);
+      return decode_span(t, table, zero_class, span.count, row.lanes, work.packed[0],
+                         indices + base + span.first, row.current + base + span.first, in);
     };
     if (!each_span(t, row, work, position, decode)) return false;
   }
