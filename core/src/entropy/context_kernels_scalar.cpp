@@ -13,10 +13,6 @@ void look_up(const uint8_t table[256], const uint8_t* src, size_t n, uint8_t* ds
 
 inline uint8_t clamp_byte(int32_t x) { return static_cast<uint8_t>(x < 0 ? 0 : x > 255 ? 255 : x); }
 
-inline int32_t weighted(const int8_t* w, int a, int b, int c, int d) {
-  return saturate16((w[0] * a + w[1] * b) + (w[2] * c + w[3] * d));
-}
-
 inline int distance(int a, int b) { return a < b ? b - a : a - b; }
 
 struct Span {
@@ -24,28 +20,64 @@ struct Span {
   uint32_t count;
 };
 
+// Plain loops over small arrays, which compilers turn into vectors of whatever machine this is.
+constexpr uint32_t kBlock = 64;
+
+void block_means(const ContextTables& t, const Neighbours& near, Span span, int32_t* means) {
+  const int32_t a = t.mean_weights[0], b = t.mean_weights[1], c = t.mean_weights[2], d = t.mean_weights[3];
+  const uint8_t *w = near.w + span.first, *n = near.n + span.first;
+  const uint8_t *nw = near.nw + span.first, *ne = near.ne + span.first;
+  int32_t offsets[kBlock];
+  for (uint32_t i = 0; i < span.count; ++i) {
+    offsets[i] = t.offsets != nullptr ? t.offsets[span.first + i] : t.offset;
+  }
+  for (uint32_t i = 0; i < span.count; ++i) {
+    means[i] = saturate16(saturate16(a * w[i] + b * n[i] + c * nw[i] + d * ne[i]) + offsets[i]);
+  }
+}
+
+void block_spreads(const ContextTables& t, const Neighbours& near, Span span, uint8_t* spreads) {
+  const int32_t a = t.spread_weights[0], b = t.spread_weights[1], c = t.spread_weights[2],
+                d = t.spread_weights[3];
+  const uint8_t *w = near.w + span.first, *n = near.n + span.first;
+  const uint8_t *nw = near.nw + span.first, *ne = near.ne + span.first;
+  for (uint32_t i = 0; i < span.count; ++i) {
+    const int32_t sum = a * distance(w[i], n[i]) + b * distance(w[i], nw[i]) + c * distance(n[i], nw[i]) +
+                        d * distance(n[i], ne[i]);
+    spreads[i] = clamp_byte(saturate16(sum) >> 6);
+  }
+}
+
+// What other channels add to the means of a block, by the factors gathered before its span.
+void add_predictions(const ContextTables& t, Span span, const int32_t* factors, int16_t* sums,
+                     int32_t* means) {
+  for (uint32_t i = 0; i < span.count; ++i) {
+    const uint32_t c = span.first + i;
+    sums[i] = static_cast<int16_t>(means[i]);
+    int32_t shift = 0;
+    for (uint32_t k = 0; k < t.rank; ++k) {
+      shift += factors[k] * t.spread[((c / 16 * (t.rank / 2) + k / 2) * 16 + c % 16) * 2 + k % 2];
+    }
+    means[i] = saturate16(means[i] + saturate16(shift >> t.spread_shift));
+  }
+}
+
 // Cells of a span's channels at one position, and from them table and zero class.
 void span_contexts(const ContextTables& t, const Neighbours& near, Span span, const int32_t* factors,
                    int16_t* sums, uint8_t* table, uint8_t* zero_class) {
-  for (uint32_t i = 0; i < span.count; ++i) {
-    const uint32_t c = span.first + i;
-    const int w = near.w[c], n = near.n[c], nw = near.nw[c], ne = near.ne[c];
-    const int32_t offset = t.offsets != nullptr ? t.offsets[c] : t.offset;
-    int32_t mean = saturate16(weighted(t.mean_weights, w, n, nw, ne) + offset);
-    if (t.rank != 0) {
-      sums[i] = static_cast<int16_t>(mean);
-      int32_t shift = 0;
-      for (uint32_t k = 0; k < t.rank; ++k) {
-        shift += factors[k] * t.spread[((c / 16 * (t.rank / 2) + k / 2) * 16 + c % 16) * 2 + k % 2];
-      }
-      mean = saturate16(mean + saturate16(shift >> t.spread_shift));
+  for (uint32_t done = 0; done < span.count; done += kBlock) {
+    const uint32_t left = span.count - done;
+    const Span block{span.first + done, left < kBlock ? left : kBlock};
+    int32_t means[kBlock];
+    uint8_t spreads[kBlock];
+    block_means(t, near, block, means);
+    block_spreads(t, near, block, spreads);
+    if (t.rank != 0) add_predictions(t, block, factors, sums + done, means);
+    for (uint32_t i = 0; i < block.count; ++i) {
+      const auto cell = static_cast<uint8_t>(t.level1[clamp_byte(means[i] >> 6)] + t.level2[spreads[i]]);
+      table[done + i] = t.table_of[cell];
+      zero_class[done + i] = t.zero_class_of[cell];
     }
-    const int32_t spread =
-        weighted(t.spread_weights, distance(w, n), distance(w, nw), distance(n, nw), distance(n, ne));
-    const uint8_t cell =
-        static_cast<uint8_t>(t.level1[clamp_byte(mean >> 6)] + t.level2[clamp_byte(spread >> 6)]);
-    table[i] = t.table_of[cell];
-    zero_class[i] = t.zero_class_of[cell];
   }
 }
 
