@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from textwrap import fill
 
-from results_files import arenas, keep, loaded
+from results_files import NETWORKS, Values, arenas, keep, loaded
 from results_tables import WIDTH, arena, evals, grid, memory, pca, short_table, speed, speeds
 
 ROOT = Path(__file__).parents[1]
@@ -50,7 +50,18 @@ def readme() -> str | None:
     before, _, rest = text.partition(BEGIN)
     after = rest.partition(END)[2]
     plot = "![Ratio against encode and decode speed of lossless methods](docs/plots/arena.svg)"
-    return f"{before}{BEGIN}\n{short_table(arenas())}\n\n{plot}\n{END}{after}"
+    told = plotted()["source"]
+    words = (
+        f"Plot: {NETWORKS.get(told['model'], told['model'])}, {told['images']} images, calibrated on "
+        f"{told['calibration_images']} others. {plotted().get('note', '')}"
+    ).strip()
+    words += " Conditions, lossy methods and damage: [docs/RESULTS.md](docs/RESULTS.md)."
+    return f"{before}{BEGIN}\n{short_table(arenas())}\n\n{plot}\n\n{words}\n{END}{after}"
+
+
+def plotted() -> Values:
+    """The report of the plot: times of a quiet machine where there are some."""
+    return [*loaded("speeds_*.json"), *arenas()][0]
 
 
 def main() -> None:
@@ -60,10 +71,13 @@ def main() -> None:
     keeping.add_argument("report", type=Path, nargs="+")
     keeping.add_argument("--commit", help="what was measured; by default what is checked out")
     keeping.add_argument("--speeds", action="store_true", help="a bench of fast methods alone, for their times")
+    keeping.add_argument("--note", default="", help="what a reader should know of the conditions")
     commands.add_parser("make")
     arguments = parser.parse_args()
     if arguments.command == "keep":
-        print("\n".join(str(keep(path, arguments.commit, arguments.speeds)) for path in arguments.report))
+        print(
+            "\n".join(str(keep(path, arguments.commit, arguments.speeds, arguments.note)) for path in arguments.report)
+        )
         return
     print("\n".join(str(path) for path in make()))
 
@@ -74,9 +88,8 @@ def make() -> Iterator[Path]:
 
     DOCUMENT.write_text(document())
     yield DOCUMENT
-    reports = [*loaded("speeds_*.json"), *arenas()]
-    if reports:
-        yield draw(reports[0], ROOT / "docs" / "plots" / "arena.svg")
+    if arenas():
+        yield draw(plotted(), ROOT / "docs" / "plots" / "arena.svg")
     text = readme()
     if text is not None:
         README.write_text(text)

@@ -20,7 +20,7 @@ NETWORKS = {
 Values = dict[str, Any]
 
 
-def keep(report: Path, commit: str | None = None, speeds: bool = False) -> Path:
+def keep(report: Path, commit: str | None = None, speeds: bool = False, note: str = "") -> Path:
     """Copy what tables need of a report of ``fmapzip bench`` or ``eval``.
 
     Parameters
@@ -31,6 +31,8 @@ def keep(report: Path, commit: str | None = None, speeds: bool = False) -> Path:
         What was measured; by default what is checked out.
     speeds
         Whether a bench was for its times: a few fast methods on a quiet machine, beside the whole arena.
+    note
+        What a reader should know of the conditions.
     """
     found = json.loads(report.read_text())
     name, kept = _kept_bench(found) if found.get("kind") == "bench" else _kept_eval(found, report.stem)
@@ -38,7 +40,7 @@ def keep(report: Path, commit: str | None = None, speeds: bool = False) -> Path:
         name = name.replace("arena_", "speeds_")
     target = KEPT / f"{name}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(_rows_on_lines({"commit": commit or git_hash(), **kept}))
+    target.write_text(_rows_on_lines({"commit": commit or git_hash(), **({"note": note} if note else {}), **kept}))
     return target
 
 

@@ -254,9 +254,10 @@ def conditions(found: Values) -> str:
     machine = found["environment"]
     packages = {name: version for name, version in machine["packages"].items() if name in NAMED_PACKAGES}
     versions = ", ".join(f"{name} {version}" for name, version in packages.items())
+    note = f" {found['note']}" if found.get("note") else ""
     return (
         f"{machine['cpu']}, {machine['cores']} cores, {machine['simd']}, Python {machine['python']}, {versions}; "
-        f"commit {found['commit']}."
+        f"commit {found['commit']}.{note}"
     )
 
 
