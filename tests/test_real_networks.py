@@ -63,6 +63,16 @@ def test_the_taps_of_a_network_are_as_many_as_its_definition_says(captured: dict
 @every_network
 @pytest.mark.parametrize("codec", battery.ON_REAL_MAPS, ids=repr)
 def test_core_and_reference_agree_on_every_tap(captured: dict[str, Path], network: str, codec: Codec) -> None:
+    check_agreement(captured, network, codec)
+
+
+@pytest.mark.parametrize("network", ["squeezenet1_1", "cifar_resnet20"])
+@pytest.mark.parametrize("codec", battery.ON_SMALL_REAL_MAPS, ids=repr)
+def test_they_agree_on_the_costly_settings_too(captured: dict[str, Path], network: str, codec: Codec) -> None:
+    check_agreement(captured, network, codec)
+
+
+def check_agreement(captured: dict[str, Path], network: str, codec: Codec) -> None:
     for name, samples in maps_by_tap(captured[network]).items():
         parameters = codec.train(np.stack(samples))
         tap = fmapzip.TapPlan(
