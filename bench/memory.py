@@ -24,7 +24,7 @@ from common import write_result
 import fmapzip
 from fmapzip.eval.codec_spec import parse_codec
 
-DEFAULT_CODECS = ("raw", "zvc", "dct-cm:path=transform,coding=bitmap", "dct-cm:path=mask")
+DEFAULT_CODECS = ("raw", "zvc", "dct-cm:path=transform,coding=bitmap", "dct-cm:path=mask", "context-rans")
 SHAPE = (256, 448, 448)  # 51 MB: the noise of an allocator is small beside it
 EVAL_IMAGES = (40, 200)
 
