@@ -6,6 +6,7 @@ point 0, so that zero stays zero. Maps without negative values in calibration us
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, Self
@@ -234,7 +235,7 @@ class _MinMax:
         return largest
 
 
-class _WithHistogram(_MinMax):
+class _WithHistogram(_MinMax, ABC):
     _BINS_TENSOR, _BINS_CHANNEL = 8192, 1024
 
     def __init__(self, calibrator: str, name: str, per_channel: bool) -> None:
@@ -256,8 +257,9 @@ class _WithHistogram(_MinMax):
         reach = np.array([self._row_reach(histogram, row, limits) for row in range(len(largest))], np.float32)
         return np.where(reach > 0, reach, largest)
 
+    @abstractmethod
     def _row_reach(self, histogram: MagnitudeHistogram, row: int, limits: tuple[int, int]) -> float:
-        raise NotImplementedError
+        """How far the grid reaches for one row of the histogram."""
 
 
 class _Percentile(_WithHistogram):

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmapzip.errors import CorruptFrame, TruncatedFrame
+from fmapzip.reference.fields import Reader
 
 NEIGHBOURS, SIGNED, OFFSETS, FACTORS, REQUANTISED, POINTS = 1, 2, 4, 8, 16, 32
 ALL_FLAGS = 63
@@ -58,24 +59,24 @@ class Parameters:
 
 def read(data: bytes) -> Parameters:
     """The parameters of a frame or plan; `CorruptFrame` for what no encoder writes."""
-    take = _Bytes(data)
-    flags, tables = take.u8(), take.u8() + 1
+    fields = Reader(data)
+    flags, tables = fields.u8(), fields.u8() + 1
     has = flags.__and__
     lone = not has(NEIGHBOURS) and has(OFFSETS | FACTORS)
     if flags & ~ALL_FLAGS or lone or (has(POINTS) and not has(REQUANTISED)) or tables > 64:
         raise CorruptFrame("forbidden flags or number of tables")
     p = Parameters(flags)
     if not p.neighbours or has(OFFSETS | FACTORS):
-        p.channels = take.varint()
+        p.channels = fields.varint()
         if p.channels == 0:
             raise CorruptFrame("the number of channels is missing")
     if has(REQUANTISED):
-        _read_requantiser(take, p)
+        _read_requantiser(fields, p)
     if p.neighbours:
-        _read_neighbours(take, p)
+        _read_neighbours(fields, p)
     if has(FACTORS):
-        _read_factor_shape(take, p)
-    rest = data[take.position :]
+        _read_factor_shape(fields, p)
+    rest = data[fields.position :]
     if p.channels * max(1, 2 * p.rank) > 8 * len(rest):
         raise TruncatedFrame("the parameters end early")
     _read_arrays(_Bits(rest), p, tables)
@@ -90,8 +91,8 @@ def step_index(magnitude: Ints, numerator: int, denominator: int) -> Ints:
     return index
 
 
-def _read_requantiser(take: _Bytes, p: Parameters) -> None:
-    numerator, denominator = take.varint(), take.varint()
+def _read_requantiser(fields: Reader, p: Parameters) -> None:
+    numerator, denominator = fields.varint(), fields.varint()
     if denominator == 0 or numerator <= denominator or numerator > 65535:
         raise CorruptFrame("the step is not a fraction above 1")
     p.index_of, p.value_of = np.zeros(256, np.int64), np.zeros(256, np.int64)
@@ -101,34 +102,34 @@ def _read_requantiser(take: _Bytes, p: Parameters) -> None:
         p.index_of[sign * magnitudes % 256] = sign * indices % 256
         for index in range(1, int(indices[-1]) + 1):
             inside = magnitudes[indices == index]
-            point = take.u8() if p.flags & POINTS else (inside[0] + inside[-1]) // 2
+            point = fields.u8() if p.flags & POINTS else (inside[0] + inside[-1]) // 2
             if not inside[0] <= point <= inside[-1]:
                 raise CorruptFrame("a reconstruction point lies outside its interval")
             p.value_of[sign * index % 256] = sign * point % 256
 
 
-def _read_neighbours(take: _Bytes, p: Parameters) -> None:
-    weights = np.frombuffer(take.bytes(8), np.int8).astype(np.int64)
+def _read_neighbours(fields: Reader, p: Parameters) -> None:
+    weights = np.frombuffer(fields.take(8), np.int8).astype(np.int64)
     p.weights, p.spread_weights = weights[:4], weights[4:]
-    p.offset = int.from_bytes(take.bytes(2), "little", signed=True)
-    p.rows, p.columns = take.u8(), take.u8()
+    p.offset = int.from_bytes(fields.take(2), "little", signed=True)
+    p.rows, p.columns = fields.u8(), fields.u8()
     if not 1 <= p.rows * p.columns <= 256:
         raise CorruptFrame("there are 1 to 256 context cells")
     if (np.abs(weights).reshape(4, 2).sum(1) > 128).any():
         raise CorruptFrame("a pair of weights is too large")
-    p.levels = _levels(take, p.rows) * p.columns
-    p.spread_levels = _levels(take, p.columns)
+    p.levels = _levels(fields, p.rows) * p.columns
+    p.spread_levels = _levels(fields, p.columns)
 
 
-def _levels(take: _Bytes, count: int) -> Ints:
-    thresholds = np.frombuffer(take.bytes(count - 1), np.uint8)
+def _levels(fields: Reader, count: int) -> Ints:
+    thresholds = np.frombuffer(fields.take(count - 1), np.uint8)
     if (np.diff(thresholds.astype(int)) < 0).any():
         raise CorruptFrame("thresholds do not ascend")
     return np.searchsorted(thresholds, np.arange(256), side="right").astype(np.int64)
 
 
-def _read_factor_shape(take: _Bytes, p: Parameters) -> None:
-    p.rank, width, p.origin, p.gather_shift, p.spread_shift = take.bytes(5)
+def _read_factor_shape(fields: Reader, p: Parameters) -> None:
+    p.rank, width, p.origin, p.gather_shift, p.spread_shift = fields.take(5)
     p.width = 16 * width
     in_range = 0 < p.rank <= 32 and p.rank % 2 == 0 and 0 < p.width <= 256 and p.channels <= 65535
     if not in_range or p.gather_shift > 24 or p.spread_shift > 24:
@@ -188,32 +189,6 @@ def _read_cells(bits: _Bits, p: Parameters, limit: int) -> Ints:
         if not 0 <= cells[-1] < limit:
             raise CorruptFrame("the contexts are malformed")
     return np.array(cells + [0] * (256 - len(cells)))
-
-
-class _Bytes:
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.position = 0
-
-    def bytes(self, count: int) -> bytes:
-        if self.position + count > len(self.data):
-            raise TruncatedFrame("the parameters end early")
-        self.position += count
-        return self.data[self.position - count : self.position]
-
-    def u8(self) -> int:
-        return self.bytes(1)[0]
-
-    def varint(self) -> int:
-        value = 0
-        for shift in range(0, 35, 7):
-            byte = self.u8()
-            value |= (byte & 127) << shift
-            if byte < 128:
-                if value >= 2**32 or (byte == 0 and shift):
-                    break
-                return value
-        raise CorruptFrame("malformed number")
 
 
 class _Bits:

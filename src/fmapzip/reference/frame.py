@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fmapzip.errors import CorruptFrame, InvalidInput, TruncatedFrame, UnsupportedVersion
+from fmapzip.errors import CorruptFrame, InvalidInput, UnsupportedVersion
 from fmapzip.reference.checksum import crc32c
 from fmapzip.reference.context_rans import CONTEXT_RANS
 from fmapzip.reference.dct_cm import DCT_CM
+from fmapzip.reference.fields import Reader
 from fmapzip.reference.tiles import Tile, TileCodec
 from fmapzip.reference.zvc import ZVC
 
@@ -91,7 +92,7 @@ def decode(data: bytes, parameters: bytes | None = None) -> NDArray[Any]:
     data : one frame
     parameters : the parameters of the plan's tap, where the frame refers to a plan
     """
-    reader = _Reader(data)
+    reader = Reader(data)
     if reader.take(4) != MAGIC:
         raise CorruptFrame("wrong magic")
     version, code, flags = reader.take(3)
@@ -153,28 +154,3 @@ def _varint(value: int) -> bytes:
         value >>= 7
     out.append(value)
     return bytes(out)
-
-
-class _Reader:
-    """Takes fields one after another."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.position = 0
-
-    def take(self, size: int) -> bytes:
-        if self.position + size > len(self.data):
-            raise TruncatedFrame("the data end inside the frame")
-        self.position += size
-        return self.data[self.position - size : self.position]
-
-    def varint(self) -> int:
-        value = 0
-        for shift in range(0, 35, 7):
-            byte = self.take(1)[0]
-            value |= (byte & 127) << shift
-            if byte < 128:
-                if value >= 2**32 or (byte == 0 and shift):
-                    break
-                return value
-        raise CorruptFrame("malformed number")
