@@ -141,10 +141,14 @@ def test_an_interrupted_search_goes_on_to_the_same_plan(network: nn.Module, imag
     assert again.plan == whole.plan
 
 
-def test_after_the_time_limit_estimates_take_over(network: nn.Module, images: Batches) -> None:
+def test_after_the_time_limit_few_candidates_and_estimates_are_left(network: nn.Module, images: Batches) -> None:
     found = _plan(network, images, Budget("kl", 0.001), time_limit=0)
     assert found.met
     assert not any(pool.measured for pool in found.pools)
+    whole = _plan(network, images, Budget("kl", 0.001))
+    assert all(pool.measured for pool in whole.pools)
+    for hasty, careful in zip(found.pools, whole.pools, strict=True):
+        assert len(hasty.candidates) <= len(careful.candidates) / 2
 
 
 def test_only_the_asked_for_taps_and_codecs_are_planned(network: nn.Module, images: Batches) -> None:

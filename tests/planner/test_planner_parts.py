@@ -5,11 +5,13 @@ from __future__ import annotations
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 torch = pytest.importorskip("torch")
 
@@ -18,15 +20,20 @@ from torch import Tensor, nn
 from fmapzip import registry
 from fmapzip.errors import InvalidInput
 from fmapzip.planner.budget import Budget, one_of
+from fmapzip.planner.candidate import Candidate
+from fmapzip.planner.expect import learn
+from fmapzip.planner.frequencies import worth_keeping
 from fmapzip.planner.gains import noise_gains
 from fmapzip.planner.hull import Allocation, Point, allocations, lower_hull
 from fmapzip.planner.joint import drop_interval
+from fmapzip.planner.pool import Pool
+from fmapzip.planner.rate import Rate
 from fmapzip.planner.replay import replay
 from fmapzip.planner.search import least_damage, most_saving
-from fmapzip.planner.spectrum import Spectrum
+from fmapzip.planner.source import Source
 from fmapzip.planner.state import State
-from fmapzip.quantize import calibrate
-from fmapzip.torch.capture import capture
+from fmapzip.quantize import QuantParams, calibrate
+from fmapzip.torch.capture import Tap, capture
 
 _points = st.lists(st.tuples(st.integers(1, 50), st.integers(0, 50)), min_size=1, max_size=8)
 
@@ -134,9 +141,11 @@ def test_noise_gains_of_a_linear_network_are_its_squared_weights() -> None:
 
 
 @pytest.mark.parametrize("step", [1, 2, "5/2", 5])
-def test_estimated_noise_is_what_the_codec_makes(step: int | str) -> None:
+@pytest.mark.parametrize("signed", [False, True])
+def test_estimated_noise_is_what_the_codec_makes(step: int | str, signed: bool) -> None:
     rng = np.random.default_rng(0)
-    maps = np.maximum(rng.laplace(0, 1, (8, 4, 12, 12)), 0).astype(np.float32)
+    maps = rng.laplace(0, 1, (8, 4, 12, 12)).astype(np.float32)
+    maps = maps if signed else np.maximum(maps, 0)
     base = calibrate(maps)
     gains = np.array([1.0, 2.0, 0.5, 1.0])
     codec = registry.make("context-rans", step=step)
@@ -149,7 +158,44 @@ def test_estimated_noise_is_what_the_codec_makes(step: int | str) -> None:
     decoded = fmapzip.decode_batch(fmapzip.encode_batch(q, plan=plan, tap="tap"), plan=plan)
     noise = (base.dequantize(decoded, 1) - maps) ** 2
     made = float((noise.sum((2, 3)).mean(0) * gains).sum())
-    assert Spectrum(maps, base, gains, np.ones(4)).damage(1.0, Fraction(step)) == pytest.approx(made, rel=0.03)
+    assert Source(maps, base, gains).damage(base, Fraction(step)) == pytest.approx(made, rel=1e-4)
+
+
+def test_measurements_of_few_images_yield_to_estimates_and_many_do_not() -> None:
+    rng = np.random.default_rng(0)
+    few = rng.exponential(size=(20, 16))
+    right = np.log(_learnt(np.ones(20), np.ones(20), few))
+    assert right.std() < np.log(few.mean(1)).std() / 2
+    truth = np.array([1.0, 3.0, 1.0, 1 / 3] * 5)
+    wavering = rng.exponential(size=4000)  # images that all maps suffer on
+    many = wavering * (1 + 0.1 * rng.normal(size=(20, 4000)))
+    assert _learnt(truth, np.ones(20), many) == pytest.approx(truth * wavering.mean(), rel=0.02)
+
+
+def _learnt(truth: NDArray[Any], estimates: NDArray[Any], noise: NDArray[Any]) -> list[float]:
+    """What pools of one candidate each expect, told damages of images that scatter about the truth."""
+    codec, quantizer = registry.make("context-rans", step=2), QuantParams("uint8", (1.0,))
+    pools = []
+    for name, estimate in enumerate(estimates):
+        tap = Tap(str(name), (1, 2, 2), ())
+        candidate = Candidate(quantizer, codec, step=2.0)
+        pools.append(Pool(tap, 10))
+        pools[-1].add(candidate, Rate(1.0, candidate.planned(tap, b"")), estimate)
+    damages = {
+        pool.tap.name: {pool.candidates[0].damage_key: list(true * row)}
+        for pool, true, row in zip(pools, truth, noise, strict=True)
+    }
+    learn(pools, damages)
+    return [pool.damage(pool.candidates[0]) for pool in pools]
+
+
+def test_frequencies_that_are_all_but_nothing_are_left_out() -> None:
+    rng = np.random.default_rng(0)
+    smooth = rng.integers(40, 200, (4, 1, 9, 9)) + np.arange(8)[None, :, None, None] * 4
+    assert worth_keeping(smooth.astype(np.uint8), 8, 8.0, None) == (0, 1)
+    rough = rng.integers(0, 200, (4, 8, 9, 9)).astype(np.uint8)
+    assert worth_keeping(rough, 8, 8.0, tuple(range(8))) == tuple(range(8))
+    assert worth_keeping(rough[:, :3], 8, 8.0, None) == tuple(range(8))
 
 
 def test_drop_interval_is_wide_where_nothing_changed_on_few_images() -> None:

@@ -47,7 +47,8 @@ Validate = Annotated[
     typer.Option(metavar="DIR", help="Data that verifies.", show_default="every fourth of the calibration images"),
 ]
 TimeLimit = Annotated[
-    float | None, typer.Option(min=0, metavar="SECONDS", help="After it, damage is estimated, not measured.")
+    float | None,
+    typer.Option(min=0, metavar="SECONDS", help="After it, measuring is hasty and damage estimated."),
 ]
 Seed = Annotated[int, typer.Option(metavar="N", help="Of the random vectors that estimate noise gains.")]
 StateFile = Annotated[

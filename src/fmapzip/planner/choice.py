@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from fmapzip.plan import Plan
 from fmapzip.planner.candidate import Candidate
-from fmapzip.planner.damage import mean
 from fmapzip.planner.explore import Explorer
 from fmapzip.planner.hull import Allocation, allocations
 from fmapzip.planner.joint import Outcome, Theatre
@@ -45,16 +44,18 @@ class Chooser:
         self._way: list[Allocation] = []
 
     def choose(self, limit: float) -> Choice:
-        """Choose among candidates measured alone, then improve the choice among the others."""
+        """Choose among the coarse candidates, then again with finer steps around the first choice."""
         self._way = allocations([pool.points() for pool in self.pools])
         choice = self._best(self._way, limit)
         if not choice.within or self._explorer.bench.deadline.passed:
             return choice
-        found = self._neighbourhood(choice, limit)
+        self._explorer.fine(choice.candidates)
+        self._way = allocations([pool.points() for pool in self.pools])
+        found = self._best(self._way, limit)
         return found if self._better(found, choice) else choice
 
     def tighten(self, limit: float) -> Choice:
-        """Choose again for a tighter limit, without looking around the choice."""
+        """Choose again for a tighter limit, without finer steps around the choice."""
         return self._best(self._way, limit)
 
     def _better(self, one: Choice, other: Choice) -> bool:
@@ -63,32 +64,6 @@ class Chooser:
         if self._judge.limits_size:
             return one.outcome.damage < other.outcome.damage
         return one.outcome.bytes < other.outcome.bytes
-
-    def _neighbourhood(self, choice: Choice, limit: float) -> Choice:
-        """Choose for each map among the candidates next to its own, as they damage the output among the others.
-
-        What maps damage does not add up where they err to the same side; here the other maps are as chosen, and only
-        the changes are added.
-        """
-        self._explorer.fine(choice.candidates)
-        chosen = {pool.tap.name: each for pool, each in zip(self.pools, choice.candidates, strict=True)}
-        wanted = {pool.tap.name: pool.beside(chosen[pool.tap.name], 1) for pool in self.pools}
-        first = self.pools[0].tap.name
-        for name, candidates in wanted.items():
-            if name != first:  # one map's own candidate tells what the whole choice does
-                candidates.remove(chosen[name])
-        damages = self._explorer.together.damages(wanted, self._plan(choice.candidates), "measuring maps together")
-        if chosen[first].damage_key not in damages[first]:
-            return choice
-        base = mean(damages[first][chosen[first].damage_key])
-        choices = []
-        for pool in self.pools:
-            found = damages[pool.tap.name]
-            known = {c.key: mean(found[c.damage_key]) - base for c in pool.candidates if c.damage_key in found}
-            choices.append(pool.points({**known, chosen[pool.tap.name].key: 0.0}))
-        measured = choice.outcome.damage
-        path = [replace(step, damage=measured + step.damage) for step in allocations(choices)]
-        return self._best(path, limit)
 
     def _best(self, path: Sequence[Allocation], limit: float) -> Choice:
         """Return the allocation of `path` that spends the limit, or the one nearest to it."""

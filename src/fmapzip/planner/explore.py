@@ -11,16 +11,19 @@ import fmapzip
 from fmapzip.codecs.base import Codec
 from fmapzip.plan import Plan, TapPlan
 from fmapzip.planner.candidate import Candidate
-from fmapzip.planner.candidates import STEPS, Family, Source, families, fixed
+from fmapzip.planner.candidates import STEPS, Family, families, fixed, requantised_by
+from fmapzip.planner.expect import learn
 from fmapzip.planner.gains import Gains
 from fmapzip.planner.measure import Bench
 from fmapzip.planner.pool import Pool
+from fmapzip.planner.rate import RATE_IMAGES
+from fmapzip.planner.source import Source
 from fmapzip.quantize import QuantParams
 
 _MEASURED_STEPS = STEPS[::2]
 _TRIAL_STEPS = (2.0**1.5, 2.0**2.5)
-_TRIAL_IMAGES = 4
-_TOGETHER_IMAGES = 16
+_TRIAL_IMAGES = 8
+_HASTY_STEPS, _HASTY_IMAGES = STEPS[::4], 2  # after the deadline
 _WORTHWHILE = 0.998  # of the bytes of a family before it: what another must take less
 
 
@@ -42,13 +45,12 @@ class Explorer:
     def __init__(
         self, bench: Bench, bases: Sequence[QuantParams], gains: Gains, codecs: Sequence[Codec], images: int
     ) -> None:
-        self.together = bench.with_images(_TOGETHER_IMAGES)
         self.bench, self._codecs, self._images, self._gains = bench, codecs, images, gains
         self._sources = {
-            tap.name: Source.of(bench.rates.maps(tap).numpy(), base, gains[tap.name])
+            tap.name: Source(bench.rates.maps(tap).numpy(), base, gains[tap.name])
             for tap, base in zip(bench.taps, bases, strict=True)
         }
-        self._families: dict[str, list[Family]] = {}
+        self._families: dict[str, Sequence[Family]] = {}
         self.pools = tuple(Pool(tap, images) for tap in bench.taps)
 
     def fixed(self) -> None:
@@ -57,46 +59,43 @@ class Explorer:
             self._add(pool, fixed(self._sources[pool.tap.name], self._codecs))
 
     def coarse(self) -> None:
-        """Add candidates half an octave apart, and measure the damage of every second with the other maps in float."""
+        """Add candidates half an octave apart, and measure the damage of every second with the other maps in float.
+
+        After the deadline, the first family stands for all, its steps are two octaves apart, and estimates for damage.
+        """
         for done, pool in enumerate(self.pools):
-            self._families[pool.tap.name] = self._best_family(pool)
-            self._add(pool, self._at(pool, STEPS))
+            options = families(self._sources[pool.tap.name], self._codecs)
+            self._families[pool.tap.name] = options[:1] if self._late else self._best(pool, options)
+            self._add(pool, self._at(pool, _HASTY_STEPS if self._late else STEPS))
             self.bench.progress("measuring bytes", done + 1, len(self.pools))
-        wanted = {
-            pool.tap.name: [c for c in pool.candidates if c.step in _MEASURED_STEPS or c.key not in pool.estimates]
-            for pool in self.pools
-        }
-        damages = self.bench.damages(wanted, None, "measuring damage")
-        for pool in self.pools:
-            pool.learn(damages[pool.tap.name])
-            _fill(pool)
+        wanted = {pool.tap.name: [c for c in pool.candidates if c.step in _MEASURED_STEPS] for pool in self.pools}
+        learn(self.pools, self.bench.damages(wanted))
 
     def fine(self, chosen: Sequence[Candidate]) -> None:
         """Add candidates a quarter of an octave on both sides of the chosen ones."""
         for pool, candidate in zip(self.pools, chosen, strict=True):
             self._add(pool, self._at(pool, [candidate.step * 2**0.25, candidate.step * 2**-0.25]))
-            _fill(pool)
-            _interpolate(pool)
 
     def _at(self, pool: Pool, steps: Sequence[float]) -> list[Candidate]:
         return [family.make(step) for family in self._families[pool.tap.name] for step in steps]
 
     def _add(self, pool: Pool, candidates: Sequence[Candidate]) -> None:
         for candidate in candidates:
-            pool.add(candidate, self.bench.rates.measure(pool.tap, candidate))
-            estimate = self._sources[pool.tap.name].estimate(candidate)
-            if estimate is not None:
-                pool.estimates[candidate.key] = estimate
+            rate = self.bench.rates.measure(pool.tap, candidate, _HASTY_IMAGES if self._late else RATE_IMAGES)
+            pool.add(candidate, rate, self._estimate(pool, candidate, rate.planned))
 
-    def _best_family(self, pool: Pool) -> list[Family]:
+    @property
+    def _late(self) -> bool:
+        return self.bench.deadline.passed
+
+    def _best(self, pool: Pool, options: Sequence[Family]) -> Sequence[Family]:
         """Return the family that takes the fewest bytes at the same estimated damage, the first of equals; if any.
 
         Every family is tried at one step. What is left of a difference in damage is made up for by the first one's
         slope, between two steps.
         """
-        options = families(self._sources[pool.tap.name], self._codecs)
-        if not options:
-            return []
+        if len(options) < 2:
+            return options
         (size, damage), (smaller, larger) = (self._trial(pool, options[0].make(step)) for step in _TRIAL_STEPS)
         slope = (smaller - size) / max(log(larger) - log(damage), 0.1)
         best, least = options[0], size
@@ -111,9 +110,14 @@ class Explorer:
         """Return size, the scales' bytes included, and estimated damage on a few images."""
         few = self.bench.rates.measure(pool.tap, candidate, _TRIAL_IMAGES)
         scales = 4 * len(candidate.quantizer.scale) / self._images
-        estimate = self._sources[pool.tap.name].estimate(candidate)
-        damage = self._noise(pool, candidate, few.planned) if estimate is None else estimate
-        return few.size(self._images) + scales, max(damage, 1e-30)
+        return few.size(self._images) + scales, max(self._estimate(pool, candidate, few.planned), 1e-30)
+
+    def _estimate(self, pool: Pool, candidate: Candidate, planned: TapPlan) -> float:
+        """Return the damage that the noise gains let expect."""
+        source, step = self._sources[pool.tap.name], requantised_by(candidate.codec)
+        if step is None:
+            return self._noise(pool, candidate, planned)
+        return source.damage(candidate.quantizer, step)
 
     def _noise(self, pool: Pool, candidate: Candidate, planned: TapPlan) -> float:
         """Estimate the damage of a candidate from what its codec makes of a few maps."""
@@ -129,29 +133,3 @@ class Explorer:
 
         noise: float = self.bench.state.get(f"noise {pool.tap.name} {candidate.key}", work)
         return noise
-
-
-def _fill(pool: Pool) -> None:
-    """Estimate what was not measured, the estimates corrected by how wrong they are for steps on both sides."""
-    known = sorted(
-        (candidate.step, pool.alone[candidate.key] / pool.estimates[candidate.key])
-        for candidate in pool.candidates
-        if candidate.key in pool.measured and pool.estimates.get(candidate.key, 0.0) > 0
-    )
-    steps = np.log([step for step, _ in known] or [1.0])
-    errors = np.log(np.maximum([error for _, error in known] or [1.0], 1e-9))
-    for candidate in pool.candidates:
-        if candidate.key in pool.estimates and candidate.key not in pool.measured:
-            error = float(np.exp(np.interp(np.log(candidate.step), steps, errors)))
-            pool.alone[candidate.key] = error * pool.estimates[candidate.key]
-
-
-def _interpolate(pool: Pool) -> None:
-    """Expect what has neither measurement nor estimate to damage as much as other candidates of its size."""
-    known = sorted((pool.size(c), pool.alone[c.key]) for c in pool.candidates if c.key in pool.measured)
-    if not known:
-        return
-    sizes, damages = [size for size, _ in known], [max(damage, 1e-12) for _, damage in known]
-    for candidate in pool.candidates:
-        if candidate.key not in pool.alone:
-            pool.alone[candidate.key] = float(np.exp(np.interp(pool.size(candidate), sizes, np.log(damages))))

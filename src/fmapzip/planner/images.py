@@ -16,7 +16,7 @@ from fmapzip.torch.calibrate import spread
 from fmapzip.torch.inputs import Inputs, batch_size, map_tensors
 
 VERIFY_EVERY = 4
-MOST_IMAGES = 128
+MOST_IMAGES = 256
 # Input values in a batch, and images: larger batches fall out of the cache.
 _BATCH_VALUES, _BATCH_IMAGES = 640_000, 64
 

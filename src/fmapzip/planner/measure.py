@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from time import monotonic
 
@@ -11,7 +11,7 @@ import torch
 
 from fmapzip.plan import Plan
 from fmapzip.planner.candidate import Candidate
-from fmapzip.planner.damage import Reference, reference
+from fmapzip.planner.damage import Reference
 from fmapzip.planner.images import Images
 from fmapzip.planner.rate import Rates
 from fmapzip.planner.replay import Stop, replay
@@ -19,7 +19,6 @@ from fmapzip.planner.state import State
 from fmapzip.torch.actions import Code
 from fmapzip.torch.batches import Progress
 from fmapzip.torch.capture import Captured, Tap
-from fmapzip.torch.slot import Action
 
 Wanted = Mapping[str, Sequence[Candidate]]
 Damages = dict[str, dict[str, list[float]]]
@@ -36,24 +35,6 @@ class Deadline:
     def passed(self) -> bool:
         """Whether the time is up."""
         return self._end is not None and monotonic() >= self._end
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """Which batch is measured, of how many, in what context, and what progress calls it."""
-
-    number: int
-    batches: int
-    where: str
-    stage: str
-
-    def entry(self, name: str, candidate: Candidate) -> str:
-        """Return what names the measurement."""
-        return f"damage {self.where} {name} {candidate.damage_key} {self.number}"
-
-    def done(self, done: int, each: int) -> tuple[int, int]:
-        """Return how far all batches are."""
-        return self.number * each + done, self.batches * each
 
 
 @dataclass(frozen=True)
@@ -85,33 +66,21 @@ class Bench:
     progress: Progress
     deadline: Deadline
 
-    def with_images(self, most: int) -> Bench:
-        """Return the same with at most so many of its images."""
-        fewer = self.choosing.some(most)
-        return replace(self, choosing=fewer, reference=reference(self.captured, fewer, self.reference.metric))
-
-    def damages(self, wanted: Wanted, context: Plan | None, stage: str) -> Damages:
-        """Measure the damage of each candidate, its map alone being stored otherwise than in `context`.
+    def damages(self, wanted: Wanted) -> Damages:
+        """Measure the damage of each candidate, its map alone being stored.
 
         Parameters
         ----------
         wanted : mapping of tap name to candidates
-        context : Plan or None
-            What is done to the other maps; None: they stay float.
-        stage : str
-            For progress.
 
         Returns
         -------
         dict
             After the deadline there are fewer images, and candidates that there was no time for are missing.
         """
-        actions = {tap.name: _keep if context is None else Code(tap, context, self.threads) for tap in self.taps}
-        where = "float" if context is None else context.hash8.hex()
         found: Damages = {name: {c.damage_key: [] for c in candidates} for name, candidates in wanted.items()}
         for number in range(len(self.choosing.batches)):
-            batch = _Batch(number, len(self.choosing.batches), f"{where} {len(self.choosing)}", stage)
-            part = self._batch(wanted, actions, batch)
+            part = self._batch(wanted, number)
             if part is None:
                 break
             for name, each in part.items():
@@ -119,11 +88,15 @@ class Bench:
                     found[name][key] += values
         return {name: {k: v for k, v in each.items() if v} for name, each in found.items()}
 
-    def _batch(self, wanted: Wanted, actions: Mapping[str, Action], batch: _Batch) -> Damages | None:
+    def _batch(self, wanted: Wanted, number: int) -> Damages | None:
         """Measure on one batch; None where the deadline cut it off (of the first, what there was time for)."""
         entries = {
-            (name, c.damage_key): batch.entry(name, c) for name, candidates in wanted.items() for c in candidates
+            (name, c.damage_key): f"damage {len(self.choosing)} {name} {c.damage_key} {number}"
+            for name, candidates in wanted.items()
+            for c in candidates
         }
+        actions = dict.fromkeys(wanted, _keep)
+        whole = len(self.choosing.batches) * len(entries)
         found: Damages = {name: {} for name in wanted}
 
         def take(name: str, key: str, work: Callable[[], list[float]]) -> bool:
@@ -139,12 +112,13 @@ class Bench:
             return found
         complete = True
         with torch.inference_mode():
-            for stop in replay(self.captured, self.choosing.batches[batch.number], actions):
-                for candidate in {c.damage_key: c for c in wanted.get(stop.name, ())}.values():
-                    work = partial(self._one, stop, candidate, batch.number)
+            for stop in replay(self.captured, self.choosing.batches[number], actions):
+                for candidate in {c.damage_key: c for c in wanted[stop.name]}.values():
+                    work = partial(self._one, stop, candidate, number)
                     complete &= take(stop.name, candidate.damage_key, work)
-                    self.progress(batch.stage, *batch.done(sum(map(len, found.values())), len(entries)))
-        return found if complete or batch.number == 0 else None
+                    done = number * len(entries) + sum(map(len, found.values()))
+                    self.progress("measuring damage", done, whole)
+        return found if complete or number == 0 else None
 
     def _one(self, stop: Stop, candidate: Candidate, batch: int) -> list[float]:
         tap = next(tap for tap in self.taps if tap.name == stop.name)

@@ -43,7 +43,7 @@ from fmapzip.torch.metrics import MetricsChoice
 _GROUPS = ("choosing", "verifying")
 _MEASURING: dict[Metric, int] = {"kl": 64, "noise": 12}  # images; noise varies far less from one to the next than KL
 _PROBES = 4
-_GAIN_IMAGES = 32
+_GAIN_IMAGES = 128
 
 
 def make_plan(
@@ -86,7 +86,8 @@ def make_plan(
     threads : int
         Threads of the codecs.
     time_limit : float, optional
-        Seconds after which the damage of single maps is estimated, not measured; choice and verification follow.
+        Seconds after which single maps are no longer measured with care: fewer candidates are tried, sizes are of two
+        images, and damage is estimated. The choice among them and its verification follow.
     seed : int
         Of the random vectors that estimate noise gains.
     state : Path, optional

@@ -21,7 +21,7 @@ from fmapzip.torch.capture import Captured, Tap
 from fmapzip.torch.inputs import call
 from fmapzip.torch.slot import Action
 
-RATE_IMAGES = 16
+RATE_IMAGES = 32
 _MAP_BYTES = 512 << 20
 
 
@@ -34,7 +34,7 @@ class Rate:
     frame_bytes : float
         Of whole frames, a mean over the images.
     planned : TapPlan
-        The candidate, trained on the same images.
+        The candidate, trained on other images.
     """
 
     frame_bytes: float
@@ -46,14 +46,14 @@ class Rate:
 
 
 class Rates:
-    """Trains candidates on the float network's maps of some images, and encodes them.
+    """Trains candidates on the float network's maps of some images, and encodes those of as many others.
 
     Parameters
     ----------
     captured : Captured
     taps : sequence of Tap
     images : Images
-        At most 16 of them are used, and no more than 512 MiB of float maps.
+        At most 32 of them are used, and no more than 512 MiB of float maps.
     state : State
     threads : int
         Of the codecs.
@@ -71,13 +71,15 @@ class Rates:
         return self._maps[tap.name]
 
     def measure(self, tap: Tap, candidate: Candidate, most: int = RATE_IMAGES) -> Rate:
-        """Train and encode, on at most so many images."""
+        """Train and encode, on at most so many images: every second trains, the others are encoded."""
 
         def work() -> tuple[float, str]:
             maps = candidate.quantizer.quantize(self.maps(tap).numpy()[:most], 1, tap.name)
-            parameters = candidate.codec.train(maps)
+            parameters = candidate.codec.train(maps[::2])
             plan = Plan((candidate.planned(tap, parameters),))
-            frames = fmapzip.encode_batch(maps, plan=plan, tap=0, threads=self._threads)
+            frames = fmapzip.encode_batch(
+                maps[1::2] if len(maps) > 1 else maps, plan=plan, tap=0, threads=self._threads
+            )
             return sum(map(len, frames)) / len(frames), base64.b64encode(parameters).decode()
 
         frame_bytes, parameters = self._state.get(f"rate {most} {tap.name} {candidate.key}", work)

@@ -98,7 +98,7 @@ def _runner_up(pool: Pool, chosen: Candidate) -> Candidate | None:
     others = [candidate for candidate in pool.candidates if candidate != chosen]
     if not others:
         return None
-    gentle = [c for c in others if pool.alone.get(c.key, 0.0) <= pool.alone.get(chosen.key, 0.0)]
+    gentle = [c for c in others if pool.damage(c) <= pool.damage(chosen)]
     return min(gentle or others, key=lambda candidate: abs(pool.size(candidate) - pool.size(chosen)))
 
 
@@ -109,8 +109,8 @@ def _candidate(pool: Pool, candidate: Candidate, on_hull: set[str]) -> dict[str,
         "path": candidate.codec.path_taken(planned.parameters),
         "bytes": pool.size(candidate),
         "parameter_bytes": len(planned.parameters),
-        "damage_alone": pool.alone.get(candidate.key),
+        "damage_alone": pool.damage(candidate),
         "measured": candidate.key in pool.measured,
-        "estimate": pool.estimates.get(candidate.key),
+        "estimate": pool.estimates[candidate.key],
         "on_hull": candidate.key in on_hull,
     }
