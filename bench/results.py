@@ -15,6 +15,7 @@ from pathlib import Path
 from textwrap import fill
 
 from results_files import NETWORKS, Values, arenas, keep, loaded
+from results_plans import plans
 from results_tables import WIDTH, arena, evals, grid, memory, pca, short_table, speed, speeds
 
 ROOT = Path(__file__).parents[1]
@@ -35,6 +36,7 @@ def document() -> str:
     parts = [f"# Results\n\n{fill(OPENING, WIDTH)}", evals(loaded("eval_*.json"))]
     parts += [arena(report) for report in arenas()]
     parts += [speeds(report) for report in loaded("speeds_*.json")]
+    parts += [plans(loaded("plan_budgets_*.json"))]
     parts += [grid(found) for found in loaded("dct_cm_grid_*.json")]
     parts += [pca(loaded("pca_before_*.json"))]
     parts += [speed(found) for found in loaded("speed.json")]

@@ -38,7 +38,7 @@ def evals(runs: Sequence[Values]) -> str:
         "`fmapzip eval`, every map stored and read back while the network runs. *Changed*: predictions that differ "
         "from the 8-bit network's. *Output*: SQNR of the network's output, where it is not class scores."
     )
-    return "\n\n".join(["## In the network", fill(intro, WIDTH), _table(head, rows), "\n".join(lines)])
+    return "\n\n".join(["## In the network", fill(intro, WIDTH), table(head, rows), "\n".join(lines)])
 
 
 def _eval_conditions(run: Values) -> str:
@@ -84,7 +84,7 @@ def arena(report: Values) -> str:
     rows = [_arena_row(entry, raw, damage) for entry in report["codecs"] if entry["status"] == "ok"]
     others = [f"- {entry['label']}: {entry['status']}" for entry in report["codecs"] if entry["status"] != "ok"]
     words = [f"- {text}" for text in sentences(report)]
-    return "\n\n".join([f"## {title}", intro, _table(head, rows), "\n".join([*words, *others])])
+    return "\n\n".join([f"## {title}", intro, table(head, rows), "\n".join([*words, *others])])
 
 
 def _damage(report: Values) -> tuple[str, str] | None:
@@ -127,7 +127,7 @@ def speeds(report: Values) -> str:
     entries = [entry for entry in report["codecs"] if entry["status"] == "ok"]
     rows = [_arena_row(entry, raw, None)[:6] for entry in entries]
     head = ["method", "ratio", "maps alone", "bits", "encode", "decode"]
-    return "\n\n".join([f"## Speeds: {title}", intro, _table(head, rows)])
+    return "\n\n".join([f"## Speeds: {title}", intro, table(head, rows)])
 
 
 def grid(found: Values) -> str:
@@ -145,7 +145,7 @@ def grid(found: Values) -> str:
         f"quantizer `{found['quantizer']}`; {exact}. {conditions(found)} "
         "The mask path has neither group, order nor frequency mask."
     )
-    return "\n\n".join([f"## DCT-CM's settings: {title}", intro, _table(head, rows)])
+    return "\n\n".join([f"## DCT-CM's settings: {title}", intro, table(head, rows)])
 
 
 def _grid_row(row: Values, scored: bool) -> list[str]:
@@ -194,7 +194,7 @@ def pca(runs: Sequence[Values]) -> str:
         "taps that a ReLU makes; SQNR against the float tap."
     )
     head = ["network", "taps", "coded", "ratio", "maps alone", "SQNR"]
-    return "\n\n".join(["## PCA before and after the activation function", intro, _table(head, rows)])
+    return "\n\n".join(["## PCA before and after the activation function", intro, table(head, rows)])
 
 
 def speed(found: Values) -> str:
@@ -225,9 +225,9 @@ def speed(found: Values) -> str:
         f"{found['rows'][0]['zstd1_ratio']:.3f}. Tables were trained on four of the images."
     )
     tables = [
-        _table(head, rows),
+        table(head, rows),
         "Microseconds for one frame:",
-        _table(["codec", "instructions", "frame", "encode", "decode"], latency),
+        table(["codec", "instructions", "frame", "encode", "decode"], latency),
     ]
     return "\n\n".join(["## Speed against memcpy", intro, *tables])
 
@@ -243,10 +243,10 @@ def memory(found: Values) -> str:
         [f"`{row['codec']}`", *(f"{row[key] / 1024:.0f}" for key in ("output_bytes", "frame_bytes", "working_bytes"))]
         for row in found["decode"]
     ]
-    parts.append(_table(["decoding one map with", "output, KiB", "frame, KiB", "beside them, KiB"], decode))
+    parts.append(table(["decoding one map with", "output, KiB", "frame, KiB", "beside them, KiB"], decode))
     if "eval" in found:
         rows = [[str(row["images"]), f"{row['peak_bytes'] / 1e6:.0f}"] for row in found["eval"]]
-        parts.append(_table(["images in `eval`", "peak, MB"], rows))
+        parts.append(table(["images in `eval`", "peak, MB"], rows))
     return "\n\n".join(parts)
 
 
@@ -261,7 +261,8 @@ def conditions(found: Values) -> str:
     )
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown, its first column aligned to the left."""
     lines = [list(head), ["---", *["---:"] * (len(head) - 1)], *map(list, rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
@@ -278,7 +279,7 @@ def short_table(reports: Sequence[Values]) -> str:
         key = label if entry["ours"] else entry["codec"]
         best[key] = max(best.get(key, row), row)
     rows = [row for _, row in sorted(best.values(), key=lambda item: -item[0])]
-    return _table(["lossless, every byte counted", *names], rows)
+    return table(["lossless, every byte counted", *names], rows)
 
 
 def _shown(entry: Values) -> bool:

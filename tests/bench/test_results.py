@@ -68,6 +68,39 @@ def test_a_report_is_kept_without_folders_and_histograms(
     assert "jpeg-act" not in results.short_table(results.arenas())
 
 
+def test_plans_are_compared_at_the_damage_of_one_step(
+    results: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("sklearn")
+    monkeypatch.setattr(sys.modules["results_files"], "KEPT", tmp_path)
+    target = tmp_path / "plan_budgets_demo.json"
+    monkeypatch.syspath_prepend(str(BENCH))
+    bench_plans = import_module("plan_budgets")
+    command = ["plan_budgets.py", "demo", "demo", "--images", "32", "--max-kl", "0.0001", "1"]
+    command += ["--codecs", "zvc", "--work", str(tmp_path / "work"), "--json", str(target)]
+    monkeypatch.setattr(sys, "argv", command)
+    bench_plans.main()
+    first = json.loads(target.read_text())
+    assert [plan["budget"]["value"] for plan in first["plans"]] == [0.0001, 1]
+    monkeypatch.setattr(bench_plans, "make_plan", lambda *_, **__: pytest.fail("is done"))
+    bench_plans.main()
+    assert json.loads(target.read_text())["plans"] == first["plans"]
+    text = results.document()
+    assert "Plans: demo" in text
+    assert "| KL <= 1 |" not in text
+    target.write_text(target.read_text().replace('"zvc"', '"auto"'))
+    assert "| KL <= 1 |" in results.document()
+    assert "| `zvc` | 32 |" in text
+
+
+@pytest.mark.parametrize(("damage", "ratio"), [(0.01, 2.0), (0.02, 8**0.5), (0.04, 4.0), (0.05, None), (0.001, None)])
+def test_ratios_between_plans_lie_on_a_line_of_logarithms(
+    results: ModuleType, damage: float, ratio: float | None
+) -> None:
+    plans = [{"kl_vs_float": 0.04, "ratio_total": 4.0}, {"kl_vs_float": 0.01, "ratio_total": 2.0}]
+    assert sys.modules["results_plans"].ratio_at(plans, np.log(damage), True) == (ratio and pytest.approx(ratio))
+
+
 def test_a_report_of_eval_becomes_rows(results: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("sklearn")
     from fmapzip.eval.request import Request

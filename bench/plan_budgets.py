@@ -1,0 +1,150 @@
+"""What plans reach: one plan a budget, made from calibration images alone, measured on the other images.
+
+    python bench/plan_budgets.py path/to/nets.py:squeezenet1_1 path/to/images --preprocess imagenet \
+        --max-kl 0.01 0.02 0.03 0.06 0.12 --work plans --json bench/results/plan_budgets_squeezenet1_1.json
+
+Beside them stands `context-rans` at one step for all maps, its points trained on the same calibration images. The
+standard protocol: rows 0, 5, 10, ... calibrate. What is done is kept in the folder `--work`, one file a plan and one a
+measurement: a run that was stopped goes on from there, and a change of the code asks for another folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from common import write_result
+
+import fmapzip
+from fmapzip import registry
+from fmapzip.cli.progress import progress
+from fmapzip.codecs.base import Codec
+from fmapzip.eval.codec_spec import parse_codec
+from fmapzip.eval.request import Request, load
+from fmapzip.eval.run import run
+from fmapzip.planner import Budget, make_plan
+from fmapzip.planner.budget import Kind
+
+UNIFORM_STEPS = (1, 2, 3, 4)
+FIGURES = (
+    "ratio_payload",
+    "ratio_total",
+    "plan_bytes",
+    "top1",
+    "changed_vs_int8",
+    "kl_vs_float",
+    "output_sqnr_db",
+)
+CONDITIONS = ("images", "calibration_images", "quantizer", "baselines")
+
+Values = dict[str, Any]
+
+
+def remembered(path: Path, work: Callable[[], Values]) -> Values:
+    """What `work` returned when it was first asked for, kept in `path`."""
+    if not path.exists():
+        path.write_text(json.dumps(work()) + "\n")
+    found: Values = json.loads(path.read_text())
+    return found
+
+
+def uniform(request: Request, step: int) -> Values:
+    """One step for all maps, with the conditions of the run beside the figures."""
+    with progress() as advance:
+        found = run(request, [registry.make("context-rans", step=step)], advance)
+    figures = {key: found["codecs"][0][key] for key in FIGURES}
+    raw = sum(tap["raw_bytes"] for tap in found["codecs"][0]["taps"]) // found["images"]
+    return {**{key: found[key] for key in CONDITIONS}, "raw_bytes": raw, "row": {"step": step, **figures}}
+
+
+def planned(request: Request, budget: Budget, codecs: Sequence[str | Codec], work: Path) -> Values:
+    """Make the plan of a budget, and say how it went; only calibration images are looked at."""
+    inputs = load(request)
+    with progress() as advance:
+        found = make_plan(
+            inputs.model,
+            inputs.calibration,
+            budget,
+            codecs=codecs,
+            threads=request.threads,
+            state=work / "state",
+            progress=advance,
+        )
+    found.plan.save(_plan_file(work, budget))
+    return {
+        "budget": {"kind": budget.kind, "value": budget.value},
+        "met": found.met,
+        "back_offs": found.back_offs,
+        "planning_seconds": found.seconds,
+        "choices": [
+            {"codec": each.codec.config(), "range": each.reach, "shaped": each.shaped} for each in found.chosen
+        ],
+    }
+
+
+def measured(request: Request, budget: Budget, work: Path) -> Values:
+    """Run a plan on the images that are reported."""
+    with progress() as advance:
+        found = run(request, [fmapzip.Plan.load(_plan_file(work, budget))], advance)
+    return {key: found["codecs"][0][key] for key in FIGURES}
+
+
+def _plan_file(work: Path, budget: Budget) -> Path:
+    return work / f"{budget.kind}_{budget.value:g}.fmzp"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model")
+    parser.add_argument("data")
+    parser.add_argument("--preprocess")
+    budgets = parser.add_mutually_exclusive_group(required=True)
+    budgets.add_argument("--max-kl", type=float, nargs="+", default=(), metavar="NATS")
+    budgets.add_argument("--min-sqnr", type=float, nargs="+", default=(), metavar="DB")
+    parser.add_argument("--codecs", nargs="+", default=["auto"], help="as `fmapzip plan --codecs` takes them")
+    parser.add_argument("--images", type=int, help="how many of the others to measure on; all by default")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--work", type=Path, required=True, help="folder for what is done")
+    parser.add_argument("--json", type=Path, required=True)
+    arguments = parser.parse_args()
+    request = Request(
+        arguments.model,
+        arguments.data,
+        preprocess=arguments.preprocess,
+        threads=arguments.threads,
+        torch_threads=arguments.threads,
+    )
+    reported = replace(request, images=arguments.images)
+    codecs = [parse_codec(name) if ":" in name else name for name in arguments.codecs]
+    kind: Kind = "kl" if arguments.max_kl else "sqnr"
+    work: Path = arguments.work
+    work.mkdir(parents=True, exist_ok=True)
+    images = arguments.images or "all"
+    base: Values = {}
+    steps, plans = [], []
+    for step in UNIFORM_STEPS:
+        base = remembered(work / f"uniform_{step}_{images}.json", lambda s=step: uniform(reported, s))  # type: ignore[misc]
+        steps.append(base["row"])
+    for value in (*arguments.max_kl, *arguments.min_sqnr):
+        budget = Budget(kind, value)
+        name = f"{kind}_{value:g}"
+        made = remembered(work / f"{name}.json", lambda b=budget: planned(request, b, codecs, work))  # type: ignore[misc]
+        figures = remembered(work / f"{name}_{images}.json", lambda b=budget: measured(reported, b, work))  # type: ignore[misc]
+        plans.append({**made, **figures})
+    result = {
+        "model": arguments.model.rpartition("/")[2],
+        "data": arguments.data.rstrip("/").rpartition("/")[2],
+        **{key: base[key] for key in (*CONDITIONS, "raw_bytes")},
+        "codecs": arguments.codecs,
+        "uniform": steps,
+        "plans": plans,
+    }
+    write_result(arguments.json, "plan budgets", result, arguments.threads)
+
+
+if __name__ == "__main__":
+    main()
