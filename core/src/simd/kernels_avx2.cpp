@@ -5,6 +5,20 @@
 namespace fmapzip {
 namespace {
 
+struct WideRows {
+  static constexpr size_t kRows = 32;
+  __m256i x;
+
+  static WideRows load(const uint8_t* p, ptrdiff_t next) {
+    const __m128i a = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    const __m128i b = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p + next));
+    return {_mm256_inserti128_si256(_mm256_castsi128_si256(a), b, 1)};
+  }
+  void store(uint8_t* p) const { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), x); }
+  static WideRows low(WideRows a, WideRows b) { return {_mm256_unpacklo_epi8(a.x, b.x)}; }
+  static WideRows high(WideRows a, WideRows b) { return {_mm256_unpackhi_epi8(a.x, b.x)}; }
+};
+
 #include "simd/general_x86.inc"
 
 // For each byte of a bitmap, where to fetch the eight values from: byte shuffles for pshufb.

@@ -1,9 +1,29 @@
+// GCC 12 warns of its own _mm512_undefined (bug 105593), where the intrinsics are inlined.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#endif
 #include <immintrin.h>
 
 #include "simd/kernels.hpp"
 
 namespace fmapzip {
 namespace {
+
+struct WideRows {
+  static constexpr size_t kRows = 64;
+  __m512i x;
+
+  static WideRows load(const uint8_t* p, ptrdiff_t next) {
+    const auto row = [&](int i) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p + i * next)); };
+    const __m256i low = _mm256_inserti128_si256(_mm256_castsi128_si256(row(0)), row(1), 1);
+    const __m256i high = _mm256_inserti128_si256(_mm256_castsi128_si256(row(2)), row(3), 1);
+    return {_mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1)};
+  }
+  void store(uint8_t* p) const { _mm512_storeu_si512(p, x); }
+  static WideRows low(WideRows a, WideRows b) { return {_mm512_unpacklo_epi8(a.x, b.x)}; }
+  static WideRows high(WideRows a, WideRows b) { return {_mm512_unpackhi_epi8(a.x, b.x)}; }
+};
 
 #include "simd/general_x86.inc"
 
