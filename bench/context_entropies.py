@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from fmapzip import _core, registry
 from fmapzip.reference.context_parameters import Parameters, read
-from fmapzip.reference.context_rans import ZERO_PROBABILITY, Alphabet, lanes_of
+from fmapzip.reference.context_rans import ZERO_PROBABILITY, Tokens, lanes_of
 
 CELL = 2  # ContextStatistics: count symbols by cell
 STATE_BYTES = 4
@@ -49,12 +49,13 @@ def histogram(contexts: NDArray[Any], maps: NDArray[Any], count: int) -> NDArray
 def model_bits(parameters: bytes, maps: NDArray[Any]) -> float:
     """Code length that tables and zero classes give the symbols of maps, raw bits included."""
     p: Parameters = read(parameters)
-    counts = np.frombuffer(_core.ContextStatistics(parameters).count(maps, CELL), np.int64).reshape(256, -1)
+    counts = np.frombuffer(_core.ContextStatistics(parameters).count(maps, CELL), np.int64).reshape(128, -1)
     zero = ZERO_PROBABILITY[p.zero_class_of] / 4096
-    tokens = -np.log2(p.frequencies[p.table_of] / 1024) + Alphabet(p.signed).raw_bits
+    tokens = Tokens(p)
+    costs = np.take_along_axis(p.raw_bits - np.log2(p.frequencies / 256), tokens.of_byte[:, 1:], 1)
     others = counts[:, 1:].sum(1)
     flags = -(counts[:, 0] * np.log2(zero) + others * np.log2(1 - zero)).sum()
-    return float(flags + (counts[:, 1:] * tokens).sum())
+    return float(flags + (counts[:, 1:] * costs[p.table_of]).sum())
 
 
 def measure(name: str, samples: list[NDArray[Any]], level: str) -> dict[str, Any]:

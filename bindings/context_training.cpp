@@ -45,7 +45,7 @@ class Statistics {
 
   nb::bytes count(const AnyArray& array, int axis) const {
     const MapArgument maps = checked(array);
-    std::vector<int64_t> counts(256 * ContextStatistics::kSymbols);
+    std::vector<int64_t> counts(kCells * ContextStatistics::kSymbols);
     {
       const nb::gil_scoped_release release;
       ContextStatistics(model_).count(maps.samples, static_cast<ContextStatistics::Axis>(axis), counts);

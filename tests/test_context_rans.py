@@ -172,5 +172,5 @@ def test_sparse_maps_take_little_more_than_nothing(dtype: Any) -> None:
 def test_inspect_tells_states_from_words(level: str) -> None:
     q = correlated((64, 30, 30), np.uint8, 3)
     info = fmapzip.inspect(fmapzip.encode(q, "context-rans", level=level))
-    assert info.sections["states"] == 4 * 16
+    assert info.sections["states"] == 4 * 32
     assert info.sections["words"] > 50 * info.sections["states"]

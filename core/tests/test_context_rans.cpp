@@ -33,20 +33,29 @@ struct Bits {
 
 enum Flag : uint8_t { kNeighbours = 1, kSigned = 2, kOffsets = 4, kFactors = 8 };
 
-// Valid parameters with arbitrary contents: `tables` flat tables, and contexts that differ from cell to cell.
+// Runs of 2, 1, 2, 2, 4, 4, ..., 16, 16 bytes, then six of 32.
+constexpr unsigned raw_bits_of(unsigned token) { return token == 0 ? 1 : token < 10 ? token / 2 : 5; }
+
+// Valid parameters with arbitrary contents: tables that differ in their first frequencies, and contexts that
+// differ from cell to cell.
 std::vector<uint8_t> some_parameters(uint8_t flags, uint8_t channels, uint8_t rank, std::mt19937& random) {
   constexpr unsigned kTables = 5, kRows = 6, kColumns = 4;
   std::vector<uint8_t> p{flags, kTables - 1};
   if (!(flags & kNeighbours) || (flags & (kOffsets | kFactors))) p.push_back(channels);
   if (flags & kNeighbours) {
     for (const int weight : {35, 30, -12, 10, 40, 30, 20, 20}) p.push_back(static_cast<uint8_t>(weight));
-    p.insert(p.end(), {0, 12, kRows, kColumns, 50, 60, 75, 90, 120, 10, 20, 40});
+    p.insert(p.end(), {0, 12, kRows, kColumns, 12, 15, 19, 23, 30, 3, 5, 10});
   }
   if (flags & kFactors) p.insert(p.end(), {rank, 2, 48, 0, 6});
   Bits bits{p};
+  bits.put(1, 4);
+  for (unsigned i = 0; i < kTables * kTokens; ++i) {
+    bits.rice(i < kTokens ? static_cast<int>(raw_bits_of(i)) : 0, 1);
+  }
   bits.put(4, 4);
-  for (unsigned i = 0; i < kTables * kTokens; ++i)
-    bits.rice(i == 0 ? 60 : i < kTokens ? -1 : i % kTokens == 0, 4);
+  for (unsigned i = 0; i < kTables * kTokens; ++i) {
+    bits.rice(i < kTokens ? 12 + 3 * static_cast<int>(i) : i % kTokens < i / kTokens ? 6 : 0, 4);
+  }
   if (flags & kNeighbours) {
     for (const int limit : {5, 60}) {
       bits.put(4, 4);
@@ -145,14 +154,15 @@ void test_hostile_bodies(std::mt19937& random) {
     for (size_t cut = 0; cut < length; cut += 1 + random() % 7) {
       CHECK(!decode({body.begin(), body.begin() + static_cast<ptrdiff_t>(cut)}));
     }
-    // A change to raw bits can pass, where the value that it makes leaves all later contexts as they were.
+    // A change can pass that leaves the state as it would be and all later contexts as they were: mostly one
+    // to raw bits, of which these evenly spread values have more than most (five of their eight bits).
     int passed = 0;
     for (int i = 0; i < 300; ++i) {
       auto changed = body;
       changed[random() % length] ^= static_cast<uint8_t>(1 + random() % 255);
       passed += decode(changed);
     }
-    CHECK(passed < 9);
+    CHECK(passed < 15);
     for (int i = 0; i < 100; ++i) (void)decode(sparse_bytes(random() % 4000, 0.9, random));
   }
 }

@@ -3,29 +3,21 @@
 #include <array>
 #include <cstdint>
 
-// How 8-bit values become symbols of the entropy coder: a zero flag, then one of 32 tokens for what is not
-// zero, each a run of 2^n consecutive values, then n raw bits. docs/FORMAT.md, "context-rans".
+// How 8-bit values become symbols of the entropy coder: a zero flag, then one of 16 tokens for what is not
+// zero, each a run of 2^n consecutive bytes, then n raw bits. docs/FORMAT.md, "context-rans".
 namespace fmapzip {
 
-inline constexpr uint32_t kTokens = 32;
-inline constexpr uint32_t kTokenBits = 10;  // token frequencies sum to 2^10
-inline constexpr uint32_t kZeroBits = 12;   // probabilities of the zero flag are in 2^-12
+inline constexpr uint32_t kTokens = 16;
+inline constexpr uint32_t kTokenBits = 8;  // token frequencies sum to 2^8
+inline constexpr uint32_t kMaxRawBits =
+    7;  // with a token's 8 bits, at most the 15 that a state can do without
+inline constexpr uint32_t kZeroBits = 12;  // probabilities of the zero flag are in 2^-12
 inline constexpr uint32_t kZeroClasses = 64;
 inline constexpr uint32_t kMaxTables = 64;
+inline constexpr uint32_t kContextSteps = 64;  // means and spreads are told apart in so many steps
+inline constexpr uint32_t kCells = 128;        // at most so many pairs of a mean's and a spread's level
+inline constexpr uint32_t kRunValues = 1024;   // without neighbours, as many positions make a span as fit
 inline constexpr uint32_t kStateFloor = uint32_t{1} << 15;  // states lie in [2^15, 2^31)
-
-struct Token {
-  uint8_t base;      // its first value, modulo 256
-  uint8_t raw_bits;  // it stands for 2^raw_bits values
-};
-
-struct Alphabet {
-  std::array<Token, kTokens> tokens;
-  std::array<uint8_t, 256> token_of;  // of a value's byte; 0 for the value 0, which has none
-  std::array<uint8_t, 256> raw_of;    // raw bits of a value's byte
-};
-
-Alphabet make_alphabet(bool is_signed);
 
 // Probability of zero in class k, in 2^-12: 4096 / (1 + exp(0.22 (31.5 - k))) rounded, symmetric.
 extern const std::array<uint16_t, kZeroClasses> kZeroProbability;

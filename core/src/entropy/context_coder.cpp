@@ -11,10 +11,10 @@
 namespace fmapzip {
 namespace {
 
-constexpr size_t kValuesPerLane = 2048;
+constexpr size_t kValuesPerLane = 1024;
 constexpr size_t kStateBytes = 4;
 constexpr size_t kMaxBytesPerValue = 4;          // a word for the zero flag and one for the token
-constexpr size_t kSinkBytes = size_t{96} << 10;  // rows are handed on in blocks of about this size
+constexpr size_t kSinkBytes = size_t{64} << 10;  // rows are handed on in blocks of about this size
 
 Status open_words(std::span<const uint8_t> body, uint32_t lanes, WordReader& in) {
   if (body.size() < kStateBytes * lanes) return truncated("context-rans: the tile ends inside its states");
@@ -49,8 +49,10 @@ Status close_words(WordReader& in, uint32_t lanes, size_t body_bytes) {
 }  // namespace
 
 uint32_t context_lanes(const ContextModel& model, Shape tile) {
-  const uint32_t span = model.tables().rank != 0 ? model.tables().span : tile.c;
-  const uint32_t most = std::min(span, tile.c);
+  const ContextTables& t = model.tables();
+  const uint32_t most = t.channel_table != nullptr ? std::min(t.span, tile.c * tile.w)
+                        : t.rank != 0              ? std::min(t.span, tile.c)
+                                                   : tile.c;
   uint32_t lanes = 1;
   while (lanes < kMaxLanes && lanes < most && 2 * lanes * kValuesPerLane <= tile.size()) lanes *= 2;
   return lanes;

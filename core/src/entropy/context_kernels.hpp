@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "entropy/alphabet.hpp"
 #include "simd/isa.hpp"
 
 // The hot loops of the context coder, once for each instruction set; all give the same bytes. Only plain data
@@ -15,13 +16,11 @@ inline constexpr size_t kVectorPad = 64;    // slack behind every buffer that ke
 
 // What the kernels look up; pointers are into the ContextModel that owns it.
 struct ContextTables {
-  alignas(64) uint8_t level1[256];
-  alignas(64) uint8_t level2[256];
-  alignas(64) uint8_t table_of[256];
-  alignas(64) uint8_t zero_class_of[256];
+  alignas(64) uint8_t level1[kContextSteps];
+  alignas(64) uint8_t level2[kContextSteps];
+  alignas(64) uint8_t table_of[kCells];
+  alignas(64) uint8_t zero_class_of[kCells];
   alignas(64) uint8_t companded[256];  // of an index
-  alignas(64) uint8_t token_of[256];
-  alignas(64) uint8_t raw_of[256];
   alignas(64) uint16_t zero_probability[64];
   // For the encoder's exact division by f: x / f = (x * reciprocal >> 32) >> shift for x < 2^31.
   alignas(64) uint32_t zero_reciprocal[64];
@@ -30,17 +29,17 @@ struct ContextTables {
   int8_t spread_weights[4];
   int16_t offset;          // of the mean, in 1/64
   const int16_t* offsets;  // instead, one a channel, padded; or null
-  // Without neighbours: one a channel, padded. Else null.
+  // Without neighbours: one a value of a span of whole positions, padded. Else null.
   const uint8_t* channel_table;
   const uint8_t* channel_zero_class;
-  // [table][slot]: f - 1 | (slot - start) << 10 | raw bits << 20 | base << 24.
+  // [table][slot]: f | (slot - start) << 8 | raw bits << 16 | base << 24.
   const uint32_t* slots;
-  // [table][token][2]: f | bias << 11 | shift << 22 | raw bits << 26, and the reciprocal of f.
+  // [table][value][2]: f | bias << 8 | raw << 17 | shift << 24 | raw bits << 28, and the reciprocal of f.
   const uint32_t* coding;
   // Prediction across channels; rank 0: none. `gather` is [channel / 2][factor][2], `spread` is
   // [channel / 16][factor / 2][16][2], channels padded to whole spans with zeros.
   uint32_t rank;
-  uint32_t span;  // channels coded together; all of them without prediction
+  uint32_t span;  // with prediction: channels coded together; without neighbours: values
   uint32_t gather_shift;
   uint32_t spread_shift;
   int32_t mean_origin;  // where a mean of zero lies
@@ -75,7 +74,8 @@ struct WordWriter {
 struct ContextWork {
   uint8_t* table;       // context's token table
   uint8_t* zero_class;  // context's zero class
-  uint8_t* packed[3];   // of what is not zero in a span
+  uint8_t* packed;      // decoder: the tables, then the values, of what is not zero in a span
+  uint16_t* entries;    // encoder: table << 8 | value of what is not zero in a span
   int16_t* sums;        // means of a span's channels before the prediction across channels
 };
 
@@ -94,6 +94,10 @@ struct ContextKernels {
 };
 
 extern const ContextKernels kScalarContextKernels;
+
+// What every value of a known row is expected to be, in 1/64: [w][c]. Training's, and not as fast.
+void row_means(const ContextTables&, const ContextRow&, const ContextWork&, int16_t* means);
+
 #ifdef FMAPZIP_X86
 extern const ContextKernels kAvx2ContextKernels;
 extern const ContextKernels kAvx512ContextKernels;

@@ -68,20 +68,20 @@ class RowDecoder {
       packed += _mm_popcnt_u32(mask);
       return values;
     };
-    const ByteTable table(t.companded);
+    const ByteTable<256> table(t.companded);
     uint32_t i = 0;
     for (; i + kBytes <= count; i += kBytes) {
       const __m128i a = next(i), b = next(i + 8), c = next(i + 16), d = next(i + 24);
       const __m256i values = _mm256_set_m128i(_mm_unpacklo_epi64(c, d), _mm_unpacklo_epi64(a, b));
       store(indices + i, values);
-      store(companded + i, table[values]);
+      if (companded != nullptr) store(companded + i, table[values]);
     }
     for (; i < count; i += kLanes) {
       uint8_t last[kLanes];
       store8(last, next(i));
       for (uint32_t j = 0; j < kLanes && i + j < count; ++j) {
         indices[i + j] = last[j];
-        companded[i + j] = t.companded[last[j]];
+        if (companded != nullptr) companded[i + j] = t.companded[last[j]];
       }
     }
   }
@@ -93,8 +93,20 @@ class RowDecoder {
   const uint8_t* at_;
 };
 
+bool decode_runs(const ContextTables& t, const ContextRow& row, const ContextWork& work, uint8_t* indices,
+                 WordReader& in) {
+  RowDecoder decoder(t, row.lanes, in);
+  const auto decode = [&](size_t first, uint32_t count) __attribute__((always_inline)) {
+    return decoder.span(t.channel_table, t.channel_zero_class, count, work.packed, indices + first, nullptr);
+  };
+  if (!each_run(t, row, decode)) return false;
+  decoder.close();
+  return true;
+}
+
 bool decode_row(const ContextTables& t, const ContextRow& row, const ContextWork& work, uint8_t* indices,
                 WordReader& in) {
+  if (t.channel_table != nullptr) return decode_runs(t, row, work, indices, in);
   const Contexts contexts(t);
   Prediction prediction(t);
   RowDecoder decoder(t, row.lanes, in);
@@ -102,14 +114,8 @@ bool decode_row(const ContextTables& t, const ContextRow& row, const ContextWork
     const size_t base = size_t{position} * row.channels;
     const auto decode = [&](const Neighbours& near, uint32_t first, uint32_t count,
                             const int16_t* shift) __attribute__((always_inline)) {
-      const uint8_t* table = t.channel_table;
-      const uint8_t* zero_class = t.channel_zero_class;
-      if (table == nullptr) {
-        contexts.span(near, first, count, shift, work.sums, work.table, work.zero_class);
-        table = work.table;
-        zero_class = work.zero_class;
-      }
-      return decoder.span(table, zero_class, count, work.packed[0], indices + base + first,
+      contexts.span(near, first, count, shift, work.sums, work.table, work.zero_class);
+      return decoder.span(work.table, work.zero_class, count, work.packed, indices + base + first,
                           row.current + base + first);
     };
     if (!each_span(contexts, prediction, row, work, position, decode)) return false;
@@ -135,50 +141,39 @@ void row_contexts(const ContextTables& t, const ContextRow& row, const ContextWo
 class RowEncoder {
  public:
   RowEncoder(const ContextTables& tables, uint32_t lanes, WordWriter& out)
-      : t(tables),
-        divisor_(tables.zero_divisor),
-        token_of_(tables.token_of),
-        raw_of_(tables.raw_of),
-        lanes_(lanes),
-        out_(out),
-        at_(out.at) {}
+      : t(tables), frequency_(tables.zero_probability), lanes_(lanes), out_(out), at_(out.at) {}
 
   void close() { out_.at = at_; }
 
   FMAPZIP_INLINE void span(const uint8_t* table, const uint8_t* zero_class, uint32_t count,
                            const uint8_t* indices, const ContextWork& work) {
-    uint32_t nonzero = 0;
-    for (uint32_t i = 0; i < count; i += kLanes) {
-      const __m128i values = first_of(indices + i, count - i);
-      const uint32_t mask = nonzero_mask(values);
-      store8(work.packed[0] + nonzero, compressed(load8(table + i), mask));
-      store8(work.packed[1] + nonzero, compressed(values, mask));
-      nonzero += static_cast<uint32_t>(_mm_popcnt_u32(mask));
+    const uint32_t nonzero = pack(table, indices, count, work.entries);
+    uint32_t i = nonzero / kLanes * kLanes;
+    if (i < nonzero) encode_tokens<false>(t, state(i), work.entries + i, nonzero - i, at_);
+    while (i > 0) {
+      i -= kLanes;
+      encode_tokens<true>(t, state(i), work.entries + i, kLanes, at_);
     }
-    for (uint32_t i = (nonzero + kBytes - 1) / kBytes * kBytes; i > 0;) {
-      i -= kBytes;
-      tokens(work.packed[0] + i, load(work.packed[1] + i), nonzero - i, i);
-    }
-    for (uint32_t i = (count - 1) / kBytes * kBytes;; i -= kBytes) {
+    for (i = (count - 1) / kBytes * kBytes;; i -= kBytes) {
       flags(zero_class + i, count - i, indices + i, i);
       if (i == 0) break;
     }
   }
 
  private:
-  FMAPZIP_INLINE void tokens(const uint8_t* table, __m256i values, uint32_t count, uint32_t lane) {
-    alignas(32) uint8_t token[kBytes];
-    alignas(32) uint8_t raw[kBytes];
-    store(token, token_of_[values]);
-    store(raw, raw_of_[values]);
-    const uint32_t full = count < kBytes ? count / kLanes * kLanes : kBytes;
-    if (full < kBytes && full < count) {
-      encode_tokens<false>(t, state(lane + full), table + full, token + full, raw + full, count - full, at_);
+  // table << 8 | value of the values that are not zero; returns how many there are.
+  static FMAPZIP_INLINE uint32_t pack(const uint8_t* table, const uint8_t* indices, uint32_t count,
+                                      uint16_t* entries) {
+    uint32_t nonzero = 0;
+    for (uint32_t i = 0; i < count; i += kLanes) {
+      const __m128i values = first_of(indices + i, count - i);
+      const uint32_t mask = nonzero_mask(values);
+      const __m128i both = _mm_unpacklo_epi8(compressed(values, mask), compressed(load8(table + i), mask));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(entries + nonzero), both);
+      nonzero += static_cast<uint32_t>(_mm_popcnt_u32(mask));
     }
-    for (uint32_t j = full; j > 0;) {
-      j -= kLanes;
-      encode_tokens<true>(t, state(lane + j), table + j, token + j, raw + j, kLanes, at_);
-    }
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(entries + nonzero), _mm_setzero_si128());
+    return nonzero;
   }
 
   uint32_t* state(uint32_t lane) const { return out_.state + (lane & (lanes_ - 1)); }
@@ -186,39 +181,28 @@ class RowEncoder {
   // Class 63 - k gives a nonzero value the probability that class k gives zero.
   FMAPZIP_INLINE void flags(const uint8_t* zero_class, uint32_t count, const uint8_t* indices,
                             uint32_t lane) {
-    alignas(32) uint8_t mirrored[kBytes] = {};
-    alignas(32) uint16_t divisors[kBytes];
-    const uint32_t groups = count < kBytes ? (count + kLanes - 1) / kLanes : kBytes / kLanes;
-    __m256i values;
-    if (count >= kBytes) {
-      values = load(indices);
-    } else {
-      __builtin_memcpy(mirrored, indices, count);
-      values = load(mirrored);
-    }
+    alignas(32) uint16_t frequencies[kBytes];
+    alignas(32) uint8_t last[kBytes] = {};
+    if (count < kBytes) __builtin_memcpy(last, indices, count);
+    const __m256i values = load(count < kBytes ? last : indices);
     const __m256i zero = _mm256_cmpeq_epi8(values, _mm256_setzero_si256());
     const uint32_t nonzero = ~static_cast<uint32_t>(_mm256_movemask_epi8(zero));
     const __m256i classes = load(zero_class);
-    const __m256i others = _mm256_sub_epi8(_mm256_set1_epi8(63), classes);
-    const __m256i chosen = _mm256_blendv_epi8(others, classes, zero);
-    store(mirrored, chosen);
-    divisor_.look_up(chosen, divisors);
+    const __m256i mirrored = _mm256_sub_epi8(_mm256_set1_epi8(63), classes);
+    frequency_.look_up(_mm256_blendv_epi8(mirrored, classes, zero), frequencies);
+    const uint32_t groups = count < kBytes ? (count + kLanes - 1) / kLanes : kBytes / kLanes;
     for (uint32_t j = groups; j-- > 0;) {
       const uint32_t i = kLanes * j, left = count - i;
       if (left >= kLanes) {
-        encode_zero_flags<true>(t, state(lane + i), mirrored + i, divisors + i, nonzero >> i & 0xFFu, left,
-                                at_);
+        encode_zero_flags<true>(state(lane + i), frequencies + i, nonzero >> i & 0xFFu, left, at_);
       } else {
-        encode_zero_flags<false>(t, state(lane + i), mirrored + i, divisors + i, nonzero >> i & 0xFFu, left,
-                                 at_);
+        encode_zero_flags<false>(state(lane + i), frequencies + i, nonzero >> i & 0xFFu, left, at_);
       }
     }
   }
 
   const ContextTables& t;
-  ZeroTable divisor_;
-  ByteTable token_of_;
-  ByteTable raw_of_;
+  ZeroTable frequency_;
   uint32_t lanes_;
   WordWriter& out_;
   uint8_t* at_;
@@ -227,18 +211,9 @@ class RowEncoder {
 void encode_row(const ContextTables& t, const ContextRow& row, const ContextWork& work,
                 const uint8_t* indices, WordWriter& out) {
   RowEncoder encoder(t, row.lanes, out);
-  const uint32_t width = t.rank != 0 ? t.span : row.channels;
-  for (uint32_t position = row.width; position-- > 0;) {
-    const size_t base = size_t{position} * row.channels;
-    const bool fixed = t.channel_table != nullptr;
-    const uint8_t* table = fixed ? t.channel_table : work.table + base;
-    const uint8_t* zero_class = fixed ? t.channel_zero_class : work.zero_class + base;
-    for (uint32_t first = (row.channels - 1) / width * width;; first -= width) {
-      const uint32_t count = row.channels - first < width ? row.channels - first : width;
-      encoder.span(table + first, zero_class + first, count, indices + base + first, work);
-      if (first == 0) break;
-    }
-  }
+  each_span_backwards(t, row, work, indices,
+                      [&](const uint8_t* table, const uint8_t* zero_class, const uint8_t* values,
+                          uint32_t count) { encoder.span(table, zero_class, count, values, work); });
   encoder.close();
 }
 

@@ -77,7 +77,7 @@ class RowDecoder {
       __builtin_memcpy(&mask, indices + i, 8);
       const __m512i values = _mm512_maskz_expand_epi8(mask, load(next));
       next += _mm_popcnt_u64(mask);
-      put(values, count - i, indices + i, companded + i);
+      put(values, count - i, indices + i, companded == nullptr ? nullptr : companded + i);
     }
     return true;
   }
@@ -97,7 +97,7 @@ class RowDecoder {
     } else {
       _mm512_mask_storeu_epi8(indices, first_bytes(count), values);
     }
-    store(companded, companded_[values]);
+    if (companded != nullptr) store(companded, companded_[values]);
   }
 
   template <int kQuarter>
@@ -163,6 +163,18 @@ class RowDecoder {
 };
 
 template <int kGroups>
+bool decode_runs_in(const ContextTables& t, const ContextRow& row, const ContextWork& work, uint8_t* indices,
+                    WordReader& in) {
+  RowDecoder<kGroups> decoder(t, in);
+  const auto decode = [&](size_t first, uint32_t count) __attribute__((always_inline)) {
+    return decoder.span(t.channel_table, t.channel_zero_class, count, work.packed, indices + first, nullptr);
+  };
+  if (!each_run(t, row, decode)) return false;
+  decoder.close();
+  return true;
+}
+
+template <int kGroups>
 bool decode_row_in(const ContextTables& t, const ContextRow& row, const ContextWork& work, uint8_t* indices,
                    WordReader& in) {
   const Contexts contexts(t);
@@ -174,18 +186,12 @@ bool decode_row_in(const ContextTables& t, const ContextRow& row, const ContextW
                             const int16_t* shift) __attribute__((always_inline)) {
       uint8_t* values = indices + base + first;
       uint8_t* companded = row.current + base + first;
-      if (t.channel_table == nullptr && count <= 64) {
+      if (count <= 64) {
         const Contexts::Chunk found = contexts.chunk(near, first, shift, work.sums);
         return decoder.chunk(found.table, found.zero_class, count, values, companded);
       }
-      const uint8_t* table = t.channel_table;
-      const uint8_t* zero_class = t.channel_zero_class;
-      if (table == nullptr) {
-        contexts.span(near, first, count, shift, work.sums, work.table, work.zero_class);
-        table = work.table;
-        zero_class = work.zero_class;
-      }
-      return decoder.span(table, zero_class, count, work.packed[0], values, companded);
+      contexts.span(near, first, count, shift, work.sums, work.table, work.zero_class);
+      return decoder.span(work.table, work.zero_class, count, work.packed, values, companded);
     };
     if (!each_span(contexts, prediction, row, work, position, decode)) return false;
   }
@@ -195,13 +201,14 @@ bool decode_row_in(const ContextTables& t, const ContextRow& row, const ContextW
 
 bool decode_row(const ContextTables& t, const ContextRow& row, const ContextWork& work, uint8_t* indices,
                 WordReader& in) {
+  const bool runs = t.channel_table != nullptr;
   switch (row.lanes / kVector) {
     case 1:
-      return decode_row_in<1>(t, row, work, indices, in);
+      return (runs ? decode_runs_in<1> : decode_row_in<1>)(t, row, work, indices, in);
     case 2:
-      return decode_row_in<2>(t, row, work, indices, in);
+      return (runs ? decode_runs_in<2> : decode_row_in<2>)(t, row, work, indices, in);
     default:
-      return decode_row_in<4>(t, row, work, indices, in);
+      return (runs ? decode_runs_in<4> : decode_row_in<4>)(t, row, work, indices, in);
   }
 }
 
@@ -209,7 +216,7 @@ template <int kGroups>
 class RowEncoder {
  public:
   RowEncoder(const ContextTables& tables, WordWriter& out)
-      : t(tables), zero_(tables), token_of_(tables.token_of), raw_of_(tables.raw_of), out_(out), at_(out.at) {
+      : t(tables), zero_(tables), out_(out), at_(out.at) {
     for (int g = 0; g < kGroups; ++g) x_[g] = load(out.state + kVector * g);
   }
 
@@ -220,22 +227,10 @@ class RowEncoder {
 
   FMAPZIP_INLINE void span(const uint8_t* table, const uint8_t* zero_class, uint32_t count,
                            const uint8_t* indices, const ContextWork& work) {
-    uint32_t nonzero = 0;
-    for (uint32_t i = 0; i < count; i += 64) {
-      const __m512i values = _mm512_maskz_loadu_epi8(first_bytes(count - i), indices + i);
-      const __mmask64 mask = _mm512_test_epi8_mask(values, values);
-      store(work.packed[0] + nonzero, _mm512_maskz_compress_epi8(mask, load(table + i)));
-      store(work.packed[1] + nonzero, _mm512_maskz_compress_epi8(mask, values));
-      nonzero += static_cast<uint32_t>(_mm_popcnt_u64(mask));
-    }
+    const uint32_t nonzero = pack(table, indices, count, work.entries);
     for (uint32_t i = (nonzero + 63) / 64 * 64; i > 0;) {
       i -= 64;
-      const __m512i values = load(work.packed[1] + i);
-      alignas(64) uint8_t token[64];
-      alignas(64) uint8_t raw[64];
-      store(token, token_of_[values]);
-      store(raw, raw_of_[values]);
-      tokens(work.packed[0] + i, token, raw, nonzero - i);
+      tokens(work.entries + i, nonzero - i);
     }
     for (uint32_t i = (count - 1) / 64 * 64;; i -= 64) {
       const __m512i values = _mm512_maskz_loadu_epi8(first_bytes(count - i), indices + i);
@@ -245,14 +240,29 @@ class RowEncoder {
   }
 
  private:
-  FMAPZIP_INLINE void tokens(const uint8_t* table, const uint8_t* token, const uint8_t* raw, uint32_t count) {
-    if (count > 48)
-      encode_tokens(t, x_[3 % kGroups], table + 48, token + 48, raw + 48, first_lanes(count - 48), at_);
-    if (count > 32)
-      encode_tokens(t, x_[2 % kGroups], table + 32, token + 32, raw + 32, first_lanes(count - 32), at_);
-    if (count > 16)
-      encode_tokens(t, x_[1 % kGroups], table + 16, token + 16, raw + 16, first_lanes(count - 16), at_);
-    encode_tokens(t, x_[0], table, token, raw, first_lanes(count), at_);
+  // table << 8 | value of the values that are not zero; returns how many there are.
+  static FMAPZIP_INLINE uint32_t pack(const uint8_t* table, const uint8_t* indices, uint32_t count,
+                                      uint16_t* entries) {
+    uint32_t nonzero = 0;
+    for (uint32_t i = 0; i < count; i += 32) {
+      const auto inside = static_cast<__mmask32>(first_bytes(count - i));
+      const __m256i values = _mm256_maskz_loadu_epi8(inside, indices + i);
+      const __mmask32 mask = _mm256_test_epi8_mask(values, values);
+      const __m256i tables = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(table + i));
+      const __m512i both =
+          _mm512_or_si512(_mm512_slli_epi16(_mm512_cvtepu8_epi16(tables), 8), _mm512_cvtepu8_epi16(values));
+      store(entries + nonzero, _mm512_maskz_compress_epi16(mask, both));
+      nonzero += static_cast<uint32_t>(_mm_popcnt_u32(mask));
+    }
+    store(entries + nonzero, _mm512_setzero_si512());  // what is looked up behind the last
+    return nonzero;
+  }
+
+  FMAPZIP_INLINE void tokens(const uint16_t* entries, uint32_t count) {
+    if (count > 48) encode_tokens(t, x_[3 % kGroups], entries + 48, first_lanes(count - 48), at_);
+    if (count > 32) encode_tokens(t, x_[2 % kGroups], entries + 32, first_lanes(count - 32), at_);
+    if (count > 16) encode_tokens(t, x_[1 % kGroups], entries + 16, first_lanes(count - 16), at_);
+    encode_tokens(t, x_[0], entries, first_lanes(count), at_);
   }
 
   template <int kQuarter>
@@ -279,8 +289,6 @@ class RowEncoder {
 
   const ContextTables& t;
   ZeroTables zero_;
-  ByteTable token_of_;
-  ByteTable raw_of_;
   WordWriter& out_;
   uint8_t* at_;
   __m512i x_[kGroups];
@@ -290,18 +298,10 @@ template <int kGroups>
 void encode_row_in(const ContextTables& t, const ContextRow& row, const ContextWork& work,
                    const uint8_t* indices, WordWriter& out) {
   RowEncoder<kGroups> encoder(t, out);
-  const uint32_t width = t.rank != 0 ? t.span : row.channels;
-  for (uint32_t position = row.width; position-- > 0;) {
-    const size_t base = size_t{position} * row.channels;
-    const bool fixed = t.channel_table != nullptr;
-    const uint8_t* table = fixed ? t.channel_table : work.table + base;
-    const uint8_t* zero_class = fixed ? t.channel_zero_class : work.zero_class + base;
-    for (uint32_t first = (row.channels - 1) / width * width;; first -= width) {
-      const uint32_t count = row.channels - first < width ? row.channels - first : width;
-      encoder.span(table + first, zero_class + first, count, indices + base + first, work);
-      if (first == 0) break;
-    }
-  }
+  each_span_backwards(
+      t, row, work, indices,
+      [&](const uint8_t* table, const uint8_t* zero_class, const uint8_t* values, uint32_t count)
+          __attribute__((always_inline)) { encoder.span(table, zero_class, count, values, work); });
   encoder.close();
 }
 

@@ -11,7 +11,8 @@ void look_up(const uint8_t table[256], const uint8_t* src, size_t n, uint8_t* ds
   for (size_t i = 0; i < n; ++i) dst[i] = table[src[i]];
 }
 
-inline uint8_t clamp_byte(int32_t x) { return static_cast<uint8_t>(x < 0 ? 0 : x > 255 ? 255 : x); }
+// A mean or spread in 1/64 as one of 64 steps.
+inline uint32_t step_of(int32_t x) { return x < 0 ? 0u : x >> 8 > 63 ? 63u : static_cast<uint32_t>(x >> 8); }
 
 inline int distance(int a, int b) { return a < b ? b - a : a - b; }
 
@@ -36,7 +37,7 @@ void block_means(const ContextTables& t, const Neighbours& near, Span span, int3
   }
 }
 
-void block_spreads(const ContextTables& t, const Neighbours& near, Span span, uint8_t* spreads) {
+void block_spreads(const ContextTables& t, const Neighbours& near, Span span, uint32_t* spreads) {
   const int32_t a = t.spread_weights[0], b = t.spread_weights[1], c = t.spread_weights[2],
                 d = t.spread_weights[3];
   const uint8_t *w = near.w + span.first, *n = near.n + span.first;
@@ -44,7 +45,7 @@ void block_spreads(const ContextTables& t, const Neighbours& near, Span span, ui
   for (uint32_t i = 0; i < span.count; ++i) {
     const int32_t sum = a * distance(w[i], n[i]) + b * distance(w[i], nw[i]) + c * distance(n[i], nw[i]) +
                         d * distance(n[i], ne[i]);
-    spreads[i] = clamp_byte(saturate16(sum) >> 6);
+    spreads[i] = step_of(saturate16(sum));
   }
 }
 
@@ -69,12 +70,12 @@ void span_contexts(const ContextTables& t, const Neighbours& near, Span span, co
     const uint32_t left = span.count - done;
     const Span block{span.first + done, left < kBlock ? left : kBlock};
     int32_t means[kBlock];
-    uint8_t spreads[kBlock];
+    uint32_t spreads[kBlock];
     block_means(t, near, block, means);
     block_spreads(t, near, block, spreads);
     if (t.rank != 0) add_predictions(t, block, factors, sums + done, means);
     for (uint32_t i = 0; i < block.count; ++i) {
-      const auto cell = static_cast<uint8_t>(t.level1[clamp_byte(means[i] >> 6)] + t.level2[spreads[i]]);
+      const uint32_t cell = uint32_t{t.level1[step_of(means[i])]} + t.level2[spreads[i]];
       table[done + i] = t.table_of[cell];
       zero_class[done + i] = t.zero_class_of[cell];
     }
@@ -151,17 +152,17 @@ inline void encode_zero_flag(const ContextTables& t, uint32_t& x, uint32_t zero_
 
 inline void encode_token(const ContextTables& t, uint32_t& x, uint32_t table, uint32_t index,
                          WordWriter& out) {
-  const uint32_t* entry = t.coding + 2 * (table * 32 + t.token_of[index]);
+  const uint32_t* entry = t.coding + 2 * (table << 8 | index);
   const uint32_t coding = entry[0];
-  const uint32_t f = coding & 2047u;
-  const uint32_t raw_bits = coding >> 26;
+  const uint32_t f = coding & 255u;
+  const uint32_t raw_bits = coding >> 28;
   if (x >> (31 - kTokenBitsK - raw_bits) >= f) {
     put_word(out, x);
     x >>= 16;
   }
-  x = (x << raw_bits) | t.raw_of[index];
-  const uint32_t q = divided(x, entry[1], coding >> 22 & 15u);
-  x += (coding >> 11 & 2047u) + q * ((1u << kTokenBitsK) - f);
+  x = (x << raw_bits) | (coding >> 17 & 127u);
+  const uint32_t q = divided(x, entry[1], coding >> 24 & 15u);
+  x += (coding >> 8 & 511u) + q * ((1u << kTokenBitsK) - f);
 }
 
 void encode_span(const ContextTables& t, const uint8_t* table, const uint8_t* zero_class,
@@ -178,18 +179,11 @@ void encode_span(const ContextTables& t, const uint8_t* table, const uint8_t* ze
 
 void encode_row(const ContextTables& t, const ContextRow& row, const ContextWork& work,
                 const uint8_t* indices, WordWriter& out) {
-  const uint32_t width = t.rank != 0 ? t.span : row.channels;
-  for (uint32_t position = row.width; position-- > 0;) {
-    const size_t base = size_t{position} * row.channels;
-    const bool fixed = t.channel_table != nullptr;
-    const uint8_t* table = fixed ? t.channel_table : work.table + base;
-    const uint8_t* zero_class = fixed ? t.channel_zero_class : work.zero_class + base;
-    for (uint32_t first = (row.channels - 1) / width * width;; first -= width) {
-      const uint32_t count = row.channels - first < width ? row.channels - first : width;
-      encode_span(t, table + first, zero_class + first, indices + base + first, count, row.lanes, out);
-      if (first == 0) break;
-    }
-  }
+  each_span_backwards(
+      t, row, work, indices,
+      [&](const uint8_t* table, const uint8_t* zero_class, const uint8_t* values, uint32_t count) {
+        encode_span(t, table, zero_class, values, count, row.lanes, out);
+      });
 }
 
 // Without a branch: whether a state needs a word cannot be predicted.
@@ -213,8 +207,8 @@ inline uint32_t decode_zero_flag(const ContextTables& t, uint32_t& x, uint32_t z
 
 inline uint8_t decode_token(const ContextTables& t, uint32_t& x, uint32_t table, WordReader& in) {
   const uint32_t entry = t.slots[table << kTokenBitsK | (x & ((1u << kTokenBitsK) - 1))];
-  const uint32_t raw_bits = entry >> 20 & 7u;
-  x = ((entry & 1023u) + 1) * (x >> kTokenBitsK) + (entry >> 10 & 1023u);
+  const uint32_t raw_bits = entry >> 16 & 7u;
+  x = (entry & 255u) * (x >> kTokenBitsK) + (entry >> 8 & 255u);
   const uint32_t raw = x & ((1u << raw_bits) - 1);
   x >>= raw_bits;
   refresh(x, in);
@@ -238,7 +232,7 @@ bool decode_span(const ContextTables& t, const uint8_t* table, const uint8_t* ze
   for (uint32_t i = 0; i < count; ++i) {
     const uint32_t flag = indices[i];
     indices[i] = static_cast<uint8_t>(*packed & (0u - flag));
-    companded[i] = t.companded[indices[i]];
+    if (companded != nullptr) companded[i] = t.companded[indices[i]];
     packed += flag;
   }
   return true;
@@ -246,17 +240,17 @@ bool decode_span(const ContextTables& t, const uint8_t* table, const uint8_t* ze
 
 bool decode_row(const ContextTables& t, const ContextRow& row, const ContextWork& work, uint8_t* indices,
                 WordReader& in) {
+  if (t.channel_table != nullptr) {
+    return each_run(t, row, [&](size_t first, uint32_t count) {
+      return decode_span(t, t.channel_table, t.channel_zero_class, count, row.lanes, work.packed,
+                         indices + first, nullptr, in);
+    });
+  }
   for (uint32_t position = 0; position < row.width; ++position) {
     const size_t base = size_t{position} * row.channels;
     const auto decode = [&](const Neighbours& near, Span span, const int32_t* factors) {
-      const uint8_t* table = t.channel_table;
-      const uint8_t* zero_class = t.channel_zero_class;
-      if (table == nullptr) {
-        span_contexts(t, near, span, factors, work.sums, work.table, work.zero_class);
-        table = work.table;
-        zero_class = work.zero_class;
-      }
-      return decode_span(t, table, zero_class, span.count, row.lanes, work.packed[0],
+      span_contexts(t, near, span, factors, work.sums, work.table, work.zero_class);
+      return decode_span(t, work.table, work.zero_class, span.count, row.lanes, work.packed,
                          indices + base + span.first, row.current + base + span.first, in);
     };
     if (!each_span(t, row, work, position, decode)) return false;
@@ -265,6 +259,23 @@ bool decode_row(const ContextTables& t, const ContextRow& row, const ContextWork
 }
 
 }  // namespace
+
+void row_means(const ContextTables& t, const ContextRow& row, const ContextWork& work, int16_t* means) {
+  for (uint32_t position = 0; position < row.width; ++position) {
+    int16_t* here = means + size_t{position} * row.channels;
+    each_span(t, row, work, position, [&](const Neighbours& near, Span span, const int32_t* factors) {
+      for (uint32_t done = 0; done < span.count; done += kBlock) {
+        const uint32_t left = span.count - done;
+        const Span block{span.first + done, left < kBlock ? left : kBlock};
+        int32_t found[kBlock];
+        block_means(t, near, block, found);
+        if (t.rank != 0) add_predictions(t, block, factors, work.sums + done, found);
+        for (uint32_t i = 0; i < block.count; ++i) here[block.first + i] = static_cast<int16_t>(found[i]);
+      }
+      return true;
+    });
+  }
+}
 
 const ContextKernels kScalarContextKernels{look_up, row_contexts, encode_row, decode_row, 1};
 

@@ -38,11 +38,8 @@ Status ContextModel::build(std::span<const uint8_t> parameters) {
 }
 
 void ContextModel::build_lookups() {
-  const Alphabet alphabet = make_alphabet(params_.is_signed);
-  std::memcpy(tables_.token_of, alphabet.token_of.data(), 256);
-  std::memcpy(tables_.raw_of, alphabet.raw_of.data(), 256);
-  std::memcpy(tables_.level1, params_.level1.data(), 256);
-  std::memcpy(tables_.level2, params_.level2.data(), 256);
+  std::memcpy(tables_.level1, params_.level1.data(), kContextSteps);
+  std::memcpy(tables_.level2, params_.level2.data(), kContextSteps);
   for (uint32_t byte = 0; byte < 256; ++byte) {
     const uint8_t point = params_.requantiser.active ? params_.requantiser.value_of[byte] : byte;
     const int value = params_.is_signed ? static_cast<int8_t>(point) : point;
@@ -60,44 +57,50 @@ void ContextModel::build_lookups() {
 }
 
 void ContextModel::build_channels() {
-  const size_t channels = padded(params_.channels, 64) + kVectorPad;
   tables_.offset = params_.offset;
   if (params_.neighbours) {
-    std::memcpy(tables_.table_of, params_.table_of.data(), 256);
-    std::memcpy(tables_.zero_class_of, params_.zero_class_of.data(), 256);
+    std::memcpy(tables_.table_of, params_.table_of.data(), kCells);
+    std::memcpy(tables_.zero_class_of, params_.zero_class_of.data(), kCells);
     offsets_.assign(params_.offsets.begin(), params_.offsets.end());
-    if (!offsets_.empty()) offsets_.resize(channels);
+    if (!offsets_.empty()) offsets_.resize(padded(params_.channels, 64) + kVectorPad);
     tables_.offsets = offsets_.empty() ? nullptr : offsets_.data();
     return;
   }
-  channel_contexts_.assign(2 * channels, 0);
-  std::copy(params_.table_of.begin(), params_.table_of.end(), channel_contexts_.begin());
-  std::copy(params_.zero_class_of.begin(), params_.zero_class_of.end(),
-            channel_contexts_.begin() + static_cast<ptrdiff_t>(channels));
-  tables_.channel_table = channel_contexts_.data();
-  tables_.channel_zero_class = channel_contexts_.data() + channels;
+  tables_.span = params_.channels * std::max(1u, kRunValues / params_.channels);
+  const size_t padded_span = padded(tables_.span, 64) + kVectorPad;
+  channel_contexts_.assign(2 * padded_span, 0);
+  uint8_t* const tables = channel_contexts_.data();
+  uint8_t* const classes = tables + padded_span;
+  for (uint32_t i = 0; i < tables_.span; ++i) {
+    tables[i] = params_.table_of[i % params_.channels];
+    classes[i] = params_.zero_class_of[i % params_.channels];
+  }
+  tables_.channel_table = tables;
+  tables_.channel_zero_class = classes;
 }
 
 void ContextModel::build_token_tables() {
-  const Alphabet alphabet = make_alphabet(params_.is_signed);
   constexpr uint32_t kTotal = uint32_t{1} << kTokenBits;
   slots_.resize(size_t{params_.tables} * kTotal);
-  coding_.resize(2 * params_.frequencies.size());
+  coding_.assign(size_t{params_.tables} * 512, 0);
   uint32_t* slot = slots_.data();
   for (uint32_t table = 0; table < params_.tables; ++table) {
     uint32_t start = 0;
+    uint32_t base = 1;
     for (uint32_t t = 0; t < kTokens; ++t) {
-      const size_t entry = size_t{table} * kTokens + t;
-      const uint32_t f = params_.frequencies[entry];
-      const Token token = alphabet.tokens[t];
+      const uint32_t f = params_.frequencies[size_t{table} * kTokens + t];
+      const uint32_t raw_bits = params_.raw_bits[size_t{table} * kTokens + t];
+      for (uint32_t i = 0; i < f; ++i) *slot++ = f | i << 8 | raw_bits << 16 | base << 24;
       const Divisor divisor = make_divisor(f);
       const uint32_t bias = f == 1 ? start + kTotal - 1 : start;
-      coding_[2 * entry] = f | bias << 11 | divisor.shift << 22 | uint32_t{token.raw_bits} << 26;
-      coding_[2 * entry + 1] = divisor.reciprocal;
-      for (uint32_t i = 0; i < f; ++i) {
-        *slot++ = (f - 1) | i << 10 | uint32_t{token.raw_bits} << 20 | uint32_t{token.base} << 24;
+      const uint32_t values = std::min(uint32_t{1} << raw_bits, 256 - base);
+      for (uint32_t raw = 0; raw < values; ++raw) {
+        uint32_t* entry = &coding_[2 * (size_t{table} * 256 + base + raw)];
+        entry[0] = f | bias << 8 | raw << 17 | divisor.shift << 24 | raw_bits << 28;
+        entry[1] = divisor.reciprocal;
       }
       start += f;
+      base += values;
     }
   }
   tables_.slots = slots_.data();
@@ -107,7 +110,7 @@ void ContextModel::build_token_tables() {
 void ContextModel::build_factors() {
   const Factors& factors = params_.factors;
   tables_.rank = factors.rank;
-  tables_.span = factors.rank != 0 ? factors.width : 0;
+  if (factors.rank != 0) tables_.span = factors.width;
   tables_.gather_shift = factors.gather_shift;
   tables_.spread_shift = factors.spread_shift;
   tables_.mean_origin = static_cast<int32_t>(factors.origin);

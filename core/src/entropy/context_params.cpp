@@ -20,7 +20,7 @@ enum Flag : uint8_t {
 };
 constexpr uint8_t kAllFlags = 63;
 constexpr uint32_t kMaxStepTerm = 65535;
-constexpr uint32_t kMaxLogFrequency = 80;  // in eighths of an octave
+constexpr uint32_t kMaxLogFrequency = 64;  // in eighths of an octave
 constexpr uint32_t kMaxRank = 32;
 constexpr uint32_t kSpanUnit = 16;  // channels; one vector of the widest instruction set
 constexpr uint32_t kMaxSpan = 256;
@@ -103,14 +103,15 @@ Status read_requantiser(ByteReader& in, bool stored, ContextParams& params) {
 }
 
 // `levels` - 1 ascending thresholds: the level of a value is how many of them it reaches.
-bool read_levels(ByteReader& in, uint32_t levels, uint32_t scale, std::array<uint8_t, 256>& level_of) {
+bool read_levels(ByteReader& in, uint32_t levels, uint32_t scale,
+                 std::array<uint8_t, kContextSteps>& level_of) {
   uint32_t value = 0;
   for (uint32_t level = 0; level + 1 < levels; ++level) {
     const uint32_t threshold = in.u8();
-    if (threshold < value) return false;
+    if (threshold < value || threshold >= kContextSteps) return false;
     for (; value < threshold; ++value) level_of[value] = static_cast<uint8_t>(level * scale);
   }
-  for (; value < 256; ++value) level_of[value] = static_cast<uint8_t>((levels - 1) * scale);
+  for (; value < kContextSteps; ++value) level_of[value] = static_cast<uint8_t>((levels - 1) * scale);
   return true;
 }
 
@@ -127,14 +128,14 @@ Status read_neighbours(ByteReader& in, ContextParams& params, uint32_t& levels1,
   params.offset = static_cast<int16_t>(low | uint32_t{in.u8()} << 8);
   levels1 = in.u8();
   levels2 = in.u8();
-  if (!in.ok() || levels1 == 0 || levels2 == 0 || levels1 * levels2 > 256) {
-    return corrupt("context-rans: there are 1 to 256 context cells");
+  if (!in.ok() || levels1 == 0 || levels2 == 0 || levels1 * levels2 > kCells) {
+    return corrupt("context-rans: there are 1 to 128 context cells");
   }
   if (!weights_fit(params.mean_weights) || !weights_fit(params.spread_weights)) {
     return corrupt("context-rans: a pair of weights is too large");
   }
   if (!read_levels(in, levels1, levels2, params.level1) || !read_levels(in, levels2, 1, params.level2)) {
-    return corrupt("context-rans: thresholds do not ascend");
+    return corrupt("context-rans: thresholds do not ascend below 64");
   }
   return {};
 }
@@ -153,9 +154,9 @@ Status read_factor_shape(ByteReader& in, Factors& factors) {
   return {};
 }
 
-// Frequencies are stored as logarithms: weights 2^(code / 8), scaled to sum to 2^10, none below 1; the rest
+// Frequencies are stored as logarithms: weights 2^(code / 8), scaled to sum to 2^8, none below 1; the rest
 // goes to the most frequent token.
-void normalise(const uint32_t* codes, uint16_t* frequencies) {
+void normalise(const uint8_t* codes, uint8_t* frequencies) {
   constexpr uint32_t kOctave[8] = {64, 70, 76, 83, 91, 99, 108, 117};  // 64 * 2^(i / 8)
   constexpr uint32_t kTotal = uint32_t{1} << kTokenBits;
   uint32_t weights[kTokens];
@@ -168,32 +169,48 @@ void normalise(const uint32_t* codes, uint16_t* frequencies) {
   uint32_t largest = 0;
   for (uint32_t t = 0; t < kTokens; ++t) {
     const auto f = static_cast<uint32_t>(uint64_t{weights[t]} * kTotal / sum);
-    frequencies[t] = static_cast<uint16_t>(std::max<uint32_t>(1, f));
+    frequencies[t] = static_cast<uint8_t>(std::max<uint32_t>(1, f));
     used += frequencies[t];
     if (frequencies[t] > frequencies[largest]) largest = t;
   }
-  frequencies[largest] = static_cast<uint16_t>(frequencies[largest] + kTotal - used);
+  frequencies[largest] = static_cast<uint8_t>(frequencies[largest] + kTotal - used);
+}
+
+// Numbers up to `most` for each token of each table, against those of the table above.
+bool read_table_numbers(BitReader& in, uint32_t tables, uint32_t most, std::vector<uint8_t>& numbers) {
+  const uint32_t k = in.bits(4);
+  numbers.resize(size_t{tables} * kTokens);
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    const int32_t above = i < kTokens ? 0 : numbers[i - kTokens];
+    const int32_t number = above + in.signed_rice(k);
+    if (number < 0 || number > static_cast<int32_t>(most)) return false;
+    numbers[i] = static_cast<uint8_t>(number);
+  }
+  return in.ok();
+}
+
+// Every run of a table begins among the bytes 1 to 255, and together they cover them.
+bool runs_fit(const uint8_t* raw_bits) {
+  uint32_t next = 1;
+  for (uint32_t t = 0; t < kTokens; ++t) {
+    if (next > 255) return false;
+    next += uint32_t{1} << raw_bits[t];
+  }
+  return next > 255;
 }
 
 bool read_tables(BitReader& in, ContextParams& params) {
-  const uint32_t k = in.bits(4);
-  std::array<uint32_t, kTokens> codes{};
-  params.frequencies.resize(size_t{params.tables} * kTokens);
-  for (uint32_t table = 0; table < params.tables; ++table) {
-    const std::array<uint32_t, kTokens> above = codes;
-    for (uint32_t t = 0; t < kTokens; ++t) {
-      int32_t predicted = static_cast<int32_t>(above[t]);
-      if (t > 0) {
-        predicted += static_cast<int32_t>(codes[t - 1]) - static_cast<int32_t>(above[t - 1]);
-        predicted = std::clamp(predicted, 0, static_cast<int32_t>(kMaxLogFrequency));
-      }
-      const int32_t code = predicted + in.signed_rice(k);
-      if (code < 0 || code > static_cast<int32_t>(kMaxLogFrequency)) return false;
-      codes[t] = static_cast<uint32_t>(code);
-    }
-    normalise(codes.data(), &params.frequencies[size_t{table} * kTokens]);
+  std::vector<uint8_t> codes;
+  if (!read_table_numbers(in, params.tables, kMaxRawBits, params.raw_bits) ||
+      !read_table_numbers(in, params.tables, kMaxLogFrequency, codes)) {
+    return false;
   }
-  return in.ok();
+  params.frequencies.resize(codes.size());
+  for (size_t table = 0; table < codes.size(); table += kTokens) {
+    if (!runs_fit(&params.raw_bits[table])) return false;
+    normalise(&codes[table], &params.frequencies[table]);
+  }
+  return true;
 }
 
 // One value below `limit` for each cell, coded against the cell before it (the one above for the first of a
@@ -201,7 +218,7 @@ bool read_tables(BitReader& in, ContextParams& params) {
 bool read_cells(BitReader& in, uint32_t levels1, uint32_t levels2, uint32_t limit,
                 std::vector<uint8_t>& cells) {
   const uint32_t k = in.bits(4);
-  cells.assign(256, 0);
+  cells.assign(kCells, 0);
   for (uint32_t i = 0; i < levels1 * levels2; ++i) {
     const int32_t predicted = i % levels2 != 0 ? cells[i - 1] : i != 0 ? cells[i - levels2] : 0;
     const int32_t value = predicted + in.signed_rice(k);

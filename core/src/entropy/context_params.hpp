@@ -40,16 +40,17 @@ struct ContextParams {
   // With neighbours: weights in 1/64 of W, N, NW, NE and of |W-N|, |W-NW|, |N-NW|, |N-NE|.
   std::array<int8_t, 4> mean_weights{};
   std::array<int8_t, 4> spread_weights{};
-  int16_t offset = 0;                 // of the mean, in 1/64
-  std::vector<int16_t> offsets;       // instead, one a channel
-  std::array<uint8_t, 256> level1{};  // of the mean, times the number of levels of the spread
-  std::array<uint8_t, 256> level2{};  // of the spread
+  int16_t offset = 0;                           // of the mean, in 1/64
+  std::vector<int16_t> offsets;                 // instead, one a channel
+  std::array<uint8_t, kContextSteps> level1{};  // of the mean, times the number of levels of the spread
+  std::array<uint8_t, kContextSteps> level2{};  // of the spread
   Factors factors;
 
-  std::vector<uint8_t> table_of;       // of a cell (256 of them), or of a channel
+  std::vector<uint8_t> table_of;       // of a cell (kCells of them), or of a channel
   std::vector<uint8_t> zero_class_of;  //
   uint32_t tables = 0;
-  std::vector<uint16_t> frequencies;  // [table][token]
+  std::vector<uint8_t> raw_bits;     // [table][token]
+  std::vector<uint8_t> frequencies;  // [table][token]
 };
 
 // Reads and validates parameters, which may come from a stranger. Allocates a small multiple of their length.

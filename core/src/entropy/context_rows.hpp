@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <utility>
@@ -18,16 +19,18 @@ class ContextRows {
       : tables_(tables), row_bytes_(size_t{tile.c} * tile.w), channels_(tile.c), width_(tile.w) {
     const size_t row = padded(row_bytes_ + 2 * channels_);
     const size_t context = padded(contexts);
-    const size_t span = padded(channels_);
-    const size_t total = 2 * row + 2 * context + 3 * span + 2 * span + padded(index_bytes);
+    const size_t longest = std::max<size_t>(channels_, tables.span);
+    const size_t span = padded(longest);
+    const size_t total = 2 * row + 2 * context + span + 2 * padded(2 * longest) + padded(index_bytes);
     uint8_t* p = scratch.get(kContextSlot, total);
     const auto take = [&p](size_t bytes) { return std::exchange(p, p + bytes); };
     rows_[0] = take(row);
     rows_[1] = take(row);
     work_.table = take(context);
     work_.zero_class = take(context);
-    for (uint8_t*& packed : work_.packed) packed = take(span);
-    work_.sums = reinterpret_cast<int16_t*>(take(2 * span));
+    work_.packed = take(span);
+    work_.entries = reinterpret_cast<uint16_t*>(take(padded(2 * longest)));
+    work_.sums = reinterpret_cast<int16_t*>(take(padded(2 * longest)));
     indices_ = take(padded(index_bytes));
     std::memset(rows_[0], 0, 2 * row);
   }

@@ -10,15 +10,25 @@
 #include "layout.hpp"
 
 namespace fmapzip {
+namespace {
 
-// One row of one map: indices, companded neighbours, and what row_contexts gave.
+constexpr size_t kMapSlot = 0;
+constexpr size_t kMeansSlot = 1;
+
+}  // namespace
+
+// One row of one map: indices, companded neighbours, and what was asked for besides.
 struct ContextStatistics::RowView {
   uint32_t channels;
   size_t values;
   const uint8_t* indices;
   ContextRow row;
-  const uint8_t* context;
+  const uint8_t* context;  // what row_contexts gave
+  const int16_t* means;
 
+  int residual(size_t i, int origin) const {
+    return row.current[i] - (std::clamp(means[i] >> 6, 0, 255) - origin);
+  }
   const uint8_t* west() const { return row.current - channels; }
   const uint8_t* north() const { return row.above != nullptr ? row.above : west(); }
   const uint8_t* north_west() const { return row.above != nullptr ? row.above - channels : west(); }
@@ -26,21 +36,23 @@ struct ContextStatistics::RowView {
 };
 
 template <class Visit>
-void ContextStatistics::each_row(std::span<const ConstView> maps, bool contexts, Visit visit) {
+void ContextStatistics::each_row(std::span<const ConstView> maps, With with, Visit visit) {
   const ContextKernels& kernels = context_kernels(kMaxLanes);
   const Requantiser& requantiser = model_.params().requantiser;
   for (const ConstView& map : maps) {
     const Shape shape = map.shape;
     const size_t row_bytes = size_t{shape.c} * shape.w;
-    uint8_t* indices = scratch_.get(0, shape.size() + kVectorPad);
+    uint8_t* indices = scratch_.get(kMapSlot, shape.size() + kVectorPad);
     load_interleaved(map, indices);
     if (requantiser.active) kernels.look_up(requantiser.index_of.data(), indices, shape.size(), indices);
     const ContextRows rows(tables_, {shape.c, shape.h, shape.w}, row_bytes, 0, scratch_);
+    auto* means = reinterpret_cast<int16_t*>(scratch_.get(kMeansSlot, 2 * row_bytes));
     for (uint32_t h = 0; h < shape.h; ++h) {
       kernels.look_up(tables_.companded, indices + h * row_bytes, row_bytes, rows.row(h));
       const ContextRow row = rows.at(h, kMaxLanes);
-      if (contexts) kernels.row_contexts(tables_, row, rows.work());
-      visit(RowView{shape.c, row_bytes, indices + h * row_bytes, row, rows.work().table});
+      if (with == With::contexts) kernels.row_contexts(tables_, row, rows.work());
+      if (with == With::means) row_means(tables_, row, rows.work(), means);
+      visit(RowView{shape.c, row_bytes, indices + h * row_bytes, row, rows.work().table, means});
     }
   }
 }
@@ -50,13 +62,13 @@ void ContextStatistics::show(Axis axis) {
   if (axis == Axis::cell) return;
   uint8_t* shown = axis == Axis::mean ? tables_.level1 : tables_.level2;
   uint8_t* hidden = axis == Axis::mean ? tables_.level2 : tables_.level1;
-  std::iota(shown, shown + 256, uint8_t{0});
-  std::memset(hidden, 0, 256);
+  std::iota(shown, shown + kContextSteps, uint8_t{0});
+  std::memset(hidden, 0, kContextSteps);
 }
 
 void ContextStatistics::moments(std::span<const ConstView> maps, std::span<int64_t> sums,
                                 std::span<int64_t> products) {
-  each_row(maps, false, [&](const RowView& view) {
+  each_row(maps, With::nothing, [&](const RowView& view) {
     int64_t row[kInputs][kInputs] = {};
     for (size_t i = 0, c = 0; i < view.values; ++i, c = c + 1 == view.channels ? 0 : c + 1) {
       const int32_t x[kInputs] = {
@@ -73,14 +85,16 @@ void ContextStatistics::moments(std::span<const ConstView> maps, std::span<int64
 
 void ContextStatistics::spread_moments(std::span<const ConstView> maps, int32_t origin,
                                        std::span<int64_t> products) {
-  show(Axis::mean);
-  each_row(maps, true, [&](const RowView& view) {
+  each_row(maps, With::means, [&](const RowView& view) {
     int64_t row[kSpreads][kSpreads] = {};
     for (size_t i = 0; i < view.values; ++i) {
       const int w = view.west()[i], n = view.north()[i], nw = view.north_west()[i], ne = view.north_east()[i];
-      const int residual = view.row.current[i] - (view.context[i] - origin);
-      const int32_t x[kSpreads] = {std::abs(w - n),   std::abs(w - nw), std::abs(n - nw), std::abs(n - ne), 1,
-                                   std::abs(residual)};
+      const int32_t x[kSpreads] = {std::abs(w - n),
+                                   std::abs(w - nw),
+                                   std::abs(n - nw),
+                                   std::abs(n - ne),
+                                   1,
+                                   std::abs(view.residual(i, origin))};
       for (size_t a = 0; a < kSpreads; ++a) {
         for (size_t b = 0; b < kSpreads; ++b) row[a][b] += x[a] * x[b];
       }
@@ -91,37 +105,29 @@ void ContextStatistics::spread_moments(std::span<const ConstView> maps, int32_t 
 
 void ContextStatistics::count(std::span<const ConstView> maps, Axis axis, std::span<int64_t> counts) {
   show(axis);
-  const uint8_t* token_of = tables_.token_of;
-  each_row(maps, true, [&](const RowView& view) {
-    for (size_t i = 0; i < view.values; ++i) {
-      const uint8_t index = view.indices[i];
-      ++counts[view.context[i] * kSymbols + (index != 0 ? 1u + token_of[index] : 0u)];
-    }
+  each_row(maps, With::contexts, [&](const RowView& view) {
+    for (size_t i = 0; i < view.values; ++i) ++counts[view.context[i] * kSymbols + view.indices[i]];
   });
 }
 
 void ContextStatistics::count_channels(std::span<const ConstView> maps, std::span<int64_t> counts) {
-  const uint8_t* token_of = tables_.token_of;
-  each_row(maps, false, [&](const RowView& view) {
+  each_row(maps, With::nothing, [&](const RowView& view) {
     for (size_t i = 0, c = 0; i < view.values; ++i, c = c + 1 == view.channels ? 0 : c + 1) {
-      const uint8_t index = view.indices[i];
-      ++counts[c * kSymbols + (index != 0 ? 1u + token_of[index] : 0u)];
+      ++counts[c * kSymbols + view.indices[i]];
     }
   });
 }
 
 size_t ContextStatistics::residuals(std::span<const ConstView> maps, int32_t origin, size_t stride,
                                     std::span<int8_t> out) {
-  show(Axis::mean);
   size_t position = 0;
   size_t kept = 0;
-  each_row(maps, true, [&](const RowView& view) {
+  each_row(maps, With::means, [&](const RowView& view) {
     const size_t channels = view.channels;
     for (size_t i = 0; i < view.values; i += channels, ++position) {
       if (position % stride != 0 || (kept + 1) * channels > out.size()) continue;
       for (size_t c = 0; c < channels; ++c) {
-        const int residual = view.row.current[i + c] - (view.context[i + c] - origin);
-        out[kept * channels + c] = static_cast<int8_t>(std::clamp(residual, -64, 63));
+        out[kept * channels + c] = static_cast<int8_t>(std::clamp(view.residual(i + c, origin), -64, 63));
       }
       ++kept;
     }

@@ -13,9 +13,9 @@ namespace fmapzip {
 
 class ContextStatistics {
  public:
-  static constexpr size_t kInputs = 6;             // W, N, NW, NE, 1, value
-  static constexpr size_t kSpreads = 6;            // |W-N|, |W-NW|, |N-NW|, |N-NE|, 1, |residual|
-  static constexpr size_t kSymbols = kTokens + 1;  // zero, then the tokens
+  static constexpr size_t kInputs = 6;     // W, N, NW, NE, 1, value
+  static constexpr size_t kSpreads = 6;    // |W-N|, |W-NW|, |N-NW|, |N-NE|, 1, |residual|
+  static constexpr size_t kSymbols = 256;  // indices, as bytes
 
   // What row_contexts is made to give instead of a cell.
   enum class Axis : uint8_t { mean, spread, cell };
@@ -30,10 +30,10 @@ class ContextStatistics {
   // Products of the neighbours' distances and the residual's magnitude, [kSpreads][kSpreads].
   void spread_moments(std::span<const ConstView> maps, int32_t origin, std::span<int64_t> products);
 
-  // How often each symbol occurs at each of 256 means, spreads or cells: [256][kSymbols].
+  // How often each index occurs at each step of the mean or spread, or in each cell: [kCells][kSymbols].
   void count(std::span<const ConstView> maps, Axis axis, std::span<int64_t> counts);
 
-  // How often each symbol occurs in each channel: [c][kSymbols].
+  // How often each index occurs in each channel: [c][kSymbols].
   void count_channels(std::span<const ConstView> maps, std::span<int64_t> counts);
 
   // Residuals of all channels at every `stride`-th position: [position][c]; returns how many positions.
@@ -41,8 +41,9 @@ class ContextStatistics {
 
  private:
   struct RowView;
+  enum class With : uint8_t { nothing, contexts, means };
   template <class Visit>
-  void each_row(std::span<const ConstView> maps, bool contexts, Visit visit);
+  void each_row(std::span<const ConstView> maps, With with, Visit visit);
   void show(Axis axis);
 
   const ContextModel& model_;

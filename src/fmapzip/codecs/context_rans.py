@@ -16,8 +16,8 @@ from fmapzip.errors import InvalidInput
 
 Level = Literal["fast", "default", "max"]
 
-_PLAN_SIZE = training.ModelSize(levels=24, spread_levels=10, tables=32, channel_offsets=True)
-_MAX_SIZE = training.ModelSize(levels=24, spread_levels=10, tables=64, channel_offsets=True)
+_PLAN_SIZE = training.ModelSize(levels=21, spread_levels=6, tables=32, channel_offsets=True)
+_MAX_SIZE = training.ModelSize(levels=21, spread_levels=6, tables=64, channel_offsets=True)
 _MAX_RANK = 16
 _FAST_TABLES = 8
 _LEVELS = ("fast", "default", "max")

@@ -9,9 +9,10 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-TOKENS = 32
-TOKEN_BITS = 10
-MAX_LOG_FREQUENCY = 80
+TOKENS = 16
+TOKEN_BITS = 8
+MAX_RAW_BITS = 7
+MAX_LOG_FREQUENCY = 64
 ZERO_BITS = 12
 # 4096 / (1 + exp(0.22 (31.5 - k))) rounded
 _LOW_ZERO_PROBABILITIES = (
@@ -19,6 +20,7 @@ _LOW_ZERO_PROBABILITIES = (
     *(941, 1110, 1296, 1499, 1713, 1935),
 )
 ZERO_PROBABILITIES = (*_LOW_ZERO_PROBABILITIES, *((1 << ZERO_BITS) - p for p in reversed(_LOW_ZERO_PROBABILITIES)))
+CONTEXT_STEPS = 64  # of a mean or a spread
 OFFSET_UNIT = 32
 WEIGHT_ONE = 64
 
@@ -60,13 +62,16 @@ class ContextParameters:
         Ascending; how many of them a mean or a spread reaches is its level.
     table_of, zero_class_of
         Of each cell (level times spread levels + spread level), or of each channel without neighbours.
+    raw_bits
+        [tables, 16]: a token stands for 2^n consecutive bytes, the first of them for those from 1 on.
     log_frequencies
-        [tables, 32], in eighths of an octave.
+        [tables, 16], in eighths of an octave.
     """
 
     signed: bool
     table_of: Ints
     zero_class_of: Ints
+    raw_bits: Ints
     log_frequencies: Ints
     step: Fraction = Fraction(1)
     points: tuple[int, ...] = ()
@@ -103,7 +108,8 @@ class ContextParameters:
 
     def _arrays(self) -> bytes:
         bits = _BitWriter()
-        bits.rice_array(_table_residuals(self.log_frequencies))
+        for numbers in (self.raw_bits, self.log_frequencies):
+            bits.rice_array(np.diff(numbers, axis=0, prepend=0).reshape(-1))
         if self.weights is None:
             for table, zero_class in zip(self.table_of, self.zero_class_of, strict=True):
                 bits.put(int(table) | int(zero_class) << 6, 12)
@@ -117,14 +123,6 @@ class ContextParameters:
             bits.rice_array(self.factors.gather.reshape(-1))
             bits.rice_array(self.factors.spread.reshape(-1))
         return bits.to_bytes()
-
-
-def _table_residuals(codes: Ints) -> Ints:
-    """Each logarithm against the table above, and how much that one was off for the token before."""
-    above = np.vstack([np.zeros_like(codes[:1]), codes[:-1]])
-    predicted = above.copy()
-    predicted[:, 1:] = np.clip(above[:, 1:] + codes[:, :-1] - above[:, :-1], 0, MAX_LOG_FREQUENCY)
-    return (codes - predicted).reshape(-1)
 
 
 def _cell_residuals(cells: Ints, columns: int) -> Ints:

@@ -5,6 +5,8 @@ All in integers, so that the same counts give the same tables on every machine.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from fmapzip.codecs.context_rans_parameters import (
@@ -15,49 +17,43 @@ from fmapzip.codecs.context_rans_parameters import (
     ZERO_PROBABILITIES,
     Ints,
 )
+from fmapzip.codecs.context_rans_runs import fit_runs, log2
 
 _ROUNDS = 12
-_PRIOR = 4  # tokens' worth of the overall distribution that is added to each table
+_PRIOR = 4  # values' worth of the overall distribution that is added to each table
 _PRIOR_SCALE = 1 << 12  # counts are scaled by this, so that a prior can be a fraction of one
 _LOG_ONE = 1 << 16
-_MANTISSA_BITS = 12
-_LOGS = np.rint(_LOG_ONE * np.log2(np.maximum(np.arange(1 << _MANTISSA_BITS), 1))).astype(np.int64)
+_CLASSES = 32
 
 
-def log2(n: Ints) -> Ints:
-    """Logarithms of positive integers in 1/65536, from their 12 leading bits."""
-    shift = np.maximum(np.frexp(n.astype(np.float64))[1] - _MANTISSA_BITS, 0).astype(np.int64)
-    logs: Ints = _LOGS[n >> shift] + shift * _LOG_ONE
-    return logs
+@dataclass(frozen=True)
+class TokenTables:
+    """Runs and frequencies of tables, [tables, 16] each."""
+
+    raw_bits: Ints
+    log_frequencies: Ints
 
 
-def fit_tables(counts: Ints, most: int) -> tuple[Ints, Ints]:
-    """Group the rows of token counts [cells, 32] into at most `most` tables, by code length (k-means with KL).
+def flat_table() -> TokenTables:
+    """One table of runs of 16 values, all as frequent."""
+    return TokenTables(np.full((1, TOKENS), 4), np.full((1, TOKENS), MAX_LOG_FREQUENCY // 2))
 
-    Returns the table of each row and the tables' frequencies as logarithms [tables, 32], in ascending order of
-    their mean token. Rows without counts get -1.
+
+def fit_tables(counts: Ints, most: int, *, signed: bool) -> tuple[Ints, TokenTables]:
+    """Group the rows of counts [cells, 255] of the bytes 1 to 255 into at most `most` tables.
+
+    By code length (k-means with KL), for which values of about the same magnitude count as one. Returns the table of
+    each row, -1 where it has no counts, and the tables in ascending order of their mean value.
     """
     result = np.full(len(counts), -1, np.int64)
     seen = np.flatnonzero(counts.sum(1))
     if not len(seen):
-        return result, np.zeros((1, TOKENS), np.int64)
-    rows = counts[seen]
-    prior = _prior(rows)
-    assigned = _initial_groups(rows, most)
-    for _ in range(_ROUNDS):
-        logs = log2(_sums(rows, assigned, most) * _PRIOR_SCALE + prior)
-        totals = log2((_sums(rows, assigned, most) * _PRIOR_SCALE + prior).sum(1))
-        moved = (rows @ (totals[:, None] - logs).T).argmin(1)
-        if (moved == assigned).all():
-            break
-        assigned = moved
-    tables = _sums(rows, assigned, most)
-    used = np.flatnonzero(tables.sum(1))
-    used = used[np.argsort(_mean_tokens(tables[used]), kind="stable")]
-    rank = np.full(most, -1, np.int64)
-    rank[used] = np.arange(len(used))
-    result[seen] = rank[assigned]
-    return result, _logarithms(tables[used] * _PRIOR_SCALE + prior)
+        return result, flat_table()
+    assigned = _groups(_in_classes(counts[seen], signed), most)
+    result[seen] = assigned
+    tables = _sums(counts[seen], assigned, int(assigned.max()) + 1)
+    raw_bits, weights = fit_runs(tables * _PRIOR_SCALE + _prior(counts))
+    return result, TokenTables(raw_bits, _logarithms(weights))
 
 
 def fit_zero_classes(zeros: Ints, others: Ints) -> Ints:
@@ -98,14 +94,44 @@ def _prior(rows: Ints) -> Ints:
     return prior
 
 
-def _mean_tokens(rows: Ints) -> Ints:
-    means: Ints = (rows @ np.arange(TOKENS)) * 1024 // rows.sum(1)
+def _in_classes(counts: Ints, signed: bool) -> Ints:
+    """Counts of 32 classes of values, finer for small magnitudes, in the order of the values."""
+    repeats = np.array([12, 4, 4, 4, 4, 4]) // (2 if signed else 1)
+    ends = np.cumsum(np.repeat([1, 2, 4, 8, 16, 32], repeats))
+    byte = np.arange(1, 256)
+    magnitude = np.where(byte < 128, byte, 256 - byte) if signed else byte
+    class_of = np.searchsorted(ends, magnitude)
+    if signed:
+        class_of = np.where(byte < 128, len(ends) + class_of, len(ends) - 1 - class_of)
+    return _sums(counts.T, class_of, _CLASSES).T
+
+
+def _groups(rows: Ints, most: int) -> Ints:
+    """The group of each row of class counts, numbered in ascending order of their mean class."""
+    prior = _prior(rows)
+    assigned = _initial_groups(rows, most)
+    for _ in range(_ROUNDS):
+        sums = _sums(rows, assigned, most) * _PRIOR_SCALE + prior
+        moved = (rows @ (log2(sums.sum(1))[:, None] - log2(sums)).T).argmin(1)
+        if (moved == assigned).all():
+            break
+        assigned = moved
+    groups = _sums(rows, assigned, most)
+    used = np.flatnonzero(groups.sum(1))
+    used = used[np.argsort(_mean_classes(groups[used]), kind="stable")]
+    rank = np.zeros(most, np.int64)
+    rank[used] = np.arange(len(used))
+    return rank[assigned]
+
+
+def _mean_classes(rows: Ints) -> Ints:
+    means: Ints = (rows @ np.arange(_CLASSES)) * 1024 // rows.sum(1)
     return means
 
 
 def _initial_groups(rows: Ints, most: int) -> Ints:
-    """Groups of about equal weight along the mean token."""
-    order = np.argsort(_mean_tokens(rows), kind="stable")
+    """Groups of about equal weight along the mean class."""
+    order = np.argsort(_mean_classes(rows), kind="stable")
     groups = np.empty(len(rows), np.int64)
     groups[order] = even_levels(rows.sum(1)[order], most)
     return groups
@@ -118,7 +144,7 @@ def _sums(rows: Ints, assigned: Ints, most: int) -> Ints:
 
 
 def _logarithms(tables: Ints) -> Ints:
-    """Frequencies in eighths of an octave, 0 standing for one in 2^10."""
+    """Frequencies in eighths of an octave, 0 standing for one in 2^8."""
     relative = log2(tables) - log2(tables.sum(1))[:, None] + TOKEN_BITS * _LOG_ONE
     codes: Ints = np.clip((8 * relative + _LOG_ONE // 2) // _LOG_ONE, 0, MAX_LOG_FREQUENCY)
     return codes

@@ -12,16 +12,16 @@ from fmapzip import _core
 from fmapzip.codecs.base import IntegerMap
 from fmapzip.codecs.context_rans_factors import fit_factors
 from fmapzip.codecs.context_rans_parameters import (
+    CONTEXT_STEPS,
     OFFSET_UNIT,
-    TOKENS,
     WEIGHT_ONE,
     ContextParameters,
     Ints,
 )
-from fmapzip.codecs.context_rans_tables import even_levels, fill_unseen, fit_tables, fit_zero_classes
+from fmapzip.codecs.context_rans_tables import even_levels, fill_unseen, fit_tables, fit_zero_classes, flat_table
 
 _INPUTS = 6  # W, N, NW, NE, 1, value
-_SYMBOLS = TOKENS + 1
+_SYMBOLS = 256
 _MEAN, _SPREAD, _CELL = 0, 1, 2
 _SPREAD_GAIN = 3  # spreads are smaller than means: more of the byte's range for them
 _UNSIGNED_ORIGIN = 48  # where a mean of zero lies: below it, zeros are told from surer zeros
@@ -44,7 +44,7 @@ class ModelSize:
 
 # Without a plan: from so many values on.
 _SIZES = (
-    (1 << 17, ModelSize(24, 10, 24, channel_offsets=False)),
+    (1 << 17, ModelSize(21, 6, 24, channel_offsets=False)),
     (1 << 15, ModelSize(16, 6, 16, channel_offsets=False)),
     (1 << 14, ModelSize(12, 4, 10, channel_offsets=False)),
     (1 << 12, ModelSize(8, 3, 5, channel_offsets=False)),
@@ -65,13 +65,14 @@ def train_channels(maps: IntegerMap, step: Fraction, points: tuple[int, ...], ta
     """A table and a zero class for each channel, without neighbours."""
     draft = _draft(maps, step, points, neighbours=False)
     counts = _integers(_core.ContextStatistics(draft.to_bytes()).count_channels(maps), _SYMBOLS)
-    assigned, logarithms = fit_tables(counts[:, 1:], tables)
+    assigned, token_tables = fit_tables(counts[:, 1:], tables, signed=draft.signed)
     zero_classes = fit_zero_classes(counts[:, 0], counts[:, 1:].sum(1))
     return replace(
         draft,
         table_of=np.maximum(assigned, 0),
         zero_class_of=np.maximum(zero_classes, 0),
-        log_frequencies=logarithms,
+        raw_bits=token_tables.raw_bits,
+        log_frequencies=token_tables.log_frequencies,
     )
 
 
@@ -102,7 +103,7 @@ def train_factors(
 
 def span_width(channels: int) -> int:
     """Channels that are coded together when others predict them: few enough to gain, enough to keep lanes busy."""
-    return 64 if channels >= 256 else 32 if channels >= 64 else 16
+    return 64 if channels >= 128 else 32 if channels >= 64 else 16
 
 
 def fit_cells(maps: IntegerMap, draft: ContextParameters, size: ModelSize) -> ContextParameters:
@@ -119,24 +120,27 @@ def fit_cells(maps: IntegerMap, draft: ContextParameters, size: ModelSize) -> Co
     )
     cells = size.levels * size.spread_levels
     counts = _integers(_core.ContextStatistics(draft.to_bytes()).count(maps, _CELL), _SYMBOLS)[:cells]
-    assigned, logarithms = fit_tables(counts[:, 1:], size.tables)
+    assigned, token_tables = fit_tables(counts[:, 1:], size.tables, signed=draft.signed)
     zero_classes = fit_zero_classes(counts[:, 0], counts[:, 1:].sum(1))
     return replace(
         draft,
         table_of=fill_unseen(assigned, size.spread_levels),
         zero_class_of=fill_unseen(zero_classes, size.spread_levels),
-        log_frequencies=logarithms,
+        raw_bits=token_tables.raw_bits,
+        log_frequencies=token_tables.log_frequencies,
     )
 
 
 def _draft(maps: IntegerMap, step: Fraction, points: tuple[int, ...], *, neighbours: bool) -> ContextParameters:
     """Parameters that say how values become indices, and nothing else yet."""
     contexts = 1 if neighbours else maps.shape[1]
+    flat = flat_table()
     return ContextParameters(
         signed=maps.dtype == np.int8,
         table_of=np.zeros(contexts, np.int64),
         zero_class_of=np.zeros(contexts, np.int64),
-        log_frequencies=np.zeros((1, TOKENS), np.int64),
+        raw_bits=flat.raw_bits,
+        log_frequencies=flat.log_frequencies,
         step=step,
         points=points,
         weights=(0, 0, 0, 0) if neighbours else None,
@@ -202,8 +206,8 @@ def _integer_weights(weights: Sequence[Fraction]) -> tuple[int, ...]:
 
 
 def _thresholds(counts: Ints, levels: int) -> tuple[int, ...]:
-    level = even_levels(counts, levels)
-    return tuple(int(t) for t in np.minimum(np.searchsorted(level, np.arange(1, levels)), 255))
+    level = even_levels(counts[:CONTEXT_STEPS], levels)
+    return tuple(int(t) for t in np.minimum(np.searchsorted(level, np.arange(1, levels)), CONTEXT_STEPS - 1))
 
 
 def _integers(data: bytes, columns: int) -> Ints:

@@ -12,7 +12,7 @@ from fmapzip.reference.fields import Reader
 
 NEIGHBOURS, SIGNED, OFFSETS, FACTORS, REQUANTISED, POINTS = 1, 2, 4, 8, 16, 32
 ALL_FLAGS = 63
-TOKENS = 32
+TOKENS = 16
 RICE_ESCAPE = 15
 OCTAVE = (64, 70, 76, 83, 91, 99, 108, 117)
 
@@ -31,12 +31,13 @@ class Parameters:
     spread_weights: Ints = field(default_factory=lambda: np.zeros(4, np.int64))
     offset: int = 0
     offsets: Ints | None = None
-    levels: Ints = field(default_factory=lambda: np.zeros(256, np.int64))
-    spread_levels: Ints = field(default_factory=lambda: np.zeros(256, np.int64))
+    levels: Ints = field(default_factory=lambda: np.zeros(64, np.int64))
+    spread_levels: Ints = field(default_factory=lambda: np.zeros(64, np.int64))
     rows: int = 1
     columns: int = 1
     table_of: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     zero_class_of: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    raw_bits: Ints = field(default_factory=lambda: np.zeros((0, TOKENS), np.int64))
     frequencies: Ints = field(default_factory=lambda: np.zeros((0, TOKENS), np.int64))
     rank: int = 0
     width: int = 0
@@ -113,8 +114,8 @@ def _read_neighbours(fields: Reader, p: Parameters) -> None:
     p.weights, p.spread_weights = weights[:4], weights[4:]
     p.offset = int.from_bytes(fields.take(2), "little", signed=True)
     p.rows, p.columns = fields.u8(), fields.u8()
-    if not 1 <= p.rows * p.columns <= 256:
-        raise CorruptFrame("there are 1 to 256 context cells")
+    if not 1 <= p.rows * p.columns <= 128:
+        raise CorruptFrame("there are 1 to 128 context cells")
     if (np.abs(weights).reshape(4, 2).sum(1) > 128).any():
         raise CorruptFrame("a pair of weights is too large")
     p.levels = _levels(fields, p.rows) * p.columns
@@ -123,9 +124,9 @@ def _read_neighbours(fields: Reader, p: Parameters) -> None:
 
 def _levels(fields: Reader, count: int) -> Ints:
     thresholds = np.frombuffer(fields.take(count - 1), np.uint8)
-    if (np.diff(thresholds.astype(int)) < 0).any():
-        raise CorruptFrame("thresholds do not ascend")
-    return np.searchsorted(thresholds, np.arange(256), side="right").astype(np.int64)
+    if (np.diff(thresholds.astype(int)) < 0).any() or (thresholds > 63).any():
+        raise CorruptFrame("thresholds do not ascend below 64")
+    return np.searchsorted(thresholds, np.arange(64), side="right").astype(np.int64)
 
 
 def _read_factor_shape(fields: Reader, p: Parameters) -> None:
@@ -137,7 +138,8 @@ def _read_factor_shape(fields: Reader, p: Parameters) -> None:
 
 
 def _read_arrays(bits: _Bits, p: Parameters, tables: int) -> None:
-    p.frequencies = _read_tables(bits, tables)
+    p.raw_bits = _read_runs(bits, tables)
+    p.frequencies = _read_frequencies(bits, tables)
     if p.neighbours:
         p.table_of = _read_cells(bits, p, tables)
         p.zero_class_of = _read_cells(bits, p, 64)
@@ -162,21 +164,27 @@ def _check_range(values: Ints, bits: int) -> None:
         raise CorruptFrame("a number does not fit its type")
 
 
-def _read_tables(bits: _Bits, tables: int) -> Ints:
-    residuals = bits.rice_array(tables * TOKENS).reshape(tables, TOKENS)
-    codes = np.zeros((tables + 1, TOKENS), np.int64)
-    for table in range(1, tables + 1):
-        for t in range(TOKENS):
-            predicted = codes[table - 1, t]
-            if t:
-                predicted = min(max(predicted + codes[table, t - 1] - codes[table - 1, t - 1], 0), 80)
-            codes[table, t] = predicted + residuals[table - 1, t]
-            if not 0 <= codes[table, t] <= 80:
-                raise CorruptFrame("a token table is malformed")
-    weights = np.array(OCTAVE)[codes[1:] % 8] << (codes[1:] // 8)
-    frequencies = np.maximum(weights * 1024 // weights.sum(1, keepdims=True), 1)
+def _read_table_numbers(bits: _Bits, tables: int, most: int) -> Ints:
+    numbers: Ints = np.cumsum(bits.rice_array(tables * TOKENS).reshape(tables, TOKENS), 0)
+    if (numbers < 0).any() or (numbers > most).any():
+        raise CorruptFrame("a token table is malformed")
+    return numbers
+
+
+def _read_runs(bits: _Bits, tables: int) -> Ints:
+    raw_bits = _read_table_numbers(bits, tables, 7)
+    ends: Ints = 1 + np.cumsum(1 << raw_bits, 1)
+    if (ends[:, -2] > 255).any() or (ends[:, -1] <= 255).any():
+        raise CorruptFrame("the runs of a token table do not cover the values")
+    return raw_bits
+
+
+def _read_frequencies(bits: _Bits, tables: int) -> Ints:
+    codes = _read_table_numbers(bits, tables, 64)
+    weights = np.array(OCTAVE)[codes % 8] << (codes // 8)
+    frequencies = np.maximum(weights * 256 // weights.sum(1, keepdims=True), 1)
     largest = frequencies.argmax(1)
-    frequencies[np.arange(tables), largest] += 1024 - frequencies.sum(1)
+    frequencies[np.arange(tables), largest] += 256 - frequencies.sum(1)
     result: Ints = frequencies.astype(np.int64)
     return result
 
@@ -188,7 +196,7 @@ def _read_cells(bits: _Bits, p: Parameters, limit: int) -> Ints:
         cells.append(before + int(residual))
         if not 0 <= cells[-1] < limit:
             raise CorruptFrame("the contexts are malformed")
-    return np.array(cells + [0] * (256 - len(cells)))
+    return np.array(cells + [0] * (128 - len(cells)))
 
 
 class _Bits:

@@ -15,35 +15,27 @@ from fmapzip.reference.rans import LaneDecoder, LaneEncoder
 from fmapzip.reference.tiles import Tile, TileCodec
 
 TILE_VALUES = 1 << 20
-ZERO_BITS, TOKEN_BITS = 12, 10
+ZERO_BITS, TOKEN_BITS = 12, 8
 LOW_PROBABILITIES = [4, 5, 6, 8, 10, 12, 15, 19, 23, 29, 36, 45, 55, 69, 85, 106]
 LOW_PROBABILITIES += [131, 162, 200, 246, 302, 370, 451, 547, 660, 791, 941, 1110, 1296, 1499, 1713, 1935]
 ZERO_PROBABILITY: NDArray[np.int64] = np.array(LOW_PROBABILITIES + [4096 - p for p in reversed(LOW_PROBABILITIES)])
 
+RUN_VALUES = 1024
+
 Ints = NDArray[np.int64]
+Place = tuple[int, slice, slice]
 
 
-class Alphabet:
-    """Tokens as bytes of first values and numbers of raw bits, and the token and raw bits of each byte."""
+class Tokens:
+    """Of each table: tokens' first bytes and starts, and the token of each byte; byte 0 has none."""
 
-    def __init__(self, signed: bool) -> None:
-        runs = [(0, 6), (1, 2), (2, 2), (3, 2), (4, 2), (5, 2)] if signed else [(0, 12), *((n, 4) for n in range(1, 6))]
-        tokens: list[tuple[int, int]] = []
-        magnitude = 1
-        for raw_bits, count in runs:
-            for _ in range(count):
-                tokens.append((magnitude, raw_bits))
-                magnitude += 1 << raw_bits
-        if signed:
-            tokens += [(1 - first - (1 << raw_bits), raw_bits) for first, raw_bits in tokens]
-        self.base = np.array([first for first, _ in tokens])
-        self.raw_bits = np.array([raw_bits for _, raw_bits in tokens])
-        self.token_of, self.raw_of = np.zeros(256, np.int64), np.zeros(256, np.int64)
-        for token, (first, raw_bits) in enumerate(tokens):
-            for raw in range(1 << raw_bits):
-                value = first + raw
-                if (-128 if signed else 1) <= value <= (127 if signed else 255) and value * first > 0:
-                    self.token_of[value % 256], self.raw_of[value % 256] = token, raw
+    def __init__(self, p: Parameters) -> None:
+        self.raw_bits, self.frequencies = p.raw_bits, p.frequencies
+        lengths: Ints = 1 << p.raw_bits
+        self.base: Ints = 1 + np.cumsum(lengths, 1) - lengths
+        self.starts: Ints = np.cumsum(p.frequencies, 1) - p.frequencies
+        self.of_slot = np.stack([np.repeat(np.arange(TOKENS), f) for f in p.frequencies])
+        self.of_byte = np.stack([np.searchsorted(base, np.arange(256), side="right") - 1 for base in self.base])
 
 
 def compand(signed: bool) -> Ints:
@@ -65,18 +57,30 @@ class Contexts:
         self.factors = np.zeros(p.rank, np.int64)
         self.sums = np.zeros(channels, np.int64)
 
-    def spans(self) -> Iterator[slice]:
-        """The channels of one position, in the groups that are coded together."""
-        channels = self.companded.shape[2]
-        width = self.p.width if self.p.rank else channels
-        for first in range(0, channels, width):
-            yield slice(first, min(first + width, channels))
+    def places(self) -> Iterator[Place]:
+        """Row, columns and channels of the spans, in order."""
+        rows, width, channels = self.companded.shape
+        columns = 1 if self.p.neighbours else max(1, RUN_VALUES // channels)
+        span = self.p.width if self.p.rank else channels
+        for row in range(rows):
+            for first in range(0, width, columns):
+                for channel in range(0, channels, span):
+                    yield (
+                        row,
+                        slice(first, min(first + columns, width)),
+                        slice(channel, min(channel + span, channels)),
+                    )
 
-    def of(self, row: int, column: int, span: slice) -> tuple[Ints, Ints]:
-        """Token table and zero class of a span's channels."""
+    def of(self, place: Place) -> tuple[Ints, Ints]:
+        """Token tables and zero classes of a span."""
         p = self.p
+        row, columns, span = place
         if not p.neighbours:
-            return p.table_of[span], p.zero_class_of[span]
+            count = columns.stop - columns.start
+            return np.tile(p.table_of, count), np.tile(p.zero_class_of, count)
+        column = columns.start
+        if span.start == 0:
+            self.factors[:] = 0
         w, n, nw, ne = (neighbour[span] for neighbour in self._neighbours(row, column))
         mean = _saturated(np.stack([w, n, nw, ne], -1) @ p.weights)
         mean = _saturated(mean + (p.offset if p.offsets is None else p.offsets[span]))
@@ -86,18 +90,15 @@ class Contexts:
             mean = _saturated(mean + _saturated(p.spread[span] @ factors >> p.spread_shift))
         distances = np.abs(np.stack([w - n, w - nw, n - nw, n - ne], -1))
         spread = _saturated(distances @ p.spread_weights)
-        cell = p.levels[np.clip(mean >> 6, 0, 255)] + p.spread_levels[np.clip(spread >> 6, 0, 255)]
+        cell = p.levels[np.clip(mean >> 8, 0, 63)] + p.spread_levels[np.clip(spread >> 8, 0, 63)]
         return p.table_of[cell], p.zero_class_of[cell]
 
-    def begin(self) -> None:
-        """Before the first span of a position."""
-        self.factors[:] = 0
-
-    def put(self, row: int, column: int, span: slice, indices: Ints) -> None:
+    def put(self, place: Place, indices: Ints) -> None:
         """What a span turned out to be."""
         values = self.table[indices]
-        self.companded[row, column, span] = values
+        self.companded[place] = values.reshape(self.companded[place].shape)
         if self.p.rank:
+            span = place[2]
             residuals = np.clip(values - ((self.sums[span] >> 6) - self.p.origin), -64, 63)
             self.factors += residuals @ self.p.gather[span]
 
@@ -115,25 +116,23 @@ class Contexts:
 def encode(tile: Tile, parameters: bytes) -> bytes:
     """The body of a tile."""
     p, shape = _fitting(tile.dtype, parameters, tile.shape)
-    alphabet, lanes = Alphabet(p.signed), lanes_of(p, shape)
+    tokens, lanes = Tokens(p), lanes_of(p, shape)
     indices = p.index_of[np.ascontiguousarray(tile).view(np.uint8)].transpose(1, 2, 0)
     contexts = Contexts(p, shape)
     steps = []
-    for row, column in np.ndindex(indices.shape[:2]):
-        contexts.begin()
-        for span in contexts.spans():
-            tables, classes = contexts.of(row, column, span)
-            here = indices[row, column, span]
-            steps.append((here, tables, classes))
-            contexts.put(row, column, span, here)
-    starts: Ints = np.cumsum(p.frequencies, 1) - p.frequencies
+    for place in contexts.places():
+        tables, classes = contexts.of(place)
+        here = indices[place].reshape(-1)
+        steps.append((here, tables, classes))
+        contexts.put(place, here)
     encoder = LaneEncoder(lanes)
     for here, tables, classes in reversed(steps):
         present = np.flatnonzero(here)
         for part in reversed(_parts(present, lanes)):
-            table, token = tables[part], alphabet.token_of[here[part]]
-            raw, raw_bits = alphabet.raw_of[here[part]], alphabet.raw_bits[token]
-            encoder.advance(p.frequencies[table, token], starts[table, token], TOKEN_BITS, raw, raw_bits)
+            table, value = tables[part], here[part]
+            which = table, tokens.of_byte[table, value]
+            raw = value - tokens.base[which]
+            encoder.advance(tokens.frequencies[which], tokens.starts[which], TOKEN_BITS, raw, tokens.raw_bits[which])
         zero = ZERO_PROBABILITY[classes]
         frequencies: Ints = np.where(here == 0, zero, 4096 - zero)
         begins: Ints = np.where(here == 0, 0, zero)
@@ -146,29 +145,25 @@ def encode(tile: Tile, parameters: bytes) -> bytes:
 def decode(body: bytes, shape: tuple[int, int, int], dtype: np.dtype[Any], parameters: bytes) -> Tile:
     """The tile of a body."""
     p, _ = _fitting(dtype, parameters, shape)
-    alphabet, lanes = Alphabet(p.signed), lanes_of(p, shape)
-    symbols = np.stack([np.repeat(np.arange(TOKENS), f) for f in p.frequencies])
-    starts: Ints = np.cumsum(p.frequencies, 1) - p.frequencies
+    tokens, lanes = Tokens(p), lanes_of(p, shape)
     contexts, decoder = Contexts(p, shape), LaneDecoder(body, lanes)
     indices = np.zeros((shape[1], shape[2], shape[0]), np.int64)
-    for row, column in np.ndindex(indices.shape[:2]):
-        contexts.begin()
-        for span in contexts.spans():
-            tables, classes = contexts.of(row, column, span)
-            here = np.zeros(len(tables), np.int64)
-            for part in _parts(np.arange(len(here)), lanes):
-                zero, slots = ZERO_PROBABILITY[classes[part]], decoder.slots(len(part), ZERO_BITS)
-                here[part] = slots >= zero
-                frequencies: Ints = np.where(here[part] == 0, zero, 4096 - zero)
-                decoder.advance(frequencies, slots - zero * here[part], ZERO_BITS, np.zeros(len(part), np.int64))
-            for part in _parts(np.flatnonzero(here), lanes):
-                table, slots = tables[part], decoder.slots(len(part), TOKEN_BITS)
-                token = symbols[table, slots]
-                offsets = slots - starts[table, token]
-                raw = decoder.advance(p.frequencies[table, token], offsets, TOKEN_BITS, alphabet.raw_bits[token])
-                here[part] = (alphabet.base[token] + raw) % 256
-            contexts.put(row, column, span, here)
-            indices[row, column, span] = here
+    for place in contexts.places():
+        tables, classes = contexts.of(place)
+        here = np.zeros(len(tables), np.int64)
+        for part in _parts(np.arange(len(here)), lanes):
+            zero, slots = ZERO_PROBABILITY[classes[part]], decoder.slots(len(part), ZERO_BITS)
+            here[part] = slots >= zero
+            frequencies: Ints = np.where(here[part] == 0, zero, 4096 - zero)
+            decoder.advance(frequencies, slots - zero * here[part], ZERO_BITS, np.zeros(len(part), np.int64))
+        for part in _parts(np.flatnonzero(here), lanes):
+            table, slots = tables[part], decoder.slots(len(part), TOKEN_BITS)
+            which = table, tokens.of_slot[table, slots]
+            offsets = slots - tokens.starts[which]
+            raw = decoder.advance(tokens.frequencies[which], offsets, TOKEN_BITS, tokens.raw_bits[which])
+            here[part] = (tokens.base[which] + raw) % 256
+        contexts.put(place, here)
+        indices[place] = here.reshape(indices[place].shape)
     decoder.close()
     return np.ascontiguousarray(p.value_of[indices].transpose(2, 0, 1).astype(np.uint8)).view(dtype)
 
@@ -195,8 +190,10 @@ def lanes_of(p: Parameters, shape: tuple[int, int, int]) -> int:
     """Coder states of a tile."""
     channels, height, width = shape
     most = min(p.width, channels) if p.rank else channels
+    if not p.neighbours:
+        most = channels * min(max(1, RUN_VALUES // channels), width)
     lanes = 1
-    while lanes < min(64, most) and 4096 * lanes <= channels * height * width:
+    while lanes < min(64, most) and 2048 * lanes <= channels * height * width:
         lanes *= 2
     return lanes
 
