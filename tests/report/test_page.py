@@ -60,6 +60,27 @@ addEventListener("load", () => {
 });
 </script>"""
 
+EXPORTS = """<script>
+const blobs = [], files = [];
+URL.createObjectURL = (blob) => { blobs.push(blob); return "#"; };
+HTMLAnchorElement.prototype.click = function () { files.push(this.download); };
+addEventListener("load", async () => {
+  const figure = document.querySelector("figure");
+  const { width, height } = figure.querySelector("svg").viewBox.baseVal;
+  for (const button of figure.querySelectorAll("figcaption button")) button.click();
+  while (blobs.length < 2) await new Promise((wake) => setTimeout(wake, 20));
+  const png = blobs.find((blob) => blob.type === "image/png");
+  const header = new DataView(await png.arrayBuffer());
+  const result = document.createElement("pre");
+  result.id = "probe";
+  result.textContent = JSON.stringify({
+    files: files.sort(), problems, bytes: header.byteLength, signature: header.getUint32(0),
+    scale: [header.getUint32(16) / width, header.getUint32(20) / height],
+  });
+  document.body.append(result);
+});
+</script>"""
+
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
@@ -86,7 +107,8 @@ def in_browser(page: str, folder: Path, size: str, steps: str = STEPS) -> tuple[
     file = folder / "probed.html"
     file.write_text(page.replace("<head>", "<head>" + PROBE, 1).replace("</body>", steps + "</body>", 1), "utf-8")
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", f"--user-data-dir={folder}"]
-    command = [browser(), *options, f"--window-size={size}", "--dump-dom", file.as_uri()]
+    options += ["--virtual-time-budget=10000", f"--window-size={size}"]
+    command = [browser(), *options, "--dump-dom", file.as_uri()]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     except subprocess.TimeoutExpired:
@@ -113,6 +135,16 @@ def test_it_works_in_a_browser(report: dict[str, Any], tmp_path: Path, size: str
     assert found["tap"] == EVIL
     assert found["bars"] > 5
     assert found["wide"]
+
+
+def test_plots_are_saved_as_svg_and_png(report: dict[str, Any], tmp_path: Path) -> None:
+    found, log = in_browser(to_html(report), tmp_path, "1280,900", EXPORTS)
+    assert found["problems"] == []
+    assert "CONSOLE" not in log
+    assert [Path(name).suffix for name in found["files"]] == [".png", ".svg"]
+    assert found["signature"] == 0x89504E47
+    assert found["scale"] == [2, 2]
+    assert found["bytes"] > 5000
 
 
 def test_nothing_is_loaded_from_elsewhere(report: dict[str, Any]) -> None:
