@@ -5,7 +5,8 @@
 
 Beside them stands `context-rans` at one step for all maps, its points trained on the same calibration images. The
 standard protocol: rows 0, 5, 10, ... calibrate. What is done is kept in the folder `--work`, one file a plan and one a
-measurement: a run that was stopped goes on from there, and a change of the code asks for another folder.
+measurement: a run that was stopped goes on from there, and other `--codecs` share it. A change of the code or the
+protocol asks for another folder.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from common import write_result
 
 import fmapzip
 from fmapzip import registry
+from fmapzip.atomic import replacing
 from fmapzip.cli.progress import progress
 from fmapzip.codecs.base import Codec
 from fmapzip.eval.codec_spec import parse_codec
@@ -39,6 +42,7 @@ FIGURES = (
     "kl_vs_float",
     "output_sqnr_db",
 )
+SHOWN = ("ratio_total", "kl_vs_float", "output_sqnr_db", "met", "planning_seconds")
 CONDITIONS = ("images", "calibration_images", "quantizer", "baselines")
 
 Values = dict[str, Any]
@@ -47,21 +51,23 @@ Values = dict[str, Any]
 def remembered(path: Path, work: Callable[[], Values]) -> Values:
     """What `work` returned when it was first asked for, kept in `path`."""
     if not path.exists():
-        path.write_text(json.dumps(work()) + "\n")
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(work()) + "\n")
     found: Values = json.loads(path.read_text())
+    print(path.stem, {key: found[key] for key in SHOWN if found.get(key) is not None}, flush=True)
     return found
 
 
-def uniform(request: Request, step: int) -> Values:
-    """One step for all maps, with the conditions of the run beside the figures."""
+def uniform(request: Request) -> Values:
+    """One step for all maps, with the conditions of the run."""
     with progress() as advance:
-        found = run(request, [registry.make("context-rans", step=step)], advance)
-    figures = {key: found["codecs"][0][key] for key in FIGURES}
+        found = run(request, [registry.make("context-rans", step=step) for step in UNIFORM_STEPS], advance)
+    rows = [{"step": entry["config"]["step"], **{key: entry[key] for key in FIGURES}} for entry in found["codecs"]]
     raw = sum(tap["raw_bytes"] for tap in found["codecs"][0]["taps"]) // found["images"]
-    return {**{key: found[key] for key in CONDITIONS}, "raw_bytes": raw, "row": {"step": step, **figures}}
+    return {**{key: found[key] for key in CONDITIONS}, "raw_bytes": raw, "uniform": rows}
 
 
-def planned(request: Request, budget: Budget, codecs: Sequence[str | Codec], work: Path) -> Values:
+def planned(request: Request, budget: Budget, codecs: Sequence[str | Codec], state: Path, target: Path) -> Values:
     """Make the plan of a budget, and say how it went; only calibration images are looked at."""
     inputs = load(request)
     with progress() as advance:
@@ -71,10 +77,10 @@ def planned(request: Request, budget: Budget, codecs: Sequence[str | Codec], wor
             budget,
             codecs=codecs,
             threads=request.threads,
-            state=work / "state",
+            state=state,
             progress=advance,
         )
-    found.plan.save(_plan_file(work, budget))
+    found.plan.save(target)
     return {
         "budget": {"kind": budget.kind, "value": budget.value},
         "met": found.met,
@@ -86,15 +92,11 @@ def planned(request: Request, budget: Budget, codecs: Sequence[str | Codec], wor
     }
 
 
-def measured(request: Request, budget: Budget, work: Path) -> Values:
+def measured(request: Request, plan: Path) -> Values:
     """Run a plan on the images that are reported."""
     with progress() as advance:
-        found = run(request, [fmapzip.Plan.load(_plan_file(work, budget))], advance)
+        found = run(request, [fmapzip.Plan.load(plan)], advance)
     return {key: found["codecs"][0][key] for key in FIGURES}
-
-
-def _plan_file(work: Path, budget: Budget) -> Path:
-    return work / f"{budget.kind}_{budget.value:g}.fmzp"
 
 
 def main() -> None:
@@ -124,23 +126,18 @@ def main() -> None:
     work: Path = arguments.work
     work.mkdir(parents=True, exist_ok=True)
     images = arguments.images or "all"
-    base: Values = {}
-    steps, plans = [], []
-    for step in UNIFORM_STEPS:
-        base = remembered(work / f"uniform_{step}_{images}.json", lambda s=step: uniform(reported, s))  # type: ignore[misc]
-        steps.append(base["row"])
+    base = remembered(work / f"uniform_{images}.json", partial(uniform, reported))
+    plans = []
     for value in (*arguments.max_kl, *arguments.min_sqnr):
-        budget = Budget(kind, value)
-        name = f"{kind}_{value:g}"
-        made = remembered(work / f"{name}.json", lambda b=budget: planned(request, b, codecs, work))  # type: ignore[misc]
-        figures = remembered(work / f"{name}_{images}.json", lambda b=budget: measured(reported, b, work))  # type: ignore[misc]
-        plans.append({**made, **figures})
+        name = f"{kind}_{value:g}_{'+'.join(arguments.codecs)}"
+        file, making = work / f"{name}.fmzp", (request, Budget(kind, value), codecs, work / "state")
+        made = remembered(work / f"{name}.json", partial(planned, *making, file))
+        plans.append({**made, **remembered(work / f"{name}_{images}.json", partial(measured, reported, file))})
     result = {
         "model": arguments.model.rpartition("/")[2],
         "data": arguments.data.rstrip("/").rpartition("/")[2],
-        **{key: base[key] for key in (*CONDITIONS, "raw_bytes")},
+        **base,
         "codecs": arguments.codecs,
-        "uniform": steps,
         "plans": plans,
     }
     write_result(arguments.json, "plan budgets", result, arguments.threads)
