@@ -15,21 +15,8 @@ namespace {
 
 #include "entropy/context_common.inc"
 #include "entropy/context_means_avx512.inc"
+#include "entropy/context_spans_x86.inc"
 #include "entropy/context_states_avx512.inc"
-
-void row_contexts(const ContextTables& t, const ContextRow& row, const ContextWork& work) {
-  const Contexts contexts(t);
-  Prediction prediction(t);
-  for (uint32_t position = 0; position < row.width; ++position) {
-    const size_t base = size_t{position} * row.channels;
-    each_span(contexts, prediction, row, work, position,
-              [&](const Neighbours& near, uint32_t first, uint32_t count, const int16_t* shift) {
-                contexts.span(near, first, count, shift, work.sums, work.table + base + first,
-                              work.zero_class + base + first);
-                return true;
-              });
-  }
-}
 
 template <int kGroups>
 class RowDecoder {
