@@ -69,7 +69,7 @@ class RowDecoder {
       packed += _mm_popcnt_u32(mask);
       return values;
     };
-    const ByteTable<256> table(t.companded);
+    const SkewedTable table(t.companded);
     uint32_t i = 0;
     for (; i + kBytes <= count; i += kBytes) {
       const __m128i a = next(i), b = next(i + 8), c = next(i + 16), d = next(i + 24);
