@@ -16,7 +16,7 @@ from fmapzip.bench.methods import Job, Method
 from fmapzip.codecs.base import IntegerMap
 from fmapzip.peers.base import PARTS
 
-ENOUGH_SECONDS = 0.25
+ENOUGH_SECONDS = 0.05
 """A map that has taken so long is not repeated."""
 
 
