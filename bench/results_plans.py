@@ -11,6 +11,7 @@ from results_files import NETWORKS, Values
 from results_tables import WIDTH, conditions, table
 
 COMPARED_STEPS = (2, 3)
+SHOWN = (["auto"], ["dct-cm"])
 
 
 def plans(runs: Sequence[Values]) -> str:
@@ -22,7 +23,7 @@ def plans(runs: Sequence[Values]) -> str:
         "plans on the other images. Beside them `context-rans` with one step for all maps and trained points. *Fewer "
         "bytes* compares at the damage of such a step on the same images: straight lines between plans, the logarithm "
         "of bytes against the logarithm of KL, or against dB. The first plan's time is that of all measurements; the "
-        "others share them. Where the codecs to choose from are not `auto`, only this comparison is shown."
+        "others share them. Of choices other than `auto` and `dct-cm`, only this comparison is shown."
     )
     names = sorted({_network(run) for run in runs}, key=lambda name: [*NETWORKS, name].index(name))
     networks = [_section([run for run in runs if _network(run) == name]) for name in names]
@@ -34,7 +35,7 @@ def _section(runs: Sequence[Values]) -> str:
     name = _network(runs[0])
     parts = [f"### Plans: {NETWORKS.get(name, name)}"]
     for run in sorted(runs, key=lambda run: run["codecs"] != ["auto"]):
-        if run["codecs"] == ["auto"]:
+        if run["codecs"] in SHOWN:
             parts += [_conditions(run), _budgets(run)]
     parts.append(_comparison(runs))
     return "\n\n".join(parts)
@@ -43,7 +44,7 @@ def _section(runs: Sequence[Values]) -> str:
 def _conditions(run: Values) -> str:
     return (
         f"{run['images']} images of `{run['data']}`, calibrated on {run['calibration_images']} others, quantizer "
-        f"`{run['quantizer']}`. {conditions(run)}"
+        f"`{run['quantizer']}`; codecs to choose from: `{' '.join(run['codecs'])}`. {conditions(run)}"
     )
 
 
