@@ -32,7 +32,7 @@ struct ContextTables {
   // Without neighbours: one a value of a span of whole positions, padded. Else null.
   const uint8_t* channel_table;
   const uint8_t* channel_zero_class;
-  // [table][slot]: f | (slot - start) << 8 | raw bits << 16 | base << 24.
+  // [table][slot]: f | (slot - start) << 8 | base << 16 | raw bits << 24; padded.
   const uint32_t* slots;
   // [table][value][2]: f | bias << 8 | raw << 17 | shift << 24 | raw bits << 28, and the reciprocal of f.
   const uint32_t* coding;

@@ -9,6 +9,7 @@ namespace {
 #define FMAPZIP_INLINE inline __attribute__((always_inline))
 
 #include "entropy/context_common.inc"
+#include "entropy/context_fetch_x86.inc"
 #include "entropy/context_means_avx2.inc"
 #include "entropy/context_spans_x86.inc"
 #include "entropy/context_states_avx2.inc"
@@ -22,23 +23,14 @@ class RowDecoder {
 
   FMAPZIP_INLINE bool span(const uint8_t* table, const uint8_t* zero_class, uint32_t count, uint8_t* packed,
                            uint8_t* indices, uint8_t* companded) {
-    uint32_t nonzero = 0;
-    for (uint32_t i = 0; i < count; i += kBytes) {
-      if (!readable()) return false;
-      alignas(32) uint16_t p[kBytes];
-      zero_.look_up(load(zero_class + i), p);
-      for (uint32_t j = 0; j < kBytes && i + j < count; j += kLanes) {
-        uint32_t* state = in_.state + ((i + j) & (lanes_ - 1));
-        const uint32_t left = count - i - j;
-        const uint32_t mask = left >= kLanes ? decode_zero_flags<true>(state, p + j, left, at_)
-                                             : decode_zero_flags<false>(state, p + j, left, at_);
-        indices[i + j] = static_cast<uint8_t>(mask);  // where the values will be
-        store8(packed + nonzero, compressed(load8(table + i + j), mask));
-        nonzero += static_cast<uint32_t>(_mm_popcnt_u32(mask));
-      }
-    }
+    uint8_t* next = packed;
     uint32_t i = 0;
-    for (; i + kLanes <= nonzero; i += kLanes) {
+    for (; i + kBytes <= count; i += kBytes) {
+      if (!flags<true>(table + i, zero_class + i, kBytes, i, indices + i, next)) return false;
+    }
+    if (i < count && !flags<false>(table + i, zero_class + i, count - i, i, indices + i, next)) return false;
+    const auto nonzero = static_cast<uint32_t>(next - packed);
+    for (i = 0; i + kLanes <= nonzero; i += kLanes) {
       if (i % 64 == 0 && !readable()) return false;
       decode_tokens<true>(t.slots, in_.state + (i & (lanes_ - 1)), packed + i, kLanes, at_);
     }
@@ -51,6 +43,31 @@ class RowDecoder {
   }
 
  private:
+  // Flags of up to 32 values, the first on `lane`. Their bits wait where the values will be, and the tables
+  // of what is not zero go to `packed`.
+  template <bool kFull>
+  FMAPZIP_INLINE bool flags(const uint8_t* table, const uint8_t* zero_class, uint32_t count, uint32_t lane,
+                            uint8_t* indices, uint8_t*& packed) {
+    if (!readable()) return false;
+    alignas(32) uint16_t p[kBytes];
+    zero_.look_up(load(zero_class), p);
+    uint32_t* const first = in_.state + (lane & (lanes_ - 1));
+    const auto group = [&](uint32_t j) __attribute__((always_inline)) {
+      uint32_t* state = first + (j & (lanes_ - 1));
+      const uint32_t mask = kFull || count - j >= kLanes
+                                ? decode_zero_flags<true>(state, p + j, kLanes, at_)
+                                : decode_zero_flags<false>(state, p + j, count - j, at_);
+      indices[j] = static_cast<uint8_t>(mask);
+      store8(packed, compressed(load8(table + j), mask));
+      packed += _mm_popcnt_u32(mask);
+    };
+    group(0);
+    if (kFull || count > 8) group(8);
+    if (kFull || count > 16) group(16);
+    if (kFull || count > 24) group(24);
+    return true;
+  }
+
   FMAPZIP_INLINE bool readable() {
     if (__builtin_expect(at_ <= in_.safe, 1)) return true;
     in_.at = at_;

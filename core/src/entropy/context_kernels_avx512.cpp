@@ -14,6 +14,7 @@ namespace {
 #define FMAPZIP_INLINE inline __attribute__((always_inline))
 
 #include "entropy/context_common.inc"
+#include "entropy/context_fetch_x86.inc"
 #include "entropy/context_means_avx512.inc"
 #include "entropy/context_spans_x86.inc"
 #include "entropy/context_states_avx512.inc"
@@ -87,29 +88,36 @@ class RowDecoder {
     if (companded != nullptr) store(companded, companded_[values]);
   }
 
-  template <int kQuarter>
+  template <bool kFull, int kQuarter>
   FMAPZIP_INLINE __mmask64 quarter(__m512i probabilities, uint32_t count) {
     constexpr uint32_t first = 16 * kQuarter;
-    if (count <= first) return 0;
+    if (!kFull && count <= first) return 0;
     const __m512i p = half_widened<kQuarter % 2>(probabilities);
-    return __mmask64{decode_zero_flags(x_[kQuarter % kGroups], p, first_lanes(count - first), at_)} << first;
+    return __mmask64{decode_zero_flags<kFull>(x_[kQuarter % kGroups], p, count - first, at_)} << first;
   }
 
   // Which of 64 values are not zero.
   FMAPZIP_INLINE __mmask64 flags(__m512i classes, uint32_t count) {
+    return count >= 64 ? flags_of<true>(classes, 64) : flags_of<false>(classes, count);
+  }
+
+  template <bool kFull>
+  FMAPZIP_INLINE __mmask64 flags_of(__m512i classes, uint32_t count) {
     const __m512i low = ZeroTables::words(zero_.probability, _mm512_castsi512_si256(classes));
-    __mmask64 mask = quarter<0>(low, count);
-    mask |= quarter<1>(low, count);
-    if (count <= 32) return mask;
+    __mmask64 mask = quarter<kFull, 0>(low, count);
+    mask |= quarter<kFull, 1>(low, count);
+    if (!kFull && count <= 32) return mask;
     const __m512i high = ZeroTables::words(zero_.probability, _mm512_extracti64x4_epi64(classes, 1));
-    mask |= quarter<2>(high, count);
-    return mask | quarter<3>(high, count);
+    mask |= quarter<kFull, 2>(high, count);
+    return mask | quarter<kFull, 3>(high, count);
   }
 
   // Values of the quarter's tokens, of which `count` - 16 kQuarter are wanted.
   template <int kQuarter>
   FMAPZIP_INLINE __m128i quarter_tokens(__m128i tables, uint32_t count) {
-    return decode_tokens(t.slots, x_[kQuarter % kGroups], tables, first_lanes(count - 16 * kQuarter), at_);
+    __m512i& x = x_[kQuarter % kGroups];
+    if (count >= 16 * kQuarter + 16) return decode_tokens<true>(t.slots, x, tables, 16, at_);
+    return decode_tokens<false>(t.slots, x, tables, count - 16 * kQuarter, at_);
   }
 
   // The same in memory: tables in, values out.

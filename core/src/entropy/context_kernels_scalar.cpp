@@ -207,12 +207,12 @@ inline uint32_t decode_zero_flag(const ContextTables& t, uint32_t& x, uint32_t z
 
 inline uint8_t decode_token(const ContextTables& t, uint32_t& x, uint32_t table, WordReader& in) {
   const uint32_t entry = t.slots[table << kTokenBitsK | (x & ((1u << kTokenBitsK) - 1))];
-  const uint32_t raw_bits = entry >> 16 & 7u;
+  const uint32_t raw_bits = entry >> 24;
   x = (entry & 255u) * (x >> kTokenBitsK) + (entry >> 8 & 255u);
   const uint32_t raw = x & ((1u << raw_bits) - 1);
   x >>= raw_bits;
   refresh(x, in);
-  return static_cast<uint8_t>((entry >> 24) + raw);
+  return static_cast<uint8_t>((entry >> 16) + raw);
 }
 
 bool decode_span(const ContextTables& t, const uint8_t* table, const uint8_t* zero_class, uint32_t count,

@@ -81,7 +81,7 @@ void ContextModel::build_channels() {
 
 void ContextModel::build_token_tables() {
   constexpr uint32_t kTotal = uint32_t{1} << kTokenBits;
-  slots_.resize(size_t{params_.tables} * kTotal);
+  slots_.assign(size_t{params_.tables} * kTotal + kVectorPad / sizeof(uint32_t), 0);
   coding_.assign(size_t{params_.tables} * 512, 0);
   uint32_t* slot = slots_.data();
   for (uint32_t table = 0; table < params_.tables; ++table) {
@@ -90,7 +90,7 @@ void ContextModel::build_token_tables() {
     for (uint32_t t = 0; t < kTokens; ++t) {
       const uint32_t f = params_.frequencies[size_t{table} * kTokens + t];
       const uint32_t raw_bits = params_.raw_bits[size_t{table} * kTokens + t];
-      for (uint32_t i = 0; i < f; ++i) *slot++ = f | i << 8 | raw_bits << 16 | base << 24;
+      for (uint32_t i = 0; i < f; ++i) *slot++ = f | i << 8 | base << 16 | raw_bits << 24;
       const Divisor divisor = make_divisor(f);
       const uint32_t bias = f == 1 ? start + kTotal - 1 : start;
       const uint32_t values = std::min(uint32_t{1} << raw_bits, 256 - base);
