@@ -18,6 +18,7 @@ constexpr size_t kSinkBytes = size_t{64} << 10;  // rows are handed on in blocks
 
 Status open_words(std::span<const uint8_t> body, uint32_t lanes, WordReader& in) {
   if (body.size() < kStateBytes * lanes) return truncated("context-rans: the tile ends inside its states");
+  std::fill_n(in.state, kMaxLanes, kStateFloor);  // kernels load whole registers
   for (uint32_t i = 0; i < lanes; ++i) {
     in.state[i] = load_le<uint32_t>(body.data() + kStateBytes * i);
     if (in.state[i] < kStateFloor || in.state[i] >= kStateFloor << 16) {

@@ -14,6 +14,12 @@ namespace {
 #include "entropy/context_spans_x86.inc"
 #include "entropy/context_states_avx2.inc"
 
+// Half a register of states serves the small maps that have no more lanes: waiting for each other, they are
+// still faster than one by one.
+constexpr uint32_t kFewLanes = kLanes / 2;
+
+// kGroup: states that work together, kLanes or kFewLanes.
+template <uint32_t kGroup>
 class RowDecoder {
  public:
   RowDecoder(const ContextTables& tables, uint32_t lanes, WordReader& in)
@@ -29,15 +35,7 @@ class RowDecoder {
       if (!flags<true>(table + i, zero_class + i, kBytes, i, indices + i, next)) return false;
     }
     if (i < count && !flags<false>(table + i, zero_class + i, count - i, i, indices + i, next)) return false;
-    const auto nonzero = static_cast<uint32_t>(next - packed);
-    for (i = 0; i + kLanes <= nonzero; i += kLanes) {
-      if (i % 64 == 0 && !readable()) return false;
-      decode_tokens<true>(t.slots, in_.state + (i & (lanes_ - 1)), packed + i, kLanes, at_);
-    }
-    if (i < nonzero) {
-      if (!readable()) return false;
-      decode_tokens<false>(t.slots, in_.state + (i & (lanes_ - 1)), packed + i, nonzero - i, at_);
-    }
+    if (!tokens(packed, static_cast<uint32_t>(next - packed))) return false;
     place(packed, count, indices, companded);
     return true;
   }
@@ -49,14 +47,11 @@ class RowDecoder {
   FMAPZIP_INLINE bool flags(const uint8_t* table, const uint8_t* zero_class, uint32_t count, uint32_t lane,
                             uint8_t* indices, uint8_t*& packed) {
     if (!readable()) return false;
-    alignas(32) uint16_t p[kBytes];
+    alignas(32) uint16_t p[kBytes + kFewLanes];
     zero_.look_up(load(zero_class), p);
     uint32_t* const first = in_.state + (lane & (lanes_ - 1));
     const auto group = [&](uint32_t j) __attribute__((always_inline)) {
-      uint32_t* state = first + (j & (lanes_ - 1));
-      const uint32_t mask = kFull || count - j >= kLanes
-                                ? decode_zero_flags<true>(state, p + j, kLanes, at_)
-                                : decode_zero_flags<false>(state, p + j, count - j, at_);
+      const uint32_t mask = flags_of_eight<kFull>(first + (j & (lanes_ - 1)), p + j, count - j);
       indices[j] = static_cast<uint8_t>(mask);
       store8(packed, compressed(load8(table + j), mask));
       packed += _mm_popcnt_u32(mask);
@@ -65,6 +60,35 @@ class RowDecoder {
     if (kFull || count > 8) group(8);
     if (kFull || count > 16) group(16);
     if (kFull || count > 24) group(24);
+    return true;
+  }
+
+  template <bool kFull>
+  FMAPZIP_INLINE uint32_t flags_of_eight(uint32_t* state, const uint16_t* p, uint32_t count) {
+    if constexpr (kGroup == kLanes) {
+      return kFull || count >= kLanes ? decode_zero_flags<true>(state, p, kLanes, at_)
+                                      : decode_zero_flags<false>(state, p, count, at_);
+    }
+    const uint32_t mask = decode_zero_flags<false>(state, p, at_most<kGroup>(count), at_);
+    if (!kFull && count <= kGroup) return mask;
+    return mask | decode_zero_flags<false>(state, p + kGroup, at_most<kGroup>(count - kGroup), at_) << kGroup;
+  }
+
+  // Tables in, values out, in place.
+  FMAPZIP_INLINE bool tokens(uint8_t* packed, uint32_t count) {
+    uint32_t i = 0;
+    for (; kGroup == kLanes && i + kLanes <= count; i += kLanes) {
+      if (i % 64 == 0 && !readable()) return false;
+      decode_tokens<true>(t.slots, in_.state + (i & (lanes_ - 1)), packed + i, kLanes, at_);
+    }
+    for (; i < count; i += kGroup) {
+      if (!readable()) return false;
+      uint32_t others;  // tables that come next, where eight bytes are written
+      __builtin_memcpy(&others, packed + i + kFewLanes, sizeof(others));
+      decode_tokens<false>(t.slots, in_.state + (i & (lanes_ - 1)), packed + i, at_most<kGroup>(count - i),
+                           at_);
+      if (kGroup == kFewLanes) __builtin_memcpy(packed + i + kFewLanes, &others, sizeof(others));
+    }
     return true;
   }
 
@@ -111,9 +135,10 @@ class RowDecoder {
   const uint8_t* at_;
 };
 
+template <uint32_t kGroup>
 bool decode_runs(const ContextTables& t, const ContextRow& row, const ContextWork& work, uint8_t* indices,
                  WordReader& in) {
-  RowDecoder decoder(t, row.lanes, in);
+  RowDecoder<kGroup> decoder(t, row.lanes, in);
   const auto decode = [&](size_t first, uint32_t count) __attribute__((always_inline)) {
     return decoder.span(t.channel_table, t.channel_zero_class, count, work.packed, indices + first, nullptr);
   };
@@ -122,12 +147,13 @@ bool decode_runs(const ContextTables& t, const ContextRow& row, const ContextWor
   return true;
 }
 
-bool decode_row(const ContextTables& t, const ContextRow& row, const ContextWork& work, uint8_t* indices,
-                WordReader& in) {
-  if (t.channel_table != nullptr) return decode_runs(t, row, work, indices, in);
+template <uint32_t kGroup>
+bool decode_row_in(const ContextTables& t, const ContextRow& row, const ContextWork& work, uint8_t* indices,
+                   WordReader& in) {
+  if (t.channel_table != nullptr) return decode_runs<kGroup>(t, row, work, indices, in);
   const Contexts contexts(t);
   Prediction prediction(t);
-  RowDecoder decoder(t, row.lanes, in);
+  RowDecoder<kGroup> decoder(t, row.lanes, in);
   for (uint32_t position = 0; position < row.width; ++position) {
     const size_t base = size_t{position} * row.channels;
     const auto decode = [&](const Neighbours& near, uint32_t first, uint32_t count,
@@ -142,6 +168,12 @@ bool decode_row(const ContextTables& t, const ContextRow& row, const ContextWork
   return true;
 }
 
+bool decode_row(const ContextTables& t, const ContextRow& row, const ContextWork& work, uint8_t* indices,
+                WordReader& in) {
+  return (row.lanes < kLanes ? decode_row_in<kFewLanes> : decode_row_in<kLanes>)(t, row, work, indices, in);
+}
+
+template <uint32_t kGroup>
 class RowEncoder {
  public:
   RowEncoder(const ContextTables& tables, uint32_t lanes, WordWriter& out)
@@ -152,11 +184,11 @@ class RowEncoder {
   FMAPZIP_INLINE void span(const uint8_t* table, const uint8_t* zero_class, uint32_t count,
                            const uint8_t* indices, const ContextWork& work) {
     const uint32_t nonzero = pack(table, indices, count, work.entries);
-    uint32_t i = nonzero / kLanes * kLanes;
+    uint32_t i = nonzero / kGroup * kGroup;
     if (i < nonzero) encode_tokens<false>(t, state(i), work.entries + i, nonzero - i, at_);
     while (i > 0) {
-      i -= kLanes;
-      encode_tokens<true>(t, state(i), work.entries + i, kLanes, at_);
+      i -= kGroup;
+      encode_tokens<kGroup == kLanes>(t, state(i), work.entries + i, kGroup, at_);
     }
     for (i = (count - 1) / kBytes * kBytes;; i -= kBytes) {
       flags(zero_class + i, count - i, indices + i, i);
@@ -185,7 +217,7 @@ class RowEncoder {
   // Class 63 - k gives a nonzero value the probability that class k gives zero.
   FMAPZIP_INLINE void flags(const uint8_t* zero_class, uint32_t count, const uint8_t* indices,
                             uint32_t lane) {
-    alignas(32) uint16_t frequencies[kBytes];
+    alignas(32) uint16_t frequencies[kBytes + kFewLanes];
     alignas(32) uint8_t last[kBytes] = {};
     if (count < kBytes) __builtin_memcpy(last, indices, count);
     const __m256i values = load(count < kBytes ? last : indices);
@@ -194,13 +226,13 @@ class RowEncoder {
     const __m256i classes = load(zero_class);
     const __m256i mirrored = _mm256_sub_epi8(_mm256_set1_epi8(63), classes);
     frequency_.look_up(_mm256_blendv_epi8(mirrored, classes, zero), frequencies);
-    const uint32_t groups = count < kBytes ? (count + kLanes - 1) / kLanes : kBytes / kLanes;
+    const uint32_t groups = count < kBytes ? (count + kGroup - 1) / kGroup : kBytes / kGroup;
     for (uint32_t j = groups; j-- > 0;) {
-      const uint32_t i = kLanes * j, left = count - i;
-      if (left >= kLanes) {
-        encode_zero_flags<true>(state(lane + i), frequencies + i, nonzero >> i & 0xFFu, left, at_);
+      const uint32_t i = kGroup * j, left = at_most<kGroup>(count - i), flags = nonzero >> i & 0xFFu;
+      if (left == kLanes) {
+        encode_zero_flags<true>(state(lane + i), frequencies + i, flags, left, at_);
       } else {
-        encode_zero_flags<false>(state(lane + i), frequencies + i, nonzero >> i & 0xFFu, left, at_);
+        encode_zero_flags<false>(state(lane + i), frequencies + i, flags, left, at_);
       }
     }
   }
@@ -212,17 +244,23 @@ class RowEncoder {
   uint8_t* at_;
 };
 
-void encode_row(const ContextTables& t, const ContextRow& row, const ContextWork& work,
-                const uint8_t* indices, WordWriter& out) {
-  RowEncoder encoder(t, row.lanes, out);
+template <uint32_t kGroup>
+void encode_row_in(const ContextTables& t, const ContextRow& row, const ContextWork& work,
+                   const uint8_t* indices, WordWriter& out) {
+  RowEncoder<kGroup> encoder(t, row.lanes, out);
   each_span_backwards(t, row, work, indices,
                       [&](const uint8_t* table, const uint8_t* zero_class, const uint8_t* values,
                           uint32_t count) { encoder.span(table, zero_class, count, values, work); });
   encoder.close();
 }
 
+void encode_row(const ContextTables& t, const ContextRow& row, const ContextWork& work,
+                const uint8_t* indices, WordWriter& out) {
+  (row.lanes < kLanes ? encode_row_in<kFewLanes> : encode_row_in<kLanes>)(t, row, work, indices, out);
+}
+
 }  // namespace
 
-const ContextKernels kAvx2ContextKernels{look_up, row_contexts, encode_row, decode_row, kLanes};
+const ContextKernels kAvx2ContextKernels{look_up, row_contexts, encode_row, decode_row, kFewLanes};
 
 }  // namespace fmapzip
