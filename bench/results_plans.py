@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from math import exp, log
@@ -38,6 +39,9 @@ def _section(runs: Sequence[Values]) -> str:
         if run["codecs"] in SHOWN:
             parts += [_conditions(run), _budgets(run)]
     parts.append(_comparison(runs))
+    within = [run for run in runs if all(choice.startswith("dct-cm") for choice in run["codecs"])]
+    if within:
+        parts += ["What these plans chose within DCT-CM, in maps of all their budgets:", _paths(within)]
     return "\n\n".join(parts)
 
 
@@ -79,6 +83,28 @@ def _comparison(runs: Sequence[Values]) -> str:
             ratio = ratio_at(run["plans"], _damage(uniform, _scored(run)), _scored(run))
             rows[-1] += ["-", "-"] if ratio is None else [f"{ratio:.3f}", f"{1 - uniform['ratio_total'] / ratio:.1%}"]
     return table(head, rows)
+
+
+def _paths(runs: Sequence[Values]) -> str:
+    """How often plans took DCT-CM's paths, masks and groups."""
+    rows = []
+    for run in runs:
+        choices = [choice for plan in run["plans"] for choice in plan["choices"]]
+        transforms = [choice["codec"] for choice in choices if choice["codec"]["path"] == "transform"]
+        groups = Counter(int(config["group"]) for config in transforms)
+        rows.append(
+            [
+                f"`{' '.join(run['codecs'])}`",
+                str(len(choices)),
+                str(len(choices) - len(transforms)),
+                str(sum(choice["shaped"] for choice in choices)),
+                ", ".join(f"{count} of {group}" for group, count in sorted(groups.items())),
+                str(sum(config["keep"] is not None for config in transforms)),
+                str(sum(config["zero_mask"] for config in transforms)),
+            ]
+        )
+    head = ["codecs to choose from", "maps", "mask path", "a scale a channel", "transforms, channels a group"]
+    return table([*head, "with a frequency mask", "with a zero mask"], rows)
 
 
 def ratio_at(found: Sequence[Values], damage: float, scored: bool) -> float | None:

@@ -23,15 +23,14 @@ def sentences(report: dict[str, Any]) -> list[str]:
     return found
 
 
-def ahead_of(entry: Entry, others: Sequence[Entry]) -> list[Entry]:
-    """The methods that are smaller than `entry` and both encode and decode faster."""
+def ahead_of(entry: Entry, others: Sequence[Entry], way: str) -> list[Entry]:
+    """The methods that are smaller than `entry` and faster one way, "encode" or "decode"."""
     return [
         other
         for other in others
         if other["speed_meaningful"]
         and other["total_bytes"] < entry["total_bytes"]
-        and other["encode_seconds"] < entry["encode_seconds"]
-        and other["decode_seconds"] < entry["decode_seconds"]
+        and other[f"{way}_seconds"] < entry[f"{way}_seconds"]
     ]
 
 
@@ -87,11 +86,12 @@ def _beaten(exact: Sequence[Entry], raw: int) -> list[str]:
         return []
     found = []
     for entry in ours:
-        better = ahead_of(entry, peers)
-        if better:
-            names = ", ".join(_named(other, raw) for other in better[:4])
-            found.append(f"Both smaller and faster, each way, than our {_named(entry, raw)}: {names}.")
-    return found or ["No peer is both smaller and faster, each way, than any of our lossless codecs."]
+        for way in ("encode", "decode"):
+            better = ahead_of(entry, peers, way)
+            if better:
+                names = ", ".join(_named(other, raw) for other in better[:4])
+                found.append(f"Both smaller than our {_named(entry, raw)} and faster to {way}: {names}.")
+    return found or ["No peer is both smaller than one of our lossless codecs and faster to encode or to decode."]
 
 
 def _best(entries: Sequence[Entry], ours: bool) -> Entry | None:
