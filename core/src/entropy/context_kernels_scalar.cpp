@@ -112,7 +112,10 @@ bool each_span(const ContextTables& t, const ContextRow& row, const ContextWork&
     const Span span{first, row.channels - first < width ? row.channels - first : width};
     if (t.rank != 0) scaled(t, sums, factors);
     if (!work(near, span, factors)) return false;
-    if (t.rank != 0) gather(t, span, row.current + size_t{position} * row.channels, scratch.sums, sums);
+    const bool last = first + span.count == row.channels;
+    if (t.rank != 0 && !last) {
+      gather(t, span, row.current + size_t{position} * row.channels, scratch.sums, sums);
+    }
   }
   return true;
 }
