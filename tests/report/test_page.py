@@ -167,9 +167,10 @@ def test_a_report_of_eval_becomes_the_same_page(tmp_path: Path) -> None:
     from fmapzip.eval.request import Request
     from fmapzip.eval.run import run
 
-    found = run(Request("demo", "demo", limit=10), [make("zvc")], lambda *_: None)
+    found = run(Request("demo", "demo", limit=10), [make("zvc")], lambda *_: None, pictures=True)
     model = model_of(found)
     assert [row["label"] for row in model["rows"]] == ["zvc"]
+    assert model["headline"][0]["words"] == "fewer bytes without changing an integer: zvc"
     assert "0 of 8 predictions differ" in model["summary"][0]
     write_html(found, tmp_path / "eval.html")
     assert (tmp_path / "eval.html").read_text().startswith("<!doctype html>")
@@ -257,3 +258,34 @@ addEventListener("load", () => {
     assert "CONSOLE" not in log
     assert min(found["plots"]) >= 5
     assert (found["tap"], found["rows"]) == (EVIL, 2)
+
+
+def test_the_first_screen_shows_maps_and_one_colour_a_method(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    from fmapzip.eval.request import Request
+    from fmapzip.eval.run import run
+
+    steps = """<script>
+addEventListener("load", () => {
+  const all = (selector) => [...document.querySelectorAll(selector)];
+  const found = { cards: all(".card b").length, maps: all(".map").length };
+  found.bad = all(".map img").filter((image) => !image.naturalWidth).length;
+  found.same = all(".map .same").length;
+  all("[aria-label='Method whose maps are shown'] button")[0].click();
+  found.sameLossless = all(".map .same").length;
+  found.painted = measured().map((row) => paintOf(row));
+  found.problems = problems;
+  const result = document.createElement("pre");
+  result.id = "probe";
+  result.textContent = JSON.stringify(found);
+  document.body.append(result);
+});
+</script>"""
+    codecs = [make("zvc"), make("context-rans", step=4)]
+    report = run(Request("demo", "demo", limit=10), codecs, lambda *_: None, pictures=True)
+    found, log = in_browser(to_html(report), tmp_path, "900,900", steps)
+    assert found["problems"] == []
+    assert "CONSOLE" not in log
+    assert (found["cards"], found["maps"], found["bad"]) == (3, 6, 0)
+    assert (found["same"], found["sameLossless"]) == (0, 5)
+    assert len(set(found["painted"])) == 2

@@ -97,7 +97,9 @@ def _report(
             temporary = stack.enter_context(replacing(per_image))
             lines = stack.enter_context(temporary.open("w", encoding="utf-8"))
         with progress() as advance:
-            found = run(request, [*map(parse_codec, codecs), *map(Plan.load, plans)], advance, lines)
+            found = run(
+                request, [*map(parse_codec, codecs), *map(Plan.load, plans)], advance, lines, pictures=html is not None
+            )
     if html is not None:
         from fmapzip.report import write_html
 

@@ -63,6 +63,7 @@ def to_json(
         "environment": environment,
         "baselines": {"float": _float(found.float_baseline), "int8": _int8(found.int8_baseline)},
         "codecs": [_codec(result) for result in found.codecs],
+        "pictures": None if found.pictures is None else asdict(found.pictures),
     }
     cleaned: dict[str, Any] = _finite(report)
     return cleaned

@@ -18,7 +18,11 @@ from fmapzip.torch import ImageResult, evaluate
 
 
 def run(
-    request: Request, codecs: Sequence[Codec | Plan], progress: Progress, per_image: IO[str] | None = None
+    request: Request,
+    codecs: Sequence[Codec | Plan],
+    progress: Progress,
+    per_image: IO[str] | None = None,
+    pictures: bool = False,
 ) -> dict[str, Any]:
     """Evaluate codecs and plans, and give the report.
 
@@ -32,6 +36,8 @@ def run(
         Told how far each stage has come.
     per_image
         Receives one JSON line for each image, as docs/EVAL_JSON.md says.
+    pictures
+        Draw some maps of the first image, for the page of the report.
 
     Returns
     -------
@@ -63,6 +69,7 @@ def run(
         metrics=request.metrics,
         progress=with_totals(progress, inputs.parts),
         per_image=None if per_image is None else _line_writer(images, per_image),
+        pictures=pictures,
     )
     protocol = Protocol(request.calib, request.preprocess, request.taps, request.limit, inputs.batch, images.label_rule)
     return to_json(found, request.model, request.data, protocol, environment(request.threads))

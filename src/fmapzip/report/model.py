@@ -114,6 +114,8 @@ def _of_eval(report: Values) -> Values:
         "rows": rows,
         "damage": _damage_axis(rows),
         "baselines": [("float network", baselines["float"]), ("8-bit network", baselines["int8"])],
+        "headline": _headline(report, rows, raw),
+        "pictures": report.get("pictures"),
         "notes": [
             "A ratio counts every byte: 8-bit values over the frames and the plan once. "
             "Along the depth, the plan is left out.",
@@ -165,6 +167,29 @@ def _eval_row(entry: Values, raw: int) -> Values:
 
 
 _DAMAGE = ("top1", "top5", "changed_vs_int8", "changed_vs_float", "kl_vs_float", "kl_vs_int8", "output_sqnr_db")
+
+
+def _headline(report: Values, rows: list[Values], raw: int) -> list[Values]:
+    """The figures of the first screen: bytes saved without and with loss, and what was kept of the accuracy."""
+    cards = []
+    for lossless, name in ((True, "without changing an integer"), (False, "with loss")):
+        found = [(row, entry) for row, entry in zip(rows, report["codecs"], strict=True) if row["lossless"] == lossless]
+        if not found:
+            continue
+        row, entry = min(found, key=lambda pair: pair[0]["total"])
+        cards.append({"figure": f"{raw / row['total']:.2f} x", "words": f"fewer bytes {name}: {row['label']}"})
+        if not lossless or len(rows) == 1:
+            cards += _kept(report, entry)
+    return cards
+
+
+def _kept(report: Values, entry: Values) -> list[Values]:
+    exact = report["baselines"]["float"]["top1"]
+    if entry["top1"] is not None and exact is not None:
+        return [{"figure": f"{entry['top1']:.1%}", "words": f"top-1 with it, {exact:.1%} in float"}]
+    if entry["output_sqnr_db"] is not None:
+        return [{"figure": f"{entry['output_sqnr_db']:.1f} dB", "words": "SQNR of the output with it"}]
+    return []
 
 
 def _eval_words(report: Values, rows: list[Values]) -> list[str]:

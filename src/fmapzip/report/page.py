@@ -11,7 +11,18 @@ from typing import Any
 from fmapzip.atomic import write_atomically
 from fmapzip.report.model import model_of
 
-SCRIPTS = ("dom.js", "scales.js", "chart.js", "plots.js", "tables.js", "pages.js", "plan.js", "start.js")
+SCRIPTS = (
+    "dom.js",
+    "scales.js",
+    "chart.js",
+    "plots.js",
+    "tables.js",
+    "words.js",
+    "pictures.js",
+    "pages.js",
+    "plan.js",
+    "start.js",
+)
 """In this order: each uses what those before it define."""
 
 

@@ -11,6 +11,7 @@ from fmapzip.torch.capture import Captured
 from fmapzip.torch.inputs import Inputs, batch_size
 from fmapzip.torch.metrics import ClassEvidence, Scores, check_classes, has_classes
 from fmapzip.torch.passes import CodedPass, FloatPass
+from fmapzip.torch.pictures import Pictures, input_picture, picture, watched
 from fmapzip.torch.results import Evaluation, ImageCodec, ImageResult
 
 
@@ -27,6 +28,8 @@ class Comparison:
         Whether outputs are class scores; None where the images are to decide.
     calibrator : str
     calibration_images : int
+    pictures : bool
+        Whether to draw some maps of the first image.
     """
 
     def __init__(
@@ -37,9 +40,11 @@ class Comparison:
         classes: bool | None,
         calibrator: str,
         calibration_images: int,
+        pictures: bool = False,
     ) -> None:
         self._captured, self._int8, self._coded, self._classes = captured, int8, coded, classes
         self._calibrator, self._calibration_images = calibrator, calibration_images
+        self._with_pictures = pictures
 
     def run(
         self,
@@ -50,8 +55,12 @@ class Comparison:
     ) -> Evaluation:
         """Go through `batches` once and return the figures."""
         exact, evidence, images = FloatPass(model), ClassEvidence(), 0
+        shown = self._watch()
+        first: str | None = None
         for inputs, labels in batches:
             count = batch_size(inputs)
+            if shown and not images:
+                first = input_picture(inputs)
             wanted, rounded = exact.run(inputs), self._int8.run(inputs)
             if self._classes:
                 check_classes(wanted, labels)
@@ -68,7 +77,7 @@ class Comparison:
             images += count
             progress(EVALUATING, images, None)
         classes = evidence.class_scores if self._classes is None else self._classes
-        return self._evaluation(images, exact, classes)
+        return self._evaluation(images, exact, classes, self._pictures(shown, first) if shown else None)
 
     def _score(
         self,
@@ -91,7 +100,25 @@ class Comparison:
             to_int8 = coded.figures.compare("int8", int8_scores, scores)
             results.coded(scores, to_float, to_int8)
 
-    def _evaluation(self, images: int, exact: FloatPass, classes: bool) -> Evaluation:
+    def _watch(self) -> list[int]:
+        """Watch the maps that are shown, where any are; their places."""
+        places = watched(self._int8.taps) if self._with_pictures else []
+        names = {self._int8.taps[place].name for place in places}
+        for one in (self._int8, *self._coded):
+            one.watch(names)
+        return places
+
+    def _pictures(self, places: Sequence[int], image: str | None) -> Pictures:
+        maps = []
+        for place in places:
+            name = self._int8.taps[place].name
+            reference, decoded = self._int8.seen(name), [one.seen(name) for one in self._coded]
+            found = [one for one in decoded if one is not None]
+            if reference is not None and len(found) == len(decoded):
+                maps.append(picture(place, reference, found))
+        return Pictures(image, tuple(maps))
+
+    def _evaluation(self, images: int, exact: FloatPass, classes: bool, pictures: Pictures | None) -> Evaluation:
         coded = tuple(one.result(classes) for one in self._coded)
         return Evaluation(
             images=images,
@@ -104,6 +131,7 @@ class Comparison:
             float_baseline=exact.baseline(classes),
             int8_baseline=self._int8.baseline(classes),
             codecs=coded,
+            pictures=pictures,
         )
 
 

@@ -39,6 +39,7 @@ def evaluate(
     methods: Sequence[str] = METHODS,
     progress: Progress = ignore_progress,
     per_image: Callable[[ImageResult], None] | None = None,
+    pictures: bool = False,
 ) -> Evaluation:
     """Run a network in float, in 8 bits, and with its feature maps stored by each codec, and compare.
 
@@ -71,6 +72,8 @@ def evaluate(
         Called with a stage, images done, and their number or None.
     per_image : callable, optional
         Called with an `ImageResult` for each image, in order.
+    pictures : bool
+        Draw some channels of some maps of the first image, before and after, for a report.
 
     Raises
     ------
@@ -88,16 +91,18 @@ def evaluate(
     with evaluation_mode(model):
         captured = capture(model, first_sample(head[0]), methods)
         if calibration is None:
-            comparison = _of_plans(captured, chosen, metrics, threads)
+            comparison = _of_plans(captured, chosen, metrics, threads, pictures)
         else:
             wanted = select(captured.taps, taps)
             calibrating = Batches(calibration, "calibration")
             found = calibrate(captured, wanted, calibrating, quantizer, progress)
-            comparison = _of_codecs(captured, chosen, metrics, threads, calibrating, found, limit, progress)
+            comparison = _of_codecs(captured, chosen, metrics, threads, calibrating, found, limit, progress, pictures)
         return comparison.run(model, chain([head], batches), progress, per_image)
 
 
-def _of_plans(captured: Captured, plans: Sequence[Any], metrics: MetricsChoice, threads: int) -> Comparison:
+def _of_plans(
+    captured: Captured, plans: Sequence[Any], metrics: MetricsChoice, threads: int, pictures: bool
+) -> Comparison:
     """Compare plans; the 8-bit network has the first one's quantizers."""
     raw = registry.make("raw")
     exact = Plan(tuple(TapPlan(tap.name, tap.shape, tap.quantizer, raw) for tap in plans[0]), plans[0].metadata)
@@ -105,7 +110,7 @@ def _of_plans(captured: Captured, plans: Sequence[Any], metrics: MetricsChoice, 
     int8 = CodedPass(captured, fitted_taps(exact, captured), exact, threads)
     classes = None if metrics == "auto" else metrics == "classes"
     calibrator = str(plans[0].metadata.get("calibrator", "as planned"))
-    return Comparison(captured, int8, coded, classes, calibrator, 0)
+    return Comparison(captured, int8, coded, classes, calibrator, 0, pictures)
 
 
 def _of_codecs(
@@ -117,6 +122,7 @@ def _of_codecs(
     found: Calibration,
     limit: DamageLimit,
     progress: Progress,
+    pictures: bool,
 ) -> Comparison:
     """Compare codecs, trained and where needed chosen by calibration, and plans."""
     classes = found.class_scores if metrics == "auto" else metrics == "classes"
@@ -128,4 +134,4 @@ def _of_codecs(
             choice = choose(captured, batches, found, item, classes, limit, progress)
             coded.append(CodedPass(captured, found.taps, choice.plan, threads, choice.notes))
     int8 = CodedPass(captured, found.taps, found.plan(registry.make("raw")), threads)
-    return Comparison(captured, int8, coded, classes, found.calibrator, found.images)
+    return Comparison(captured, int8, coded, classes, found.calibrator, found.images, pictures)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -16,6 +16,7 @@ from fmapzip.torch.calibrate import running
 from fmapzip.torch.capture import Captured, Tap
 from fmapzip.torch.inputs import Inputs, call
 from fmapzip.torch.metrics import OutputFigures, output_tensor
+from fmapzip.torch.pictures import Floats, Watch
 from fmapzip.torch.results import Baseline, CodecResult
 
 _FP32_BYTES = 4
@@ -63,16 +64,27 @@ class CodedPass:
     ) -> None:
         self._captured, self._plan, self._notes = captured, plan, tuple(notes)
         self._actions = {tap.name: Code(tap, plan, threads) for tap in taps}
+        self.taps = tuple(taps)
+        self._watched: dict[str, Watch] = {}
         self.figures = OutputFigures()
         self.seconds = 0.0
 
     def run(self, inputs: Inputs) -> Tensor:
         """Return the output for a batch."""
         start = perf_counter()
-        with running(self._captured, self._actions):
+        with running(self._captured, {**self._actions, **self._watched}):
             output = output_tensor(call(self._captured.module, inputs))
         self.seconds += perf_counter() - start
         return output
+
+    def watch(self, names: Container[str]) -> None:
+        """From now on keep what these maps hand on of the first image."""
+        self._watched = {tap.name: Watch(self._actions[tap.name], tap) for tap in self.taps if tap.name in names}
+
+    def seen(self, name: str) -> Floats | None:
+        """Return a watched map of the first image, [C, H, W]."""
+        watch = self._watched.get(name)
+        return None if watch is None else watch.seen
 
     def frame_bytes(self, images: int) -> list[int]:
         """Return the frame bytes of each image of the last batch."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fmapzip.plan import Plan
+from fmapzip.torch.pictures import Pictures
 
 
 @dataclass(frozen=True)
@@ -157,6 +158,8 @@ class Evaluation:
         Taps that were not selected.
     float_baseline, int8_baseline : Baseline
     codecs : tuple of CodecResult
+    pictures : Pictures or None
+        Some maps of the first image, where they were asked for.
     """
 
     images: int
@@ -169,6 +172,7 @@ class Evaluation:
     float_baseline: Baseline
     int8_baseline: Baseline
     codecs: tuple[CodecResult, ...]
+    pictures: Pictures | None = None
 
 
 @dataclass(frozen=True)

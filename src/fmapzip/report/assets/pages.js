@@ -5,14 +5,17 @@ const measured = () => DATA().rows.filter((row) => row.taps);
 
 function overview() {
   const data = DATA(), rows = measured();
+  if (!paints.size) firstLines(rows).forEach(paint);
   return [
     heading(data),
+    headline(data),
+    ...mapPictures(data, rows),
     make("section", { class: "summary", "aria-label": "In words" }, data.summary.map((text) => make("p", {}, text))),
     make("h2", {}, "Along the depth"),
     make("p", { class: "soft" }, "Each method's ratio on each feature map, what is kept once beside the maps left out. The ratios follow the share of zeros below them, each method in its own way. A click opens a map's page."),
     ...depthSection(rows),
     make("h2", {}, "Ratio against speed and damage"),
-    frontLegend(rows),
+    frontLegend(),
     make("div", { class: "grid" }, fronts(data, rows)),
     make("h2", {}, "Methods"),
     methodTable(data.rows),
@@ -26,6 +29,7 @@ function overview() {
     make("h2", {}, "Conditions"),
     make("dl", {}, data.environment.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)])),
     ...data.notes.map((note) => make("p", { class: "soft" }, note)),
+    ...vocabulary(),
     ...sources(rows),
   ];
 }
@@ -54,27 +58,27 @@ function fronts(data, rows) {
   ].filter(Boolean);
 }
 
-// The plot and the buttons that choose its lines; a line gets a colour that no other has while there are some left.
+// A line gets a colour that no other has while there are some left.
+function paint(row) {
+  const used = [...paints.values()];
+  const free = Array.from({ length: COLORS }, (_, i) => `s${i}`);
+  free.sort((p, q) => used.filter((u) => u === p).length - used.filter((u) => u === q).length);
+  paints.set(row, free[0]);
+}
+
+// The plot and the buttons that choose its lines; the other plots follow their colours.
 function depthSection(rows) {
-  const paints = new Map();
-  const choose = (row) => {
-    const used = [...paints.values()];
-    const free = Array.from({ length: COLORS }, (_, i) => `s${i}`);
-    free.sort((p, q) => used.filter((u) => u === p).length - used.filter((u) => u === q).length);
-    paints.set(row, free[0]);
-  };
-  firstLines(rows).forEach(choose);
-  const chart = depthPlot(() => rows.filter((row) => paints.has(row)).map((row) => ({ row, paint: paints.get(row) })));
+  const chart = depthPlot(() => rows.filter((row) => paints.has(row)).map((row) => ({ row, paint: paintOf(row) })));
   const chips = rows.map((row) => {
     const swatch = make("i");
     const chip = make("button", { type: "button", onclick() {
-      if (!paints.delete(row)) choose(row);
+      if (!paints.delete(row)) paint(row);
       dress();
-      chart.repaint();
+      document.querySelectorAll("figure").forEach((frame) => frame.repaint && frame.repaint());
     } }, swatch, row.label);
     const dress = () => {
       chip.setAttribute("aria-pressed", String(paints.has(row)));
-      swatch.style.background = paints.has(row) ? `var(--${paints.get(row)})` : "none";
+      swatch.style.background = paints.has(row) ? `var(--${paintOf(row)})` : "none";
     };
     dress();
     return chip;

@@ -9,6 +9,10 @@ function DATA() {
 }
 
 const color = (name) => `fill:var(--${name})`;
+
+// A method has one colour on the whole page: that of its line along the depth, grey without one.
+const paints = new Map();
+const paintOf = (row) => paints.get(row) || "faint";
 const ratioOf = (row) => RAW / row.total;
 
 // Ratio of each chosen method on each tap, above the share of zeros of the tap.
@@ -80,7 +84,7 @@ function frontPlot(title, xLabel, valueOf, { log = true, less = false, rows, hol
     const named = nameable(points, front, x, y, box);
     for (const point of [...points].sort((a, b) => a.row.ours - b.row.ours)) mark(svg, point, x, y, hollow(point.row), xLabel);
     for (const { point, left, end } of named) {
-      svg.append(draw("text", { class: point.row.ours ? "strong" : "", x: left, y: y(point.y) + 4, "text-anchor": end ? "end" : "start" }, point.row.label));
+      svg.append(draw("text", { class: point.row.ours ? "strong halo" : "halo", x: left, y: y(point.y) + 4, "text-anchor": end ? "end" : "start" }, point.row.label));
     }
   });
 }
@@ -106,17 +110,15 @@ function nameable(points, front, x, y, box) {
 }
 
 function mark(svg, { row, x: value, y: ratio }, x, y, hollow, xLabel) {
-  const paint = row.ours ? "var(--s0)" : row.lossless ? "var(--s1)" : "var(--s3)";
+  const paint = `var(--${paintOf(row)})`;
   const style = hollow ? `fill:var(--paper);stroke:${paint}` : `fill:${paint};stroke:${paint}`;
   const [cx, cy, r] = [x(value), y(ratio), row.ours ? 5.5 : 4.2];
   const shape = row.lossless ? draw("circle", { cx, cy, r, style }) : draw("path", { d: `M${cx} ${cy - r - 1}L${cx + r + 1} ${cy}L${cx} ${cy + r + 1}L${cx - r - 1} ${cy}Z`, style });
   svg.append(hover(shape, `${row.label}\nratio ${ratio.toFixed(3)}\n${xLabel}: ${figure.small(value)}${hollow ? "\n(written in NumPy: the time says nothing)" : ""}`));
 }
 
-function frontLegend(rows) {
-  const entry = (paint, text) => make("span", {}, make("i", { style: `background:var(--${paint})` }), text);
-  const peers = rows.some((row) => !row.ours) ? [entry("s0", "ours"), entry("s1", "peers, lossless"), entry("s3", "peers, lossy")] : [];
-  return make("div", { class: "legend" }, peers, make("span", {}, "circles lossless, diamonds lossy; dashed: nothing is better in both"));
+function frontLegend() {
+  return make("div", { class: "legend" }, make("span", {}, "colours are those of the lines above, grey what has no line there; circles lossless, diamonds lossy; large: ours; dashed: nothing is better in both"));
 }
 
 // Bytes by part, a bar a method.

@@ -8,7 +8,7 @@ function show() {
   const content = DATA().taps[i] ? one(i) : whole();
   const page = document.getElementById("page");
   page.replaceChildren(...content.filter(Boolean));
-  page.querySelectorAll("figure").forEach((frame) => frame.repaint());
+  page.querySelectorAll("figure").forEach((frame) => frame.repaint && frame.repaint());
   scrollTo(0, 0);
 }
 
