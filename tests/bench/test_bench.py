@@ -175,6 +175,29 @@ def test_csv_has_a_line_for_each_method_and_tap(maps: Path) -> None:
     assert {line["tap"] for line in lines} == {"early", "late"}
 
 
+def test_csv_hands_a_spreadsheet_no_formula(maps: Path) -> None:
+    report = report_of(maps, "zvc,jpeg-act")
+    names = ["=HYPERLINK(1)", " @SUM(1)"]
+    for tap, name in zip(report["taps"], names, strict=True):
+        tap["name"] = name
+    for entry in report["codecs"]:
+        for tap in entry["taps"]:
+            tap["sqnr_db"] = -3.0
+    file = StringIO()
+    write_csv(report, file)
+    lines = list(csv.DictReader(StringIO(file.getvalue())))
+    assert {line["tap"] for line in lines} == {f"'{name}" for name in names}
+    assert {line["sqnr_db"] for line in lines} == {"-3.00"}
+
+
+def test_a_broken_promise_has_an_exit_code_of_its_own(maps: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fmapzip.peers.huffman import Huffman
+
+    right = Huffman.decode
+    monkeypatch.setattr(Huffman, "decode", lambda *args, **options: right(*args, **options) ^ 1)
+    assert command(["bench", str(maps), "--codecs", "zvc,huffman", "--repeat", "1"]) == Exit.BROKEN_PROMISE == 7
+
+
 def test_the_command_on_files(maps: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     target = tmp_path / "report.json"
     code = command(["bench", str(maps), "--codecs", "zvc,huffman", "--repeat", "1", "--json", str(target)])

@@ -1,10 +1,11 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from fmapzip.archive import Archive
+from fmapzip.archive import Archive, ArchiveWriter
 from fmapzip.cli.app import run
 
 
@@ -204,3 +205,26 @@ def test_inspect_shows_plans_and_bare_frames(folder: Path, capsys: pytest.Captur
     assert json.loads(capsys.readouterr().out)["frames"] == 3
     (folder / "x.frames").write_bytes((folder / "x.frames").read_bytes()[:-1])
     assert run(["inspect", "x.frames"]) == 4
+
+
+def test_a_frame_of_a_codec_that_is_not_installed_ends_as_a_frame_that_cannot_be_read(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    import fmapzip
+    from fmapzip.codecs.base import PythonCodec
+
+    class Halves(PythonCodec):
+        id = "absent-halves"
+        lossless = False
+
+        def encode_tile(self, tile: np.ndarray, parameters: bytes) -> bytes:
+            return tile.tobytes()[: tile.size // 2]
+
+        def decode_tile(self, body: bytes, shape: tuple[int, int, int], dtype: np.dtype, parameters: bytes) -> Any:
+            raise NotImplementedError
+
+    frame = fmapzip.encode(np.zeros((4, 4, 4), np.uint8), Halves())
+    with ArchiveWriter("maps.fmz") as out:
+        out.add("a", 0, frame)
+    assert run(["decode", "maps.fmz", "x.npy"]) == 4
+    assert "not installed" in capsys.readouterr().err

@@ -20,6 +20,9 @@ _CSV = (
     "mask_bytes", "table_bytes", "header_bytes", "ratio", "encode_mb_per_s", "decode_mb_per_s", "sqnr_db", "max_error",
 )  # fmt: skip
 
+_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+"""How a cell begins that spreadsheets run, in some of them in full width too."""
+
 
 def render(report: Report) -> RenderableType:
     """The table of methods, the fewest bytes first, and what to read from it."""
@@ -103,11 +106,17 @@ def write_csv(report: Report, file: IO[str]) -> None:
             writer.writerow(_line(entry, tap, found))
 
 
+def _text(text: str) -> str:
+    """A cell of words; an apostrophe before what a spreadsheet would run as a formula."""
+    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
+
+
 def _line(entry: dict[str, Any], tap: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     raw = tap["raw_bytes"]
     return {
-        **{name: entry[name] for name in ("label", "layout", "ours", "lossless", "status")},
-        "tap": tap["name"],
+        **{name: _text(entry[name]) for name in ("label", "layout", "status")},
+        **{name: entry[name] for name in ("ours", "lossless")},
+        "tap": _text(tap["name"]),
         "raw_bytes": raw,
         "bytes": found["bytes"],
         "side_bytes": found["side_bytes"],

@@ -14,6 +14,7 @@ import typer
 from fmapzip.atomic import check_writable, replacing
 from fmapzip.cli import options
 from fmapzip.cli.app import app
+from fmapzip.cli.exits import Exit
 from fmapzip.errors import InvalidInput
 from fmapzip.eval.request import Request
 from fmapzip.eval.split import STANDARD
@@ -80,7 +81,7 @@ def bench(
         report = run(source, chosen, repeat, threads, advance, None if json_file == STDOUT else json_file, damage)
     _write(report, json_file, csv, html)
     if any(entry["status"].startswith("wrong") for entry in report["codecs"]):
-        raise typer.Exit(1)
+        raise typer.Exit(Exit.BROKEN_PROMISE)
 
 
 @contextmanager

@@ -22,14 +22,15 @@ class Exit(IntEnum):
     CORRUPT = 4
     MISSING = 5
     UNMET = 6
+    BROKEN_PROMISE = 7
     INTERRUPTED = 130
     TERMINATED = 143
 
 
 _CODES: tuple[tuple[tuple[type[BaseException], ...], Exit], ...] = (
+    ((FrameError, CorruptArchive), Exit.CORRUPT),  # before its kin: MissingCodec is an UnknownCodec too
     ((UnknownCodec,), Exit.USAGE),
     ((MissingExtra,), Exit.MISSING),
-    ((FrameError, CorruptArchive), Exit.CORRUPT),
     ((FmapzipError, OSError, MemoryError), Exit.INPUT),
     ((KeyboardInterrupt,), Exit.INTERRUPTED),
 )
