@@ -15,7 +15,7 @@ from fmapzip.archive import ArchiveWriter
 from fmapzip.bench import run as run_module
 from fmapzip.bench.journal import SUFFIX
 from fmapzip.bench.measure import measure
-from fmapzip.bench.methods import OurMethod, PeerMethod
+from fmapzip.bench.methods import BaselineMethod, OurMethod
 from fmapzip.bench.run import bench
 from fmapzip.bench.source import FileSource
 from fmapzip.bench.specs import choose
@@ -76,14 +76,14 @@ def test_general_codecs_show_the_better_layout(maps: Path) -> None:
 
 
 def test_a_method_that_breaks_its_promise_is_named(maps: Path) -> None:
-    from fmapzip.peers.huffman import Huffman
+    from fmapzip.baselines.huffman import Huffman
 
     class Careless(Huffman):
         def decode(self, *args: Any, **options: Any) -> Any:
             return super().decode(*args, **options) ^ 1
 
     source = FileSource([maps], "minmax")
-    method = PeerMethod("careless", peer=Careless())
+    method = BaselineMethod("careless", baseline=Careless())
     tap = source.taps[0]
     found = measure(method, method.job(tap, 0, None), [tap.load(0)], 1)
     source.close()
@@ -128,7 +128,7 @@ def test_specifications_name_settings_after_a_comma() -> None:
     labels = [method.label for method in choose("zvc,jpeg-act:table=optH,coding=huffman,lz4:layout=planar").methods]
     assert labels == ["zvc", "jpeg-act:table=optH,coding=huffman", "lz4:layout=planar"]
     assert isinstance(choose("zvc", threads=2).methods[0], OurMethod)
-    with pytest.raises(UnknownCodec, match=r"ours: raw, zvc.*peers: eyeriss-rlc"):
+    with pytest.raises(UnknownCodec, match=r"ours: raw, zvc.*baselines: eyeriss-rlc"):
         choose("gzip")
     with pytest.raises(InvalidInput, match="a setting of no codec"):
         choose("level=3")
@@ -142,12 +142,12 @@ def test_layouts_keep_the_other_settings() -> None:
 
 
 def test_a_missing_package_is_a_row(maps: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fmapzip.peers.general import Zstd
+    from fmapzip.baselines.general import Zstd
 
     monkeypatch.setattr(Zstd, "package", "no_such_module")
     report = report_of(maps, "zvc,zstd:level=1")
     assert [entry["label"] for entry in report["codecs"]] == ["zvc", "zstd:level=1"]
-    assert report["codecs"][1]["status"] == "missing: the module 'no_such_module' (extra 'peers')"
+    assert report["codecs"][1]["status"] == "missing: the module 'no_such_module' (extra 'baselines')"
     render(report)
 
 
@@ -160,10 +160,10 @@ def test_floats_are_quantized_and_integers_are_not(tmp_path: Path) -> None:
         FileSource([tmp_path / "b.npy"], "minmax")
 
 
-def test_the_summary_says_where_a_peer_is_ahead(maps: Path) -> None:
+def test_the_summary_says_where_a_baseline_is_ahead(maps: Path) -> None:
     text = " ".join(sentences(report_of(maps, "zvc,deflate:level=9")))
     assert "Smallest without loss: deflate" in text
-    assert "a peer; " in text
+    assert "a baseline; " in text
     assert "on 1 of 2 taps" in text or "on 2 of 2 taps" in text
 
 
@@ -191,7 +191,7 @@ def test_csv_hands_a_spreadsheet_no_formula(maps: Path) -> None:
 
 
 def test_a_broken_promise_has_an_exit_code_of_its_own(maps: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fmapzip.peers.huffman import Huffman
+    from fmapzip.baselines.huffman import Huffman
 
     right = Huffman.decode
     monkeypatch.setattr(Huffman, "decode", lambda *args, **options: right(*args, **options) ^ 1)

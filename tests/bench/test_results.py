@@ -1,4 +1,4 @@
-"""docs/RESULTS.md says what the measurements in bench/results say, and nothing else."""
+"""docs/RESULTS.md says what the measurements in benchmarks/results say, and nothing else."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fmapzip.bench.source import FileSource
 from fmapzip.bench.specs import choose
 from strategies import make_map
 
-BENCH = Path(__file__).parents[2] / "bench"
+BENCH = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from fmapzip.baselines.base import PARTS
 from fmapzip.bench.memory import PeakMemory
 from fmapzip.bench.methods import Job, Method
 from fmapzip.codecs.base import IntegerMap
-from fmapzip.peers.base import PARTS
 
 ENOUGH_SECONDS = 0.05
 """A map that has taken so long is not repeated."""

@@ -1,4 +1,4 @@
-"""One interface to codecs of ours and to peers: how a tap's maps are encoded, decoded and accounted for."""
+"""One interface to codecs of ours and to baselines: how a tap's maps are encoded, decoded and accounted for."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 import fmapzip
 from fmapzip.api import frame_bound
+from fmapzip.baselines.base import PARTS, Baseline, Parts
+from fmapzip.baselines.general import LAYOUTS, General
 from fmapzip.bench.source import Tap
 from fmapzip.codecs.base import Codec, IntegerMap
-from fmapzip.peers.base import PARTS, Parts, Peer
-from fmapzip.peers.general import LAYOUTS, General
 from fmapzip.plan import Plan
 
 _FRAME_SECTIONS = {"header": "headers", "tile table": "headers", "checksum": "headers", "parameters": "tables"}
@@ -28,7 +28,7 @@ class Job(ABC):
     Attributes
     ----------
     side_bytes
-        What the method keeps beside the maps for this tap: parameters of a plan, or a peer's side information.
+        What the method keeps beside the maps for this tap: parameters of a plan, or a baseline's side information.
     path
         Which of its ways the tap takes; empty where there is one.
     """
@@ -56,7 +56,7 @@ class Job(ABC):
 
 @dataclass(frozen=True)
 class Method(ABC):
-    """A codec or peer with its settings, as a row of the report.
+    """A codec or baseline with its settings, as a row of the report.
 
     Attributes
     ----------
@@ -143,61 +143,61 @@ class _FrameJob(Job):
 
 
 @dataclass(frozen=True)
-class PeerMethod(Method):
-    """A peer; one that is trained gets the calibration maps, or the maps themselves where there are none."""
+class BaselineMethod(Method):
+    """A baseline; one that is trained gets the calibration maps, or the maps themselves where there are none."""
 
-    peer: Peer | None = None
+    baseline: Baseline | None = None
 
     @property
     def facts(self) -> dict[str, Any]:
         """Another's."""
-        assert self.peer is not None
+        assert self.baseline is not None
         return {
-            "codec": self.peer.id,
-            "config": self.peer.config(),
+            "codec": self.baseline.id,
+            "config": self.baseline.config(),
             "ours": False,
-            "lossless": self.peer.lossless,
-            "speed_meaningful": self.peer.speed_meaningful,
-            "source": self.peer.source,
+            "lossless": self.baseline.lossless,
+            "speed_meaningful": self.baseline.speed_meaningful,
+            "source": self.baseline.source,
         }
 
     def side(self, tap: Tap) -> bytes:
-        """The peer's side information for a tap."""
-        assert self.peer is not None
-        if not self.peer.trained:
+        """The baseline's side information for a tap."""
+        assert self.baseline is not None
+        if not self.baseline.trained:
             return b""
         maps = tap.training() if tap.training else np.stack([tap.load(i) for i in range(tap.samples)])
-        return self.peer.train(maps)  # type: ignore[arg-type]
+        return self.baseline.train(maps)  # type: ignore[arg-type]
 
     def job(self, tap: Tap, place: int, plan: Plan | None) -> Job:
         """With its side information for this tap."""
-        assert self.peer is not None
-        return _PeerJob(self.peer, self.side(tap))
+        assert self.baseline is not None
+        return _BaselineJob(self.baseline, self.side(tap))
 
 
-class _PeerJob(Job):
-    def __init__(self, peer: Peer, side: bytes) -> None:
-        self._peer, self._side = peer, side
+class _BaselineJob(Job):
+    def __init__(self, baseline: Baseline, side: bytes) -> None:
+        self._baseline, self._side = baseline, side
         self.side_bytes = len(side)
 
     def encode(self, q: IntegerMap) -> bytes:
-        return self._peer.encode(q, self._side)
+        return self._baseline.encode(q, self._side)
 
     def decode(self, data: Any, out: IntegerMap) -> IntegerMap:
-        return self._peer.decode_to(data, out, self._side)
+        return self._baseline.decode_to(data, out, self._side)
 
     def parts(self, data: Any, shape: tuple[int, ...]) -> Parts:
-        return self._peer.parts(data, shape)
+        return self._baseline.parts(data, shape)
 
     def error_bound(self, shape: tuple[int, ...]) -> float | None:
-        return self._peer.error_bound(shape)
+        return self._baseline.error_bound(shape)
 
 
-def of_peer(label: str, peer: Peer, layout_given: bool) -> list[PeerMethod]:
-    """A peer as methods: a general codec whose layout was not asked for as one for each layout."""
-    if not isinstance(peer, General):
-        return [PeerMethod(label, peer=peer)]
+def of_baseline(label: str, baseline: Baseline, layout_given: bool) -> list[BaselineMethod]:
+    """A baseline as methods: a general codec whose layout was not asked for as one for each layout."""
+    if not isinstance(baseline, General):
+        return [BaselineMethod(label, baseline=baseline)]
     if layout_given:
-        return [PeerMethod(label, peer.layout, peer)]
-    settings = {key: value for key, value in peer.config().items() if key not in ("codec", "layout")}
-    return [PeerMethod(label, layout, type(peer)(layout=layout, **settings)) for layout in LAYOUTS]
+        return [BaselineMethod(label, baseline.layout, baseline)]
+    settings = {key: value for key, value in baseline.config().items() if key not in ("codec", "layout")}
+    return [BaselineMethod(label, layout, type(baseline)(layout=layout, **settings)) for layout in LAYOUTS]

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from fmapzip.baselines.base import PARTS
 from fmapzip.bench.measure import TapFigures
 from fmapzip.bench.methods import Method
 from fmapzip.codecs.base import IntegerMap
-from fmapzip.peers.base import PARTS
 from fmapzip.plan import Plan
 
 MB = 1e6
@@ -72,7 +72,7 @@ def codec_entry(method: Method, taps: Sequence[TapFigures], plan: Plan | None) -
 
 def missing_entry(label: str, module: str) -> dict[str, Any]:
     """The row of a method whose package is not installed."""
-    return {"label": label, "status": f"missing: the module {module!r} (extra 'peers')"}
+    return {"label": label, "status": f"missing: the module {module!r} (extra 'baselines')"}
 
 
 def better_layouts(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

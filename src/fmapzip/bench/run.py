@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from fmapzip.bench.baseline_codec import baseline_plan
 from fmapzip.bench.journal import Journal
 from fmapzip.bench.measure import TapFigures, measure
-from fmapzip.bench.methods import Method, OurMethod, PeerMethod
-from fmapzip.bench.peer_codec import peer_plan
+from fmapzip.bench.methods import BaselineMethod, Method, OurMethod
 from fmapzip.bench.report import better_layouts, codec_entry, missing_entry, tap_entry, totals
 from fmapzip.bench.source import Source, Tap
 from fmapzip.bench.specs import Chosen
@@ -23,7 +23,7 @@ from fmapzip.eval.request import Progress
 from fmapzip.plan import Plan
 
 SCHEMA = 1
-PEER_PACKAGES = ("zstandard", "lz4", "blosc2", "pcodec", "zfpy", "brotli")
+BASELINE_PACKAGES = ("zstandard", "lz4", "blosc2", "pcodec", "zfpy", "brotli")
 BENCHING = "encoding and decoding"
 
 
@@ -47,7 +47,7 @@ def bench(
     repeat
         Timed runs of each map.
     threads
-        Threads of codecs of ours; peers have one.
+        Threads of codecs of ours; baselines have one.
     progress
         Told how far the work has come.
     report_file
@@ -86,7 +86,7 @@ def bench(
 
 
 def _conditions(source: Source, repeat: int, threads: int) -> dict[str, Any]:
-    machine = environment(threads, (*PACKAGES, *PEER_PACKAGES))
+    machine = environment(threads, (*PACKAGES, *BASELINE_PACKAGES))
     return {"source": source.description, "repeat": repeat, "environment": machine}
 
 
@@ -150,8 +150,8 @@ def _add_damage(
     found: list[tuple[dict[str, Any], Plan]] = []
     for entry, method in lossy:
         plan = plans.get(method.label)
-        if isinstance(method, PeerMethod) and method.peer is not None:
-            plan = peer_plan(method.peer, [method.side(tap) for tap in source.taps], source)
+        if isinstance(method, BaselineMethod) and method.baseline is not None:
+            plan = baseline_plan(method.baseline, [method.side(tap) for tap in source.taps], source)
         if plan is not None:
             found.append((entry, plan))
     figures = source.damage([plan for _, plan in found])

@@ -1,13 +1,13 @@
-"""What ``--codecs`` takes: ``all``, ``ours``, or codecs of ours and peers by name, with settings."""
+"""What ``--codecs`` takes: ``all``, ``ours``, or codecs of ours and baselines by name, with settings."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fmapzip import peers, registry
-from fmapzip.bench.methods import Method, OurMethod, of_peer
-from fmapzip.bench.peer_codec import PeerCodec
+from fmapzip import baselines, registry
+from fmapzip.bench.baseline_codec import BaselineCodec
+from fmapzip.bench.methods import Method, OurMethod, of_baseline
 from fmapzip.errors import InvalidInput, UnknownCodec
 from fmapzip.eval.codec_spec import parse_codec, parse_settings
 
@@ -20,7 +20,7 @@ _OURS = {
 }
 """Settings that stand for each codec of ours; one that is not listed stands for itself."""
 
-_PEERS = (
+_BASELINES = (
     "eyeriss-rlc",
     "zero-bursts",
     "csc",
@@ -51,8 +51,8 @@ _PEERS = (
 )
 
 
-_NEVER = ("raw", PeerCodec.id)
-"""What the ratios are taken against, and the shell in which peers run inside a network."""
+_NEVER = ("raw", BaselineCodec.id)
+"""What the ratios are taken against, and the shell in which baselines run inside a network."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def choose(text: str, threads: int = 1) -> Chosen:
     Raises
     ------
     UnknownCodec
-        The message lists ours and the peers.
+        The message lists ours and the baselines.
     InvalidInput
         A setting that does not exist or does not fit.
 
@@ -102,7 +102,7 @@ def _labels(text: str) -> Iterator[str]:
         if part in (ALL, OURS):
             yield from _ours()
         if part == ALL:
-            yield from _PEERS
+            yield from _BASELINES
         if part not in (ALL, OURS):
             yield part
 
@@ -134,11 +134,11 @@ def _methods(label: str, threads: int) -> Iterator[tuple[Method, str]]:
     name, _, text = label.partition(":")
     if name in registry.names():
         yield OurMethod(label, codec=parse_codec(label), threads=threads), ""
-    elif name in peers.names():
+    elif name in baselines.names():
         settings = parse_settings(label, text) if text else {}
-        peer = peers.make(name, **settings)
-        for method in of_peer(label, peer, "layout" in settings):
-            yield method, peer.missing()
+        baseline = baselines.make(name, **settings)
+        for method in of_baseline(label, baseline, "layout" in settings):
+            yield method, baseline.missing()
     else:
-        ours = [known for known in registry.names() if known != PeerCodec.id]
-        raise UnknownCodec(f"no codec {name!r}; ours: {', '.join(ours)}; peers: {', '.join(peers.names())}")
+        ours = [known for known in registry.names() if known != BaselineCodec.id]
+        raise UnknownCodec(f"no codec {name!r}; ours: {', '.join(ours)}; baselines: {', '.join(baselines.names())}")

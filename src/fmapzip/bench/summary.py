@@ -1,4 +1,4 @@
-"""A bench in words: who is smallest, who is fastest, and where a peer is ahead of us."""
+"""A bench in words: who is smallest, who is fastest, and where a baseline is ahead of us."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def _smallest(exact: Sequence[Entry], raw: int) -> list[str]:
         return [] if best is None else [f"Smallest without loss: {_named(best, raw)}."]
     first, second = sorted((ours, theirs), key=lambda entry: entry["total_bytes"])
     less = 1 - first["total_bytes"] / second["total_bytes"]
-    whose = "ours" if first is ours else "a peer"
-    rival = "best peer" if first is ours else "best of ours"
+    whose = "ours" if first is ours else "a baseline"
+    rival = "best baseline" if first is ours else "best of ours"
     return [
         f"Smallest without loss: {_named(first, raw)}, {whose}; "
         f"{less:.1%} less than the {rival}, {_named(second, raw)}."
@@ -64,7 +64,7 @@ def _per_tap(exact: Sequence[Entry], taps: Sequence[dict[str, Any]]) -> list[str
     if not lost:
         return [f"On each of the {len(taps)} taps the smallest is ours."]
     shown = "; ".join(lost[:6]) + (f"; and {len(lost) - 6} more" if len(lost) > 6 else "")
-    return [f"A peer is smaller on {len(lost)} of {len(taps)} taps (side information left out): {shown}."]
+    return [f"A baseline is smaller on {len(lost)} of {len(taps)} taps (side information left out): {shown}."]
 
 
 def _fastest(exact: Sequence[Entry], raw: int) -> list[str]:
@@ -80,18 +80,18 @@ def _fastest(exact: Sequence[Entry], raw: int) -> list[str]:
 
 
 def _beaten(exact: Sequence[Entry], raw: int) -> list[str]:
-    peers = [entry for entry in exact if not entry["ours"]]
+    baselines = [entry for entry in exact if not entry["ours"]]
     ours = [entry for entry in exact if entry["ours"]]
-    if not peers or not ours:
+    if not baselines or not ours:
         return []
     found = []
     for entry in ours:
         for way in ("encode", "decode"):
-            better = ahead_of(entry, peers, way)
+            better = ahead_of(entry, baselines, way)
             if better:
                 names = ", ".join(_named(other, raw) for other in better[:4])
                 found.append(f"Both smaller than our {_named(entry, raw)} and faster to {way}: {names}.")
-    return found or ["No peer is both smaller than one of our lossless codecs and faster to encode or to decode."]
+    return found or ["No baseline is both smaller than one of our lossless codecs and faster to encode or to decode."]
 
 
 def _best(entries: Sequence[Entry], ours: bool) -> Entry | None:

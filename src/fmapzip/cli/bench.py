@@ -33,7 +33,7 @@ def bench(
         list[str], typer.Argument(metavar="MODEL DATA | FILE...", help="A network and images, or files with maps.")
     ],
     codecs: Annotated[
-        str, typer.Option(metavar="all|ours|NAME[:k=v],...", help="Codecs of ours and peers, separated by commas.")
+        str, typer.Option(metavar="all|ours|NAME[:k=v],...", help="Codecs of ours and baselines, separated by commas.")
     ] = "all",
     repeat: Annotated[int, typer.Option(min=1, metavar="N", help="Timed runs of each map.")] = 3,
     threads: options.Threads = 1,

@@ -86,13 +86,13 @@ function depthSection(rows) {
   return [chart, make("div", { class: "chips", role: "group", "aria-label": "Lines" }, chips)];
 }
 
-// What a reader wants to see first: ours, the best peers, and the bitmap that papers compare with.
+// What a reader wants to see first: ours, the best baselines, and the bitmap that papers compare with.
 function firstLines(rows) {
   const ours = rows.filter((row) => row.ours && row.lossless).slice(0, 3);
   const lossy = rows.filter((row) => row.ours && !row.lossless).slice(0, 2);
-  const peers = rows.filter((row) => !row.ours && row.lossless).slice(0, 2);
+  const baselines = rows.filter((row) => !row.ours && row.lossless).slice(0, 2);
   const known = rows.filter((row) => /^ebpc:block=16|^zstd:level=3$|^zvc$/.test(row.label));
-  return [...new Set([...ours, ...lossy, ...known, ...peers])].slice(0, COLORS);
+  return [...new Set([...ours, ...lossy, ...known, ...baselines])].slice(0, COLORS);
 }
 
 function sources(rows) {

@@ -79,7 +79,7 @@ function tapTable(rows) {
     { name: "zeros", value: (t) => t.tap.zeros, text: figure.percent },
     ...(taps.some((t) => t.tap.entropy_bits !== null) ? [{ name: "entropy, bits", title: "order-0", value: (t) => t.tap.entropy_bits, text: figure.fixed(2) }] : []),
     ...best(both ? "best lossless of ours" : "best", "ours"),
-    ...(both ? best("best lossless peer", "theirs") : []),
+    ...(both ? best("best lossless baseline", "theirs") : []),
   ];
   return sortable(columns, taps, { open: (t) => `#/tap/${t.i + 1}`, label: "feature maps", classOf: (t) => (both && t.ahead ? "ours" : "") });
 }

@@ -1,4 +1,4 @@
-"""The measurements in bench/results: kept small, and read again."""
+"""The measurements in benchmarks/results: kept small, and read again."""
 
 from __future__ import annotations
 

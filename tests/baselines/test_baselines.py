@@ -1,4 +1,4 @@
-"""What every peer promises, on any map: exact, or within its stated bound, with every byte accounted for."""
+"""What every baseline promises, on any map: exact, or within its stated bound, with every byte accounted for."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fmapzip import peers
+from fmapzip import baselines
+from fmapzip.baselines.prefix import canonical_codes, code_lengths
+from fmapzip.baselines.rans import SCALE_BITS, quantized_frequencies
+from fmapzip.baselines.zero_runs import run_level_pairs
 from fmapzip.errors import InvalidInput, MissingExtra, UnknownCodec
-from fmapzip.peers.prefix import canonical_codes, code_lengths
-from fmapzip.peers.rans import SCALE_BITS, quantized_frequencies
-from fmapzip.peers.zero_runs import run_level_pairs
 from strategies import make_map, maps
 
 METHODS: list[tuple[str, dict[str, Any]]] = [
@@ -49,8 +49,8 @@ METHODS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-def method(name: str, config: dict[str, Any]) -> peers.Peer:
-    made = peers.make(name, **config)
+def method(name: str, config: dict[str, Any]) -> baselines.Baseline:
+    made = baselines.make(name, **config)
     if made.missing():
         pytest.skip(f"{made.missing()} is not installed")
     return made
@@ -70,53 +70,53 @@ def test_decoding_is_exact_or_within_the_bound(name: str, config: dict[str, Any]
     assert worst <= made.error_bound(q.shape)
     assert made.lossless == (made.error_bound(q.shape) == 0)
     parts = made.parts(data, q.shape)
-    assert set(parts) <= set(peers.PARTS)
+    assert set(parts) <= set(baselines.PARTS)
     assert sum(parts.values()) == len(data)
     assert (made.decode_to(data, np.empty_like(q), side) == decoded).all()
 
 
-@pytest.mark.parametrize("name", peers.names())
+@pytest.mark.parametrize("name", baselines.names())
 def test_every_method_names_its_source(name: str) -> None:
-    assert peers.get(name).id == name
-    assert len(peers.get(name).source) > 10
+    assert baselines.get(name).id == name
+    assert len(baselines.get(name).source) > 10
 
 
 @pytest.mark.parametrize(("name", "config"), METHODS, ids=str)
 def test_settings_round_trip(name: str, config: dict[str, Any]) -> None:
-    made = peers.make(name, **config)
+    made = baselines.make(name, **config)
     described = made.config()
     assert described.pop("codec") == name
-    assert peers.make(name, **described) == made
+    assert baselines.make(name, **described) == made
 
 
 def test_unknown_methods_and_settings_are_refused_with_a_list() -> None:
     with pytest.raises(UnknownCodec, match="there are: eyeriss-rlc"):
-        peers.make("gzip")
+        baselines.make("gzip")
     with pytest.raises(InvalidInput, match="its settings: block"):
-        peers.make("ebpc", size=8)
+        baselines.make("ebpc", size=8)
     with pytest.raises(InvalidInput, match="one of 8, 16"):
-        peers.make("ebpc", block=32)
+        baselines.make("ebpc", block=32)
 
 
 def test_a_missing_package_is_told_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lz4.block", None)
-    with pytest.raises(MissingExtra, match=r"fmapzip\[peers\]"):
-        peers.make("lz4").encode(np.zeros((2, 3, 3), np.uint8))
+    with pytest.raises(MissingExtra, match=r"fmapzip\[baselines\]"):
+        baselines.make("lz4").encode(np.zeros((2, 3, 3), np.uint8))
 
 
 def test_a_representation_evaluates_back() -> None:
-    from fmapzip.peers.ebpc import Ebpc
+    from fmapzip.baselines.ebpc import Ebpc
 
-    made = peers.make("ebpc", block=16)
+    made = baselines.make("ebpc", block=16)
     assert eval(repr(made), {"Ebpc": Ebpc}) == made
-    assert peers.make("ebpc", **{k: v for k, v in made.config().items() if k != "codec"}) == made
+    assert baselines.make("ebpc", **{k: v for k, v in made.config().items() if k != "codec"}) == made
 
 
 def test_eyeriss_words_hold_the_pairs_of_its_figure() -> None:
     # 0 0 12 0 0 0 0 53 0 0 22 become the pairs 2,12 4,53 2,22 in one 64-bit word.
     q = np.array([0, 0, 12, 0, 0, 0, 0, 53, 0, 0, 22], np.uint8)
     word = "".join(f"{run:05b}{level:016b}" for run, level in ((2, 12), (4, 53), (2, 22))) + "1"
-    assert peers.make("eyeriss-rlc", level_bits=16).encode(q) == int(word, 2).to_bytes(8, "big")
+    assert baselines.make("eyeriss-rlc", level_bits=16).encode(q) == int(word, 2).to_bytes(8, "big")
 
 
 def test_eyeriss_packs_three_pairs_and_a_final_bit() -> None:
@@ -125,17 +125,17 @@ def test_eyeriss_packs_three_pairs_and_a_final_bit() -> None:
     runs, levels = run_level_pairs(q, 31)
     assert runs.tolist() == [2, 0, 31, 0, 0]
     assert levels.tolist() == [7, 9, 0, 3, 0]
-    words = peers.make("eyeriss-rlc").encode(q)
+    words = baselines.make("eyeriss-rlc").encode(q)
     pairs = [(2, 7), (0, 9), (31, 0), None, (0, 3), (0, 0), (0, 0), None]
     bits = "".join("0" if p is None else f"{p[0]:05b}{p[1]:08b}" for p in pairs[:-1]) + "1"
     assert words == int(bits, 2).to_bytes(10, "big")
-    assert len(peers.make("eyeriss-rlc", level_bits=16).encode(q)) == 16
+    assert len(baselines.make("eyeriss-rlc", level_bits=16).encode(q)) == 16
 
 
 def test_csc_pads_long_runs_as_published() -> None:
     # EIE's own example, section III: [0,0,1,2, eighteen zeros, 3] has values 1,2,0,3 and counts 2,0,15,2.
     q = np.array([0, 0, 1, 2, *[0] * 18, 3], np.uint8)
-    data = peers.make("csc").encode(q)
+    data = baselines.make("csc").encode(q)
     assert data == (4).to_bytes(4, "little") + bytes([0x20, 0xF2]) + bytes([1, 2, 0, 3])
 
 
@@ -159,8 +159,8 @@ def test_entropy_coders_stay_close_to_the_entropy() -> None:
     q = make_map((64, 56, 56), "sparse", np.uint8, 5)
     shares = np.bincount(q.reshape(-1)) / q.size
     bound = -(shares[shares > 0] * np.log2(shares[shares > 0])).sum() * q.size / 8
-    assert len(peers.make("rans0").encode(q)) < 1.01 * bound + 800
-    assert len(peers.make("huffman").encode(q)) < bound + q.size / 8
+    assert len(baselines.make("rans0").encode(q)) < 1.01 * bound + 800
+    assert len(baselines.make("huffman").encode(q)) < bound + q.size / 8
 
 
 @pytest.mark.parametrize("name", ["eyeriss-rlc", "zero-bursts", "huffman", "rans0", "deflate"])
@@ -168,7 +168,7 @@ def test_a_truncated_stream_is_an_error(name: str) -> None:
     import zlib
 
     q = make_map((8, 9, 9), "sparse", np.uint8, 2)
-    made = peers.make(name)
+    made = baselines.make(name)
     data = made.encode(q)
     with pytest.raises((ValueError, IndexError, zlib.error)):
         made.decode(data[: len(data) // 2], q.shape, q.dtype)

@@ -14,9 +14,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fmapzip.peers.base import IntegerMap, Parts, Peer, Shape, as_bytes, choose, from_bytes
-from fmapzip.peers.bits import at, pack, spread, windows
-from fmapzip.peers.zero_runs import burst_codes, parse_bursts
+from fmapzip.baselines.base import Baseline, IntegerMap, Parts, Shape, as_bytes, choose, from_bytes
+from fmapzip.baselines.bits import at, pack, spread, windows
+from fmapzip.baselines.zero_runs import burst_codes, parse_bursts
 
 WORD = 8
 PLANES = WORD + 1  # a difference of two words has one bit more
@@ -194,7 +194,7 @@ def _read_symbols(
 
 
 @dataclass(frozen=True, repr=False)
-class Ebpc(Peer):
+class Ebpc(Baseline):
     """Extended bit-plane compression, 8-bit words, blocks of 8 or 16.
 
     Bytes: the length of the zero/nonzero stream (4, little endian), that stream, the bit-plane stream; each stream is

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fmapzip.peers import prefix
-from fmapzip.peers.base import IntegerMap, Parts, Peer, Shape, as_bytes, from_bytes
+from fmapzip.baselines import prefix
+from fmapzip.baselines.base import Baseline, IntegerMap, Parts, Shape, as_bytes, from_bytes
 
 
 @dataclass(frozen=True, repr=False)
-class Huffman(Peer):
+class Huffman(Baseline):
     """A canonical prefix code of at most 15 bits, fitted to each map; the table is a bitmap and 4-bit lengths."""
 
     id: ClassVar[str] = "huffman"

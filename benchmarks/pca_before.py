@@ -1,7 +1,7 @@
 """PCA over channels before and after the activation function: bytes, and what the next layer gets.
 
-    python bench/pca_before.py path/to/nets.py:squeezenet1_1 path/to/images --images 8 \
-        --json bench/results/pca_before_squeezenet1_1.json
+    python benchmarks/pca_before.py path/to/nets.py:squeezenet1_1 path/to/images --images 8 \
+        --json benchmarks/results/pca_before_squeezenet1_1.json
 
 Chmiel et al. put the transform before the activation, where the sums are dense and signed. A tap is the tensor after
 it. Here both are coded for each tap that a ReLU makes: before, the ReLU's input is quantized (min-max, signed), coded,
@@ -21,7 +21,7 @@ from common import write_result
 from numpy.typing import NDArray
 from torch import fx, nn
 
-from fmapzip import peers
+from fmapzip import baselines
 from fmapzip.eval.request import Request, load
 from fmapzip.quantize import QuantParams, make_observer
 from fmapzip.torch.capture import Captured, capture
@@ -81,7 +81,7 @@ class Tally:
         observer = make_observer("minmax", "")
         observer.update(training)
         params: QuantParams = observer.finish()
-        method = peers.make("pca")
+        method = baselines.make("pca")
         side = method.train(params.quantize(training, axis=1))
         self.side += len(side)
         for sample, exact in zip(maps, wanted, strict=True):

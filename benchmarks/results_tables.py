@@ -190,7 +190,7 @@ def pca(runs: Sequence[Values]) -> str:
     if not rows:
         return ""
     intro = (
-        f"`bench/pca_before.py`: {runs[0]['images']} images, basis from {runs[0]['calibration_images']} others; "
+        f"`benchmarks/pca_before.py`: {runs[0]['images']} images, basis from {runs[0]['calibration_images']} others; "
         "taps that a ReLU makes; SQNR against the float tap."
     )
     head = ["network", "taps", "coded", "ratio", "maps alone", "SQNR"]
@@ -218,7 +218,7 @@ def speed(found: Values) -> str:
         for where, ways in row["latency_us"].items()
     ]
     intro = (
-        f"`bench/speed.py` on the maps of `{found['archive']}`. {conditions(found)} "
+        f"`benchmarks/speed.py` on the maps of `{found['archive']}`. {conditions(found)} "
         f"`import fmapzip` takes {1e3 * found['import_seconds']:.0f} ms beyond NumPy. Pairs are encode, decode. "
         f"zstd -1 in the same runs: {_span(found, 'zstd1_encode_mb_per_s')} and "
         f"{_span(found, 'zstd1_decode_mb_per_s')} MB/s at a ratio of "
@@ -238,7 +238,7 @@ def _span(found: Values, key: str) -> str:
 
 
 def memory(found: Values) -> str:
-    parts = ["## Memory", f"`bench/memory.py`. {conditions(found)}"]
+    parts = ["## Memory", f"`benchmarks/memory.py`. {conditions(found)}"]
     decode = [
         [f"`{row['codec']}`", *(f"{row[key] / 1024:.0f}" for key in ("output_bytes", "frame_bytes", "working_bytes"))]
         for row in found["decode"]
@@ -268,7 +268,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def short_table(reports: Sequence[Values]) -> str:
-    """The one table that matters, for README: lossless ratios by network, of each peer its best settings."""
+    """The one table that matters, for README: lossless ratios by network, of each baseline its best settings."""
     names = [NETWORKS.get(report["source"]["model"], "maps").partition(" (")[0] for report in reports]
     entries = {entry["label"]: entry for report in reports for entry in report["codecs"] if _shown(entry)}
     best: dict[str, tuple[float, list[str]]] = {}

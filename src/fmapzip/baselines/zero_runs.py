@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fmapzip.peers.base import IntegerMap, Parts, Peer, Shape, as_bytes, choose, from_bytes
-from fmapzip.peers.bits import at, pack, pack_fixed, spread, unpack_fixed, windows
+from fmapzip.baselines.base import Baseline, IntegerMap, Parts, Shape, as_bytes, choose, from_bytes
+from fmapzip.baselines.bits import at, pack, pack_fixed, spread, unpack_fixed, windows
 
 PAIRS = 3
 _RUN_BITS = 5
@@ -46,7 +46,7 @@ def expand_pairs(runs: NDArray[np.int64], levels: NDArray[Any], size: int) -> ND
 
 
 @dataclass(frozen=True, repr=False)
-class EyerissRlc(Peer):
+class EyerissRlc(Baseline):
     """Run-length compression of Eyeriss: 5-bit runs of zeros and levels, three pairs and a final bit in a word.
 
     Published for 16-bit values: three pairs of 5 + 16 bits and one bit that marks the last word make 64 bits. For
@@ -93,7 +93,7 @@ class EyerissRlc(Peer):
 
 
 @dataclass(frozen=True, repr=False)
-class ZeroBursts(Peer):
+class ZeroBursts(Baseline):
     """A zero bit and four bits for a burst of 1 to 16 zeros, or a one bit and the eight bits of a value.
 
     The zero run-length code that EBPC is compared with in its paper.
@@ -170,7 +170,7 @@ def parse_bursts(
 
 
 @dataclass(frozen=True, repr=False)
-class Csc(Peer):
+class Csc(Baseline):
     """Compressed sparse column: 4-bit counts of the zeros before each value, and the values.
 
     More than 15 zeros in a row take a stored zero with the count 15. With ``columns="map"`` the whole map is one

@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fmapzip.peers import prefix
-from fmapzip.peers.base import IntegerMap, Parts, Peer, Shape, choose
-from fmapzip.peers.bits import at, pack, spread, windows
-from fmapzip.peers.jpeg_tables import BLOCK, NAMES, steps, zigzag
+from fmapzip.baselines import prefix
+from fmapzip.baselines.base import Baseline, IntegerMap, Parts, Shape, choose
+from fmapzip.baselines.bits import at, pack, spread, windows
+from fmapzip.baselines.jpeg_tables import BLOCK, NAMES, steps, zigzag
 
 _EOB, _ZRL = 0x00, 0xF0  # end of block; sixteen zeros (ITU-T T.81, F.1.2.2)
 _ESCAPE = struct.Struct("<Ih")
@@ -21,7 +21,7 @@ _COUNT = struct.Struct("<I")
 
 
 @dataclass(frozen=True, repr=False)
-class JpegAct(Peer):
+class JpegAct(Baseline):
     """JPEG-ACT: the map as one image of all channels one above the other, 8x8 DCT, tables made for activations.
 
     ``coding="zvc"`` is a bitmap and a byte for each nonzero coefficient; "huffman" is JPEG's run and category symbols

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fmapzip.peers.base import IntegerMap, Parts, Peer, Shape, as_bytes, from_bytes
-from fmapzip.peers.bits import pack_fixed, unpack_fixed
+from fmapzip.baselines.base import Baseline, IntegerMap, Parts, Shape, as_bytes, from_bytes
+from fmapzip.baselines.bits import pack_fixed, unpack_fixed
 
 SCALE_BITS = 12
 _LOW = 1 << 16  # states stay in [2**16, 2**32); 16 bits leave or enter at a time
@@ -90,7 +90,7 @@ def decode(data: bytes, frequencies: NDArray[np.int64], size: int) -> NDArray[np
 
 
 @dataclass(frozen=True, repr=False)
-class OrderZeroRans(Peer):
+class OrderZeroRans(Baseline):
     """Order-0 rANS with 12-bit frequencies fitted to each map; the table is a bitmap and 12 bits a symbol."""
 
     id: ClassVar[str] = "rans0"

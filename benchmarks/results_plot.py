@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-OURS, PEERS = "#c8500f", "#0f6cbd"
+OURS, BASELINES = "#c8500f", "#0f6cbd"
 FONT, LETTER, LINE = 7.5, 4.4, 10.0
 """Size of the names, and the room that a letter and a line of them take, in points."""
 
@@ -27,7 +27,7 @@ def draw(report: dict[str, Any], path: Path) -> Path:
     for panel, way in zip(panels, ("encode", "decode"), strict=True):
         points = [(raw / 1e6 / e[f"{way}_seconds"], raw / e["total_bytes"]) for e in shown]
         for entry, point in zip(shown, points, strict=True):
-            panel.plot(*point, "o", color=OURS if entry["ours"] else PEERS, ms=8 if entry["ours"] else 5)
+            panel.plot(*point, "o", color=OURS if entry["ours"] else BASELINES, ms=8 if entry["ours"] else 5)
         panel.set(xscale="log", xlabel=f"{way}, MB/s, one thread")
         panel.margins(0.08)
         panel.grid(alpha=0.25)

@@ -1,8 +1,8 @@
-"""docs/RESULTS.md and its plot, from the measurements in bench/results.
+"""docs/RESULTS.md and its plot, from the measurements in benchmarks/results.
 
     fmapzip bench path/to/nets.py:squeezenet1_1 path/to/images --images 8 --json arena.json
-    python bench/results.py keep arena.json     # its figures, without histograms, into bench/results
-    python bench/results.py make                # docs/RESULTS.md, docs/plots, and the table in README.md
+    python benchmarks/results.py keep arena.json     # its figures, without histograms, into benchmarks/results
+    python benchmarks/results.py make                # docs/RESULTS.md, docs/plots, and the table in README.md
 
 Nothing in docs/RESULTS.md is typed; a test makes it again and compares.
 """
@@ -23,10 +23,10 @@ DOCUMENT, README = ROOT / "docs" / "RESULTS.md", ROOT / "README.md"
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 
 OPENING = """
-Made by `python bench/results.py make` from the measurements in `bench/results`; nothing here is typed. Ratios are sums
-over sums, against 8-bit values, and count every byte: frames with headers and checksums, tables, and what is kept once
-beside the maps (the plan, or a peer's side information). *Maps alone* leaves the latter out. Speeds are of one thread,
-in MB/s of 8-bit values, with preallocated outputs where a package takes them; ~ marks methods that are written in NumPy
+Made by `python benchmarks/results.py make` from the measurements in `benchmarks/results`; nothing here is typed. Ratios are
+sums over sums, against 8-bit values, and count every byte: frames with headers and checksums, tables, and what is kept
+once beside the maps (the plan, or a baseline's side information). *Maps alone* leaves the latter out. Speeds are of one
+thread, in MB/s of 8-bit values, with preallocated outputs where a package takes them; ~ marks methods that are written in NumPy
 here, whose time says nothing. Ours are in bold. The methods are described in [METHODS.md](METHODS.md).
 """.replace("\n", " ").strip()
 

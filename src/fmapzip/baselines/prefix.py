@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fmapzip.peers.bits import pack, pack_fixed, unpack_fixed, walk, windows
+from fmapzip.baselines.bits import pack, pack_fixed, unpack_fixed, walk, windows
 
 LIMIT = 15
 """Bits of the longest code."""

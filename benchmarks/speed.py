@@ -1,7 +1,7 @@
 """Speed of codecs on real maps, as ratios to memcpy in one run.
 
     fmapzip capture path/to/nets.py:resnet50v2_trunk path/to/images --limit 40 -o trunk.fmz
-    python bench/speed.py trunk.fmz --json bench/results/speed.json
+    python benchmarks/speed.py trunk.fmz --json benchmarks/results/speed.json
 
 Maps in the network's order, preallocated outputs, one thread; memcpy is `numpy.copyto` between preallocated buffers
 over the same maps, and zstd -1 by its package takes its turn with them. Two threads are measured over batches of each

@@ -1,4 +1,4 @@
-"""The lossless peers on every tap of the four real networks."""
+"""The lossless baselines on every tap of the four real networks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fmapzip import peers
+from fmapzip import baselines
 from fmapzip.archive import Archive
 
 MOST_CHANNELS = 24
@@ -65,7 +65,7 @@ def maps(request: pytest.FixtureRequest, shared_data: Path, tmp_path_factory: py
 
 @pytest.mark.parametrize(("name", "config"), LOSSLESS, ids=str)
 def test_decoding_is_exact_on_every_tap(name: str, config: dict[str, Any], maps: dict[str, NDArray[Any]]) -> None:
-    method = peers.make(name, **config)
+    method = baselines.make(name, **config)
     if method.missing():
         pytest.skip(f"{method.missing()} is not installed")
     for tap, whole in maps.items():

@@ -1,7 +1,7 @@
 """DCT-CM's settings on a network: path x group x order x frequency mask x zero mask x coding, ratio and damage.
 
-    python bench/dct_cm_grid.py path/to/nets.py:squeezenet1_1 path/to/images --images 40 \
-        --json bench/results/dct_cm_grid_squeezenet1_1.json
+    python benchmarks/dct_cm_grid.py path/to/nets.py:squeezenet1_1 path/to/images --images 40 \
+        --json benchmarks/results/dct_cm_grid_squeezenet1_1.json
 
 Calibrated by the standard protocol (rows 0, 5, 10, ...), reported on the first `--images` others. Each setting runs
 through the network; nothing is chosen by calibration here.

@@ -3,10 +3,10 @@
 Examples
 --------
 >>> import numpy as np
->>> from fmapzip import peers
+>>> from fmapzip import baselines
 >>> q = np.zeros((16, 8, 8), np.uint8)
 >>> q[:, ::3] = 9
->>> method = peers.make("ebpc", block=16)
+>>> method = baselines.make("ebpc", block=16)
 >>> data = method.encode(q)
 >>> bool((method.decode(data, q.shape, q.dtype) == q).all())
 True
@@ -17,12 +17,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from fmapzip.baselines.base import PARTS, Baseline
 from fmapzip.errors import UnknownCodec
-from fmapzip.peers.base import PARTS, Peer
 
-__all__ = ["PARTS", "Peer", "get", "make", "names"]
+__all__ = ["PARTS", "Baseline", "get", "make", "names"]
 
-_PEERS = {
+_BASELINES = {
     "eyeriss-rlc": "zero_runs:EyerissRlc",
     "zero-bursts": "zero_runs:ZeroBursts",
     "csc": "zero_runs:Csc",
@@ -44,18 +44,18 @@ _PEERS = {
 
 def names() -> list[str]:
     """Ids of all methods."""
-    return list(_PEERS)
+    return list(_BASELINES)
 
 
-def get(name: str) -> type[Peer]:
+def get(name: str) -> type[Baseline]:
     """The class of a method; `UnknownCodec` lists those that exist."""
-    if name not in _PEERS:
-        raise UnknownCodec(f"no method {name!r}; there are: {', '.join(_PEERS)}")
-    module, _, attribute = _PEERS[name].partition(":")
-    peer: type[Peer] = getattr(import_module(f"fmapzip.peers.{module}"), attribute)
-    return peer
+    if name not in _BASELINES:
+        raise UnknownCodec(f"no method {name!r}; there are: {', '.join(_BASELINES)}")
+    module, _, attribute = _BASELINES[name].partition(":")
+    baseline: type[Baseline] = getattr(import_module(f"fmapzip.baselines.{module}"), attribute)
+    return baseline
 
 
-def make(name: str, **settings: Any) -> Peer:
+def make(name: str, **settings: Any) -> Baseline:
     """A method with its settings; `InvalidInput` lists the settings that it has."""
     return get(name).from_config(settings)

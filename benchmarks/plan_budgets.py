@@ -1,7 +1,7 @@
 """What plans reach: one plan a budget, made from calibration images alone, measured on the other images.
 
-    python bench/plan_budgets.py path/to/nets.py:squeezenet1_1 path/to/images --preprocess imagenet \
-        --max-kl 0.01 0.02 0.03 0.06 0.12 --work plans --json bench/results/plan_budgets_squeezenet1_1.json
+    python benchmarks/plan_budgets.py path/to/nets.py:squeezenet1_1 path/to/images --preprocess imagenet \
+        --max-kl 0.01 0.02 0.03 0.06 0.12 --work plans --json benchmarks/results/plan_budgets_squeezenet1_1.json
 
 Beside them stands `context-rans` at one step for all maps, its points trained on the same calibration images. The
 standard protocol: rows 0, 5, 10, ... calibrate. What is done is kept in the folder `--work`, one file a plan and one a

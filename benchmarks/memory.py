@@ -1,7 +1,8 @@
 """Peak memory of decoding a frame, and of `fmapzip eval` for few and for many images.
 
-    python bench/memory.py --json bench/results/memory.json
-    python bench/memory.py --eval path/to/nets.py:squeezenet1_1 path/to/images --json bench/results/memory.json
+    python benchmarks/memory.py --json benchmarks/results/memory.json
+    python benchmarks/memory.py --eval path/to/nets.py:squeezenet1_1 path/to/images \
+        --json benchmarks/results/memory.json
 
 Decoding is measured in a process of its own: the highest resident size during `decode` into a new array, above that
 before it, less the output. The kernel counts resident pages in batches, so the median of several processes is taken.

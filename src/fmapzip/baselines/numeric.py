@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fmapzip.baselines.base import Baseline, IntegerMap, Shape, choose, module
+from fmapzip.baselines.general import General
 from fmapzip.errors import InvalidInput
-from fmapzip.peers.base import IntegerMap, Peer, Shape, choose, module
-from fmapzip.peers.general import General
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,7 +40,7 @@ class Pcodec(General):
 
 
 @dataclass(frozen=True, repr=False)
-class Zfp(Peer):
+class Zfp(Baseline):
     """zfp on the values as floats: a fixed rate in bits a value, or a tolerance in integer steps; rounded back.
 
     ``dims=2`` codes the channels one above the other in 4x4 blocks, ``dims=3`` in 4x4x4 blocks across channels.

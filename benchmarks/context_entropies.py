@@ -1,7 +1,7 @@
 """Where the bits of `context-rans` go, tap by tap: entropies, the model's code length, and the real bytes.
 
     fmapzip capture path/to/nets.py:resnet50v2_trunk path/to/images --limit 20 -o trunk.fmz
-    python bench/context_entropies.py trunk.fmz --json bench/results/context_entropies.json
+    python benchmarks/context_entropies.py trunk.fmz --json benchmarks/results/context_entropies.json
 
 The first half of an archive's samples trains, the other half is coded. All figures are bits a value over that half:
 the order-0 entropy with the training half's table, the same in 24 contexts of W, N, NW and NE, the code length that

@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fmapzip.baselines import prefix
+from fmapzip.baselines.base import Baseline, IntegerMap, Shape
+from fmapzip.baselines.bits import pack, walk, windows
 from fmapzip.errors import InvalidInput
-from fmapzip.peers import prefix
-from fmapzip.peers.base import IntegerMap, Peer, Shape
-from fmapzip.peers.bits import pack, walk, windows
 
 _CLASSES, _REACH = 12, 127
 """Variance classes with a Huffman table each, and the largest level; larger ones saturate."""
@@ -61,7 +61,7 @@ def _read(side: bytes) -> _Basis:
 
 
 @dataclass(frozen=True, repr=False)
-class Pca(Peer):
+class Pca(Baseline):
     """PCA over channels: one step for all components, so that bits follow the variance; Huffman by variance class.
 
     The step spans the range that is best for a Laplacian of the first component with `bits` bits, as published. The

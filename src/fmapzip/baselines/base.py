@@ -1,4 +1,4 @@
-"""What a peer is: another method for 8-bit feature maps, with encoder and decoder, for comparison only."""
+"""What a baseline is: another method for 8-bit feature maps, with encoder and decoder, for comparison only."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ PARTS = ("payload", "masks", "tables", "headers")
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class Peer(ABC):
+class Baseline(ABC):
     """A method with its settings: a frozen dataclass whose fields are the settings.
 
-    Peers have no frames, no checksums and no defence against hostile bytes: they are here to be measured. Where
+    Baselines have no frames, no checksums and no defence against hostile bytes: they are here to be measured. Where
     the bytes cannot be right, `decode` raises `ValueError`.
 
     Attributes
@@ -37,7 +37,7 @@ class Peer(ABC):
     source
         Where the method is published.
     package
-        The module that it needs (extra ``peers``), or "".
+        The module that it needs (extra ``baselines``), or "".
     speed_meaningful
         Whether the time it takes says something of the method: false for methods written here in NumPy.
     """
@@ -111,7 +111,7 @@ def module(name: str) -> Any:
     try:
         return import_module(name)
     except ImportError as error:
-        raise MissingExtra(f"the module {name!r} is not installed: pip install 'fmapzip[peers]'") from error
+        raise MissingExtra(f"the module {name!r} is not installed: pip install 'fmapzip[baselines]'") from error
 
 
 def choose(name: str, value: Any, allowed: tuple[Any, ...]) -> None:

@@ -1,7 +1,7 @@
 """What the transform path is worth: its bits against those of the mask path at the same squared error, by kind of map.
 
     fmapzip capture MODEL IMAGES -o maps.fmz     # images that nothing is reported on
-    python bench/dct_cm_transforms.py maps.fmz --json bench/results/dct_cm_transforms.json
+    python benchmarks/dct_cm_transforms.py maps.fmz --json benchmarks/results/dct_cm_transforms.json
 
 Bits of the tile bodies and squared errors are pooled over the feature maps of a kind. Settings are trained on the
 first half of each map's samples and measured on the others.

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fmapzip import peers
-from fmapzip.peers.ebpc import bpc_stream, znz_stream
+from fmapzip import baselines
+from fmapzip.baselines.ebpc import bpc_stream, znz_stream
 from strategies import maps
 
 
@@ -93,7 +93,7 @@ def test_a_map_of_zeros_has_no_bit_plane_stream(block: int) -> None:
 
 @given(q=maps(), block=st.sampled_from([8, 16]), data=st.data())
 def test_a_damaged_stream_is_an_error_or_another_map(q: NDArray[np.uint8], block: int, data: st.DataObject) -> None:
-    method = peers.make("ebpc", block=block)
+    method = baselines.make("ebpc", block=block)
     encoded = bytearray(method.encode(q))
     encoded[data.draw(st.integers(4, len(encoded) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     try:

@@ -12,14 +12,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fmapzip.baselines.base import Baseline, IntegerMap, Shape, choose, module
 from fmapzip.errors import InvalidInput
-from fmapzip.peers.base import IntegerMap, Peer, Shape, choose, module
 
 LAYOUTS = ("planar", "channels-last")
 
 
 @dataclass(frozen=True, repr=False)
-class General(Peer):
+class General(Baseline):
     """A codec for any bytes. The map's order in memory is a setting: planar [C, H, W] or channels-last [H, W, C]."""
 
     speed_meaningful: ClassVar[bool] = True
