@@ -23,11 +23,12 @@ DOCUMENT, README = ROOT / "docs" / "RESULTS.md", ROOT / "README.md"
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 
 OPENING = """
-Made by `python benchmarks/results.py make` from the measurements in `benchmarks/results`; nothing here is typed. Ratios are
-sums over sums, against 8-bit values, and count every byte: frames with headers and checksums, tables, and what is kept
-once beside the maps (the plan, or a baseline's side information). *Maps alone* leaves the latter out. Speeds are of one
-thread, in MB/s of 8-bit values, with preallocated outputs where a package takes them; ~ marks methods that are written in NumPy
-here, whose time says nothing. Ours are in bold. The methods are described in [METHODS.md](METHODS.md).
+Made by `python benchmarks/results.py make` from the measurements in `benchmarks/results`; nothing here is typed.
+Ratios are sums over sums, against 8-bit values, and count every byte: frames with headers and checksums, tables, and
+what is kept once beside the maps (the plan, or a baseline's side information). *Maps alone* leaves the latter out.
+Speeds are of one thread, in MB/s of 8-bit values, with preallocated outputs where a package takes them; ~ marks
+methods that are written in NumPy here, whose time says nothing. Ours are in bold. The methods are described in
+[METHODS.md](METHODS.md).
 """.replace("\n", " ").strip()
 
 

@@ -21,8 +21,8 @@ def plans(runs: Sequence[Values]) -> str:
         return ""
     intro = (
         "`benchmarks/plan_budgets.py`: `fmapzip plan` with several budgets, from the calibration images alone; then "
-        "the plans on the other images. Beside them `context-rans` with one step for all maps and trained points. *Fewer "
-        "bytes* compares at the damage of such a step on the same images: straight lines between plans, the logarithm "
+        "the plans on the other images. Beside them `context-rans` with one step for all maps and trained points. "
+        "*Fewer bytes* compares at the damage of such a step on the same images: straight lines between plans, the logarithm "
         "of bytes against the logarithm of KL, or against dB. The first plan's time is that of all measurements; the "
         "others share them. Of choices other than `auto` and `dct-cm`, only this comparison is shown."
     )
