@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import builtins
 import json
-import os
 from collections.abc import Iterator
 from functools import cached_property
 from os import PathLike
-from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fmapzip._core import crc32c
 from fmapzip.api import decode
+from fmapzip.archive.positional import PositionalFile
 from fmapzip.archive.records import (
     ENTRY,
     FOOTER,
@@ -24,6 +23,7 @@ from fmapzip.archive.records import (
     VERSION,
     Index,
     Kind,
+    pack_index,
     read_record,
     unpack_footer,
     unpack_index,
@@ -42,17 +42,22 @@ class Archive:
     Only the index is read on opening. A file without a whole index (its writer was stopped) is scanned from its
     beginning up to the last whole record instead, and ``recovered`` is True.
 
+    Threads may share an archive, and so may processes that are forked after it was opened. It can be pickled, and then
+    opens its file again by its path, which must hold the same archive: a ``DataLoader`` may read one with any workers.
+
     Parameters
     ----------
     path
-        The file.
+        The file. An open file is refused: it could be neither shared with other processes nor opened again.
 
     Raises
     ------
     OSError
         It cannot be read.
+    InvalidType
+        ``path`` is no path.
     CorruptArchive
-        It is not an archive.
+        It is not an archive, or its records break the format's rules.
     UnsupportedVersion
         It is one of a later version.
 
@@ -64,20 +69,35 @@ class Archive:
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        self._file = builtins.open(path, "rb")  # noqa: SIM115
-        self._lock = Lock()
+        self._file = PositionalFile(path)
         try:
-            self._size = os.fstat(self._file.fileno()).st_size
             self._check_header()
             index = self._indexed()
             self.recovered = index is None
-            self._index = index or self._scanned()
+            self._index = self._scanned() if index is None else index
         except BaseException:
             self._file.close()
             raise
+        numbers, samples = (np.ascontiguousarray(self._index.entries[key]) for key in ("name", "sample"))
         self._numbers = {name: i for i, name in enumerate(self._index.names)}
-        keys = zip(self._index.entries["name"].tolist(), self._index.entries["sample"].tolist(), strict=True)
-        self._rows = {key: row for row, key in enumerate(keys)}
+        self._rows = {key: row for row, key in enumerate(zip(numbers.tolist(), samples.tolist(), strict=True))}
+        self._starts = np.searchsorted(numbers, np.arange(len(self._numbers) + 1)).tolist()
+
+    def __repr__(self) -> str:
+        return f"<Archive {self._file.path!r}: {len(self)} frames of {len(self.names)} maps>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        self._file.require_open()
+        return {"path": self._file.path, "index": self._fingerprint()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["path"])  # type: ignore[misc]
+        if self._fingerprint() != state["index"]:
+            self.close()
+            raise InvalidInput(f"{state['path']} is not the archive that it was: it has another index")
+
+    def _fingerprint(self) -> tuple[int, int]:
+        return self._file.size, crc32c(pack_index(self._index))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -87,8 +107,9 @@ class Archive:
     def samples(self, name: str) -> list[int]:
         """The samples that the archive has of one map, ascending."""
         number = self._number(name)
-        entries = self._index.entries
-        return [int(x) for x in entries["sample"][entries["name"] == number]]
+        rows = slice(self._starts[number], self._starts[number + 1])
+        samples: list[int] = self._index.entries["sample"][rows].tolist()
+        return samples
 
     def frame(self, name: str, sample: int) -> bytes:
         """One whole frame, as it was added.
@@ -187,10 +208,7 @@ class Archive:
         return self._numbers[name]
 
     def _record(self, offset: int) -> tuple[Kind, bytes]:
-        if self._file.closed:
-            raise InvalidInput("the archive is closed")
-        with self._lock:
-            return read_record(self._file, offset, self._size)[:2]
+        return read_record(self._file, offset)[:2]
 
     def _only(self, wanted: Kind, offset: int) -> bytes:
         kind, body = self._record(offset)
@@ -199,7 +217,7 @@ class Archive:
         return body
 
     def _check_header(self) -> None:
-        header = self._file.read(len(HEADER))
+        header = self._file.read(0, len(HEADER))
         if header[:4] != HEADER[:4] or len(header) < len(HEADER):
             raise CorruptArchive("not an archive: it does not begin as a .fmz file does")
         if header[4] != VERSION:
@@ -208,38 +226,58 @@ class Archive:
             raise CorruptArchive("reserved bytes of the archive's header are not zero")
 
     def _indexed(self) -> Index | None:
-        self._file.seek(max(0, self._size - FOOTER.size))
-        offset = unpack_footer(self._file.read(FOOTER.size))
+        """The index, or None where footer and index record are not whole; one that is and breaks a rule is an error."""
+        file = self._file
+        offset = unpack_footer(file.read(max(0, file.size - FOOTER.size), FOOTER.size))
         if offset is None:
             return None
         try:
-            kind, body, end = read_record(self._file, offset, self._size)
-            if kind is not Kind.INDEX or end + FOOTER.size != self._size:
-                return None
-            return unpack_index(body, self._size)
+            kind, body, end = read_record(file, offset)
         except CorruptArchive:
             return None
+        if kind is not Kind.INDEX or end + FOOTER.size != file.size:
+            raise CorruptArchive("the footer does not point to an index that it follows")
+        return unpack_index(body, offset)
 
     def _scanned(self) -> Index:
-        names: list[str] = []
+        """The index that the records themselves tell, up to the first that is not whole or is the index."""
+        names: dict[str, int] = {}
         found: dict[tuple[int, int], tuple[int, int]] = {}
         plan = metadata = 0
         offset = len(HEADER)
         while True:
             try:
-                kind, body, end = read_record(self._file, offset, self._size)
+                kind, body, end = read_record(self._file, offset)
             except CorruptArchive:
                 break
             if kind is Kind.NAME:
-                names.append(unpack_name(body))
-                if names.count(names[-1]) > 1:
-                    raise CorruptArchive(f"the archive names {names[-1]!r} twice")
-            elif kind is Kind.FRAME and len(body) >= FRAME_KEY.size:
-                found[FRAME_KEY.unpack_from(body)] = offset, len(body) - FRAME_KEY.size
+                name = unpack_name(body)
+                if name in names:
+                    raise CorruptArchive(f"the archive names {name!r} twice")
+                names[name] = len(names)
+            elif kind is Kind.FRAME:
+                key = _frame_key(body, len(names), offset)
+                if key in found:
+                    raise CorruptArchive(f"record at byte {offset}: its name and sample are there already")
+                found[key] = offset, len(body) - FRAME_KEY.size
             elif kind is Kind.PLAN:
+                if plan:
+                    raise CorruptArchive(f"record at byte {offset}: a second plan")
                 plan = offset
             elif kind is Kind.METADATA:
                 metadata = offset
+            else:
+                break
             offset = end
-        rows = [(*key, *place) for key, place in sorted(found.items()) if key[0] < len(names)]
+        rows = [(*key, *place) for key, place in sorted(found.items())]
         return Index(plan, metadata, tuple(names), np.array(rows, ENTRY))
+
+
+def _frame_key(body: bytes, names: int, offset: int) -> tuple[int, int]:
+    """Name number and sample of a frame record."""
+    if len(body) < FRAME_KEY.size:
+        raise CorruptArchive(f"record at byte {offset}: too short for a frame")
+    number, sample = FRAME_KEY.unpack_from(body)
+    if number >= names:
+        raise CorruptArchive(f"record at byte {offset}: a frame of map {number}, which has no name before it")
+    return number, sample

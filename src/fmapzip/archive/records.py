@@ -6,13 +6,13 @@ import struct
 import unicodedata
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fmapzip._core import crc32c
-from fmapzip.errors import CorruptArchive, InvalidInput
+from fmapzip.archive.positional import PositionalFile
+from fmapzip.errors import CorruptArchive, InvalidInput, InvalidType
 
 VERSION = 0
 HEADER = b"FMZA" + bytes([VERSION, 0, 0, 0])
@@ -60,8 +60,13 @@ def pack(kind: Kind, body: bytes) -> bytes:
     return record + CRC.pack(crc32c(record))
 
 
-def read_record(file: BinaryIO, offset: int, size: int) -> tuple[Kind, bytes, int]:
-    """The record at ``offset`` of a file of ``size`` bytes: kind, body, where the next begins.
+def record_bytes(body: int) -> int:
+    """The length of a record whose body has ``body`` bytes."""
+    return PREFIX.size + body + CRC.size
+
+
+def read_record(file: PositionalFile, offset: int) -> tuple[Kind, bytes, int]:
+    """The record at ``offset``: kind, body, where the next begins.
 
     Raises
     ------
@@ -69,19 +74,19 @@ def read_record(file: BinaryIO, offset: int, size: int) -> tuple[Kind, bytes, in
         It does not lie wholly in the file, its kind is unknown, or its checksum is wrong. Nothing longer
         than the file is ever allocated.
     """
-    if not len(HEADER) <= offset <= size - PREFIX.size - CRC.size:
+    size = file.size
+    if not len(HEADER) <= offset <= size - record_bytes(0):
         raise CorruptArchive(f"no room for a record at byte {offset} of {size}")
-    file.seek(offset)
-    prefix = file.read(PREFIX.size)
+    prefix = file.read(offset, PREFIX.size)
     if len(prefix) < PREFIX.size:
         raise CorruptArchive(f"record at byte {offset}: the file became shorter")
     kind, length = PREFIX.unpack(prefix)
-    end = offset + PREFIX.size + length + CRC.size
+    end = offset + record_bytes(length)
     if end > size:
         raise CorruptArchive(f"record at byte {offset} runs past the end of the file, byte {size}")
     if kind not in Kind._value2member_map_:
         raise CorruptArchive(f"record at byte {offset}: unknown kind {kind}")
-    rest = file.read(length + CRC.size)
+    rest = file.read(offset + PREFIX.size, length + CRC.size)
     if len(rest) < length + CRC.size:
         raise CorruptArchive(f"record at byte {offset}: the file became shorter")
     body = rest[:length]
@@ -111,11 +116,15 @@ def check_name(name: str) -> str:
 
     Raises
     ------
+    InvalidType
+        It is no text.
     InvalidInput
-        It is empty, longer than 1024 bytes in UTF-8, or has control or format characters.
+        It is empty, longer than 1024 bytes in UTF-8, or has control or format characters or lone surrogates.
     """
-    if not name or any(unicodedata.category(x) in ("Cc", "Cf") for x in name):
-        raise InvalidInput(f"{name!r} is no name for a map: it is empty or has control characters")
+    if not isinstance(name, str):
+        raise InvalidType(f"a map's name is text, not {type(name).__name__}")
+    if not name or any(unicodedata.category(x) in ("Cc", "Cf", "Cs") for x in name):
+        raise InvalidInput(f"{name!r} is no name for a map: it is empty or has control characters or lone surrogates")
     if len(name.encode()) > MAX_NAME:
         raise InvalidInput(f"the name {name[:40]!r}... is longer than {MAX_NAME} bytes")
     return name
@@ -137,14 +146,14 @@ def pack_index(index: Index) -> bytes:
     return head + lengths + b"".join(names) + index.entries.tobytes()
 
 
-def unpack_index(body: bytes, size: int) -> Index:
-    """The index in ``body``, of a file of ``size`` bytes.
+def unpack_index(body: bytes, offset: int) -> Index:
+    """The index in ``body``, whose record begins at ``offset``.
 
     Raises
     ------
     CorruptArchive
-        Its parts do not fill it exactly, a name is not valid or twice there, entries are out of order,
-        or something lies outside the file.
+        Its parts do not fill it exactly, a name is not valid or twice there, entries are out of order, or what
+        they point to is not records that lie between the header and the index without overlapping.
     """
     if len(body) < INDEX_HEAD.size:
         raise CorruptArchive("the index is too short")
@@ -159,18 +168,34 @@ def unpack_index(body: bytes, size: int) -> Index:
     if start_of_entries + n_entries * ENTRY.itemsize != len(body):
         raise CorruptArchive(f"the index's parts do not fill its {len(body)} bytes")
     names = tuple(unpack_name(body[e - n : e]) for e, n in zip(ends.tolist(), lengths.tolist(), strict=True))
-    entries = np.frombuffer(body, ENTRY, n_entries, start_of_entries)
-    _check_index(names, entries, max(plan, metadata), size)
-    return Index(plan, metadata, names, entries)
+    index = Index(plan, metadata, names, np.frombuffer(body, ENTRY, n_entries, start_of_entries))
+    _check_keys(index)
+    _check_places(index, offset)
+    return index
 
 
-def _check_index(names: tuple[str, ...], entries: NDArray[np.void], last: int, size: int) -> None:
+def _check_keys(index: Index) -> None:
+    entries = index.entries
     keys = entries["name"].astype(np.uint64) << np.uint64(32) | entries["sample"]
-    if len(set(names)) != len(names):
+    if len(set(index.names)) != len(index.names):
         raise CorruptArchive("the index has a name twice")
     if (keys[1:] <= keys[:-1]).any():
         raise CorruptArchive("the index's entries are not in order")
-    if len(entries) and int(entries["name"].max()) >= len(names):
+    if len(entries) and int(entries["name"][-1]) >= len(index.names):
         raise CorruptArchive("the index has an entry without a name")
-    if last >= size or (len(entries) and int(entries["offset"].max()) >= size):
-        raise CorruptArchive("the index points outside the file")
+
+
+def _check_places(index: Index, end: int) -> None:
+    """Hold the records that the index points to against the room from the header to ``end``, where it begins."""
+    room = np.uint64(max(0, end - len(HEADER)))
+    offsets = np.concatenate([index.entries["offset"], np.array([x for x in (index.plan, index.metadata) if x], "<u8")])
+    sizes = np.full(len(offsets), record_bytes(0), np.uint64)
+    sizes[: len(index.entries)] += index.entries["length"].astype(np.uint64) + np.uint64(FRAME_KEY.size)
+    if (offsets < len(HEADER)).any() or (offsets > end).any() or (sizes > room).any():
+        raise CorruptArchive("the index points outside the archive's records")
+    order = np.argsort(offsets)
+    starts, ends = offsets[order], (offsets + sizes)[order]
+    if (ends[:-1] > starts[1:]).any():
+        raise CorruptArchive("the index has records that overlap")
+    if len(ends) and int(ends[-1]) > end:
+        raise CorruptArchive("the index points outside the archive's records")

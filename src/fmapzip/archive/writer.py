@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Mapping
 from os import PathLike
+from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -21,7 +23,7 @@ from fmapzip.archive.records import (
     pack_footer,
     pack_index,
 )
-from fmapzip.errors import InvalidInput
+from fmapzip.errors import InvalidInput, InvalidType
 from fmapzip.frame import parse_only
 
 if TYPE_CHECKING:
@@ -35,6 +37,9 @@ class ArchiveWriter:
 
     Used as a context manager. Left by an exception, or killed, it leaves a file without index, from which
     every whole frame can still be read.
+
+    A write that fails (a full disk) is taken back and its error raised: what was added before stays, and adding and
+    closing may be tried again. Where it cannot be taken back (a pipe), all that follows is refused.
 
     Parameters
     ----------
@@ -70,13 +75,19 @@ class ArchiveWriter:
         self._names: dict[str, int] = {}
         self._entries: dict[tuple[int, int], tuple[int, int]] = {}
         self._plan_offset = self._metadata_offset = 0
-        self._file = open(path, "wb")  # noqa: SIM115
-        self._file.write(HEADER)
-        self._end = len(HEADER)
-        if plan is not None:
-            self._plan_offset = self._append(Kind.PLAN, plan.to_bytes())
-        if metadata is not None:
-            self.describe(metadata)
+        self._lock = Lock()
+        self._broken: BaseException | None = None
+        described = [] if metadata is None else [pack(Kind.METADATA, _json(metadata))]
+        planned = [] if plan is None else [pack(Kind.PLAN, plan.to_bytes())]
+        self._file = open(path, "wb", buffering=0)  # noqa: SIM115
+        self._end = 0
+        try:
+            self._append(HEADER)
+            self._plan_offset = self._append(*planned) if planned else 0
+            self._metadata_offset = self._append(*described) if described else 0
+        except BaseException:
+            self._file.close()
+            raise
 
     def describe(self, metadata: Mapping[str, Any]) -> None:
         """Store what a JSON object says about the archive; of several, the last one counts.
@@ -86,7 +97,9 @@ class ArchiveWriter:
         InvalidInput
             It is not what JSON can hold, or the archive is closed.
         """
-        self._metadata_offset = self._append(Kind.METADATA, _json(metadata))
+        record = pack(Kind.METADATA, _json(metadata))
+        with self._lock:
+            self._metadata_offset = self._append(record)
 
     def add(self, name: str, sample: int, frame: bytes) -> None:
         """Append one frame.
@@ -104,39 +117,65 @@ class ArchiveWriter:
         ------
         InvalidInput
             The archive is closed, the name or number is not allowed, or both are there already.
+        InvalidType
+            The name is no text, or the number no integer.
         FrameError
             ``frame`` is not a whole frame.
+        OSError
+            It cannot be written; the archive is as it was before.
         """
-        if not 0 <= sample <= MAX_SAMPLE:
-            raise InvalidInput(f"sample {sample} is not within 0 to {MAX_SAMPLE}")
-        number = self._names.get(name)
-        if (number, sample) in self._entries:
-            raise InvalidInput(f"{name!r}, sample {sample} is in the archive already")
+        check_name(name)
+        sample = _sample(sample)
         parse_only(frame)
-        if number is None:
-            self._append(Kind.NAME, check_name(name).encode())
-            number = self._names[name] = len(self._names)
-        offset = self._append(Kind.FRAME, FRAME_KEY.pack(number, sample) + frame)
-        self._entries[number, sample] = offset, len(frame)
+        with self._lock:
+            number = self._names.get(name, len(self._names))
+            if (number, sample) in self._entries:
+                raise InvalidInput(f"{name!r}, sample {sample} is in the archive already")
+            naming = b"" if name in self._names else pack(Kind.NAME, name.encode())
+            body = b"".join([FRAME_KEY.pack(number, sample), frame])
+            offset = self._append(naming, pack(Kind.FRAME, body)) + len(naming)
+            self._names[name] = number
+            self._entries[number, sample] = offset, len(body) - FRAME_KEY.size
 
     def close(self) -> None:
-        """Write the index and close the file. Closing again does nothing."""
-        if self._file.closed:
-            return
-        rows = [(*key, *place) for key, place in sorted(self._entries.items())]
-        index = Index(self._plan_offset, self._metadata_offset, tuple(self._names), np.array(rows, ENTRY))
-        offset = self._append(Kind.INDEX, pack_index(index))
-        self._file.write(pack_footer(offset))
-        self._file.close()
+        """Write the index and close the file. Closing again does nothing.
 
-    def _append(self, kind: Kind, body: bytes) -> int:
+        Raises
+        ------
+        OSError
+            The index cannot be written; the archive stays open, and can be closed once there is room.
+        """
+        with self._lock:
+            if self._file.closed:
+                return
+            rows = [(*key, *place) for key, place in sorted(self._entries.items())]
+            index = Index(self._plan_offset, self._metadata_offset, tuple(self._names), np.array(rows, ENTRY))
+            self._append(pack(Kind.INDEX, pack_index(index)), pack_footer(self._end))
+            self._file.close()
+
+    def _append(self, *parts: bytes) -> int:
+        """Write all parts or none, and say where the first begins."""
         if self._file.closed:
             raise InvalidInput("the archive is closed")
+        if self._broken is not None:
+            raise InvalidInput(f"the archive takes nothing more: a write failed before ({self._broken})")
         offset = self._end
-        record = pack(kind, body)
-        self._file.write(record)
-        self._end += len(record)
+        data = memoryview(b"".join(parts))
+        try:
+            while data:
+                data = data[self._file.write(data) :]
+        except BaseException as error:
+            self._take_back(offset, error)
+            raise
+        self._end += sum(map(len, parts))
         return offset
+
+    def _take_back(self, end: int, error: BaseException) -> None:
+        try:
+            self._file.truncate(end)
+            self._file.seek(end)
+        except OSError:
+            self._broken = error
 
     def __enter__(self) -> Self:
         return self
@@ -144,14 +183,25 @@ class ArchiveWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self.close()
-        else:
+        try:
+            if kind is None:
+                self.close()
+        finally:
             self._file.close()
+
+
+def _sample(sample: object) -> int:
+    try:
+        number = operator.index(sample)  # type: ignore[arg-type]
+    except TypeError:
+        raise InvalidType(f"a sample is an integer, not {type(sample).__name__}") from None
+    if not 0 <= number <= MAX_SAMPLE:
+        raise InvalidInput(f"sample {number} is not within 0 to {MAX_SAMPLE}")
+    return number
 
 
 def _json(metadata: Mapping[str, Any]) -> bytes:
     try:
         return json.dumps(dict(metadata), allow_nan=False, sort_keys=True).encode()
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise InvalidInput(f"the archive's metadata is not JSON: {error}") from error
