@@ -29,6 +29,10 @@ Scratch& thread_scratch() {
 class Codec {
  public:
   Codec(uint8_t code, nb::handle parameters) : code_(code) {
+    if (code < static_cast<uint8_t>(CodecCode::raw) || code > static_cast<uint8_t>(CodecCode::context_rans)) {
+      raise_error("MissingCodec", "no codec has the code " + std::to_string(code) +
+                                      "; a newer fmapzip may have written this frame");
+    }
     const Bytes bytes(parameters);
     parameters_.assign(bytes.span().begin(), bytes.span().end());
     require(make_codec(code, parameters_, codec_));
@@ -330,6 +334,7 @@ NB_MODULE(_core, m) {
       .def_prop_ro("payload_offset", [](const Frame& f) { return f.parsed().payload_offset; })
       .def_prop_ro("payload_bytes", [](const Frame& f) { return f.parsed().payload_bytes; })
       .def_prop_ro("frame_bytes", [](const Frame& f) { return f.parsed().frame_bytes; })
+      .def("verify", [](const Frame& f) { require(verify_checksum(f.data(), f.parsed())); })
       .def("decode_into", &decode_into, nb::arg("out").noconvert(), nb::arg("codec").none(),
            nb::arg("threads"));
   // Verifies each checksum itself.

@@ -12,9 +12,11 @@ Examples
 
 from __future__ import annotations
 
-from fmapzip.api import decode, decode_batch, encode, encode_batch, encode_into, frame_bound
+from fmapzip.api import decode, decode_batch, encode, encode_batch, encode_into
 from fmapzip.archive import Archive, ArchiveWriter, open
-from fmapzip.frame import FrameInfo, Limits, inspect
+from fmapzip.frame import Limits
+from fmapzip.geometry import frame_bound
+from fmapzip.inspection import FrameInfo, inspect
 from fmapzip.plan import Plan, TapPlan
 from fmapzip.quantize import QuantParams
 

@@ -32,6 +32,7 @@ import numpy as np
 
 from fmapzip import registry
 from fmapzip.atomic import write_atomically
+from fmapzip.bound import BoundCodec, bind_tap
 from fmapzip.codecs.base import Codec
 from fmapzip.errors import InvalidInput, InvalidPlan, PlanMismatch, UnsupportedVersion
 from fmapzip.quantize import QuantParams
@@ -144,6 +145,28 @@ class Plan:
     def hash8(self) -> bytes:
         """First 8 bytes of the hash: what a frame stores."""
         return self.hash[:8]
+
+    def bound(self, tap: str | int) -> BoundCodec:
+        """Return what encodes and decodes a tap, by its name or index: made at the first call, then kept.
+
+        Raises
+        ------
+        PlanMismatch
+            The plan has no such tap.
+        InvalidInput, CorruptFrame
+            The tap's parameters are not what its codec can read.
+        """
+        index = self.index(tap) if isinstance(tap, str) else tap
+        bound = self._bound.get(index)
+        if bound is None:
+            planned = self[index]
+            bound = bind_tap(planned.codec, planned.parameters, planned.quantizer, self.hash8, index)
+            self._bound[index] = bound
+        return bound
+
+    @cached_property
+    def _bound(self) -> dict[int, BoundCodec]:
+        return {}
 
     @cached_property
     def _encoded(self) -> bytes:

@@ -7,8 +7,9 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from fmapzip.codecs.base import EXTERNAL_CODE, Codec
-from fmapzip.errors import InvalidInput, InvalidType, MissingCodec, UnknownCodec
+from fmapzip.codecs.base import Codec
+from fmapzip.errors import CorruptFrame, InvalidInput, InvalidType, MissingCodec, UnknownCodec
+from fmapzip.frame import EXTERNAL_CODE
 
 ENTRY_POINT_GROUP = "fmapzip.codecs"
 
@@ -75,6 +76,25 @@ def get(name: str) -> type[Codec]:
     raise UnknownCodec(f"no codec {name!r}; there are: {', '.join(names())}")
 
 
+def external(external_id: str) -> type[Codec]:
+    """The codec class of a third party's frame, which must be written in Python.
+
+    Raises
+    ------
+    MissingCodec
+        This installation has no such codec.
+    CorruptFrame
+        The frame names a built-in codec as a third party's.
+    """
+    try:
+        codec = get(external_id)
+    except UnknownCodec as error:
+        raise MissingCodec(f"the frame's codec is not installed: {error}") from None
+    if codec.code != EXTERNAL_CODE:
+        raise CorruptFrame(f"codec {external_id!r} is not one of third parties")
+    return codec
+
+
 def by_code(code: int, external_id: str = "") -> type[Codec]:
     """The codec class of a frame's codec field.
 
@@ -84,10 +104,7 @@ def by_code(code: int, external_id: str = "") -> type[Codec]:
         This installation has no such codec.
     """
     if code == EXTERNAL_CODE:
-        try:
-            return get(external_id)
-        except UnknownCodec as error:
-            raise MissingCodec(f"the frame's codec is not installed: {error}") from None
+        return external(external_id)
     for name in _BUILTIN:
         if _builtin(name).code == code:
             return _builtin(name)

@@ -30,7 +30,7 @@ from fmapzip.archive.records import (
     unpack_name,
 )
 from fmapzip.errors import CorruptArchive, InvalidInput, UnsupportedVersion
-from fmapzip.frame import FrameInfo, inspect
+from fmapzip.inspection import FrameInfo, inspect
 
 if TYPE_CHECKING:
     from fmapzip.plan import Plan

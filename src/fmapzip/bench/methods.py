@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fmapzip
-from fmapzip.api import frame_bound
 from fmapzip.baselines.base import PARTS, Baseline, Parts
 from fmapzip.baselines.general import LAYOUTS, General
 from fmapzip.bench.source import Tap
 from fmapzip.codecs.base import Codec, IntegerMap
+from fmapzip.geometry import frame_bound
 from fmapzip.plan import Plan
 
 _FRAME_SECTIONS = {"header": "headers", "tile table": "headers", "checksum": "headers", "parameters": "tables"}

@@ -15,7 +15,7 @@ from fmapzip.cli.console import counted, stdout
 
 if TYPE_CHECKING:
     from fmapzip.archive import Archive
-    from fmapzip.frame import FrameInfo
+    from fmapzip.inspection import FrameInfo
     from fmapzip.tables import Figures
 
 
@@ -75,8 +75,8 @@ def _archive(archive: Archive, pattern: str, sample: int | None, check: bool) ->
 
 
 def _frames_file(source: Path) -> dict[str, Any]:
-    from fmapzip.frame import inspect as inspect_frame
     from fmapzip.frame import parse_all
+    from fmapzip.inspection import inspect as inspect_frame
 
     data = source.read_bytes()
     maps: dict[str, dict[str, Any]] = {}

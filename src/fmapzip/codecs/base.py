@@ -5,16 +5,16 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fmapzip import _core
-from fmapzip.errors import InvalidInput
-
-EXTERNAL_CODE = 0
+from fmapzip.bound import BoundPlan, bound_for_encoding
+from fmapzip.decoding import decode_one
+from fmapzip.errors import InvalidInput, MissingCodec
+from fmapzip.frame import DEFAULT_LIMITS, EXTERNAL_CODE, Limits
+from fmapzip.quantize import QuantParams
 
 IntegerMap = NDArray[np.uint8] | NDArray[np.int8]
 
@@ -84,17 +84,39 @@ class Codec(ABC):
         del shape, parameters
         return {"body": len(body)}
 
-    def encode(self, q: object, plan: Any = None, **options: Any) -> bytes:
+    @property
+    def fits_each_map(self) -> bool:
+        """Whether, without a plan, parameters are fitted to each map."""
+        return type(self).parameters is not Codec.parameters
+
+    def encode(
+        self,
+        q: object,
+        plan: BoundPlan | None = None,
+        *,
+        tap: str | int | None = None,
+        quantizer: QuantParams | None = None,
+        threads: int = 1,
+    ) -> bytes:
         """`fmapzip.encode` with this codec."""
-        from fmapzip import api
+        return bound_for_encoding(self, plan, tap, quantizer).encode(q, threads)
 
-        return api.encode(q, self, plan, **options)
+    def decode(
+        self,
+        data: Any,
+        out: Any = None,
+        plan: BoundPlan | None = None,
+        dequantize: bool = False,
+        limits: Limits = DEFAULT_LIMITS,
+        threads: int = 1,
+    ) -> NDArray[Any]:
+        """`fmapzip.decode`, for frames of this codec or of any built-in one."""
+        return decode_one(data, out, plan, dequantize, limits, threads, self._itself)
 
-    def decode(self, frame: object, out: Any = None, plan: Any = None, **options: Any) -> NDArray[Any]:
-        """`fmapzip.decode`; a frame of any codec decodes."""
-        from fmapzip import api
-
-        return api.decode(frame, out, plan, **options)
+    def _itself(self, external_id: str) -> Codec:
+        if external_id != self.id:
+            raise MissingCodec(f"the frame's codec is {external_id!r}; fmapzip.decode finds codecs that are registered")
+        return self
 
     def config(self) -> dict[str, Any]:
         """The settings as JSON values, with the codec's id; `registry.from_config` is the inverse."""
@@ -144,9 +166,3 @@ class PythonCodec(Codec):
         self, body: bytes, shape: tuple[int, int, int], dtype: np.dtype[Any], parameters: bytes
     ) -> IntegerMap:
         """The tile of a body that may hold anything: raise `CorruptFrame` for what no encoder writes."""
-
-
-@lru_cache(maxsize=128)
-def planned_codec(code: int, parameters: bytes) -> _core.Codec:
-    """The core's codec of a plan's parameters, made once for many frames: its tables are built when it is made."""
-    return _core.Codec(code, parameters)

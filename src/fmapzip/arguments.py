@@ -1,0 +1,49 @@
+"""What callers hand in: maps, outputs and numbers of threads, checked; nothing is copied."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fmapzip.errors import InvalidInput, InvalidType
+
+
+def checked_map(q: object) -> Any:
+    """`q`, which may be an integer map; the core checks its shape and device."""
+    if getattr(q, "requires_grad", False):
+        raise InvalidInput("the tensor requires grad; detach() it first")
+    if isinstance(q, np.ndarray):
+        if q.dtype not in (np.uint8, np.int8):
+            raise InvalidType(f"a map holds uint8 or int8 values, not {q.dtype}; quantize floats first")
+        return q
+    if not hasattr(q, "__dlpack__"):
+        try:
+            memoryview(q)  # type: ignore[arg-type]
+        except TypeError:
+            raise InvalidType(f"a map is an array with DLPack or the buffer protocol, not {type(q).__name__}") from None
+    return q
+
+
+def checked_output(out: Any) -> Any:
+    """`out`, which may be written into."""
+    if getattr(out, "requires_grad", False):
+        raise InvalidInput("the output requires grad and is not written into")
+    if isinstance(out, np.ndarray) and not out.flags.writeable:
+        raise InvalidInput("the output is read-only")
+    return out
+
+
+def checked_threads(threads: int) -> int:
+    """`threads`, a whole number of at least 1."""
+    if not isinstance(threads, int) or threads < 1:
+        raise InvalidInput("threads is a whole number of at least 1")
+    return threads
+
+
+def as_numpy(array: Any) -> NDArray[Any]:
+    """The same memory as a NumPy array."""
+    if isinstance(array, np.ndarray):
+        return array
+    return np.from_dlpack(array) if hasattr(array, "__dlpack__") else np.asarray(array)

@@ -1,0 +1,225 @@
+"""A codec bound to what it codes: everything between integers and frames that does not change from map to map."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, Protocol
+
+import numpy as np
+
+from fmapzip import _core
+from fmapzip.arguments import as_numpy, checked_map, checked_output, checked_threads
+from fmapzip.errors import CorruptFrame, InvalidInput, PlanMismatch
+from fmapzip.frame import EXTERNAL_CODE
+from fmapzip.python_tiles import Header, PythonTiles, decode_in_python, encode_in_python
+from fmapzip.quantize import QuantParams
+
+
+class BindableCodec(Protocol):
+    """What binding needs of a codec."""
+
+    @property
+    def id(self) -> Any:
+        """Its frozen name."""
+
+    @property
+    def code(self) -> Any:
+        """Its frozen number."""
+
+    @property
+    def fits_each_map(self) -> bool:
+        """Whether `parameters` depend on the map."""
+
+    def parameters(self, q: Any) -> bytes:
+        """Everything that a decoder of this one map needs besides the header."""
+
+
+class BoundPlan(Protocol):
+    """What coding needs of a plan (`fmapzip.Plan`)."""
+
+    @property
+    def hash8(self) -> bytes:
+        """First 8 bytes of the plan's hash."""
+
+    def __len__(self) -> int:
+        """How many taps it has."""
+
+    def bound(self, tap: str | int) -> BoundCodec:
+        """The codec of a tap, by its name or index, made once and kept."""
+
+
+class BoundCodec(ABC):
+    """A codec with all that frames of one kind share: parameters, quantizer, and the plan's tap that they name.
+
+    `Plan.bound` makes one for each tap and keeps it; `bind` makes one without a plan. It does not change, and several
+    threads can use it at once.
+
+    Attributes
+    ----------
+    codec
+        The codec.
+    parameters
+        What it was trained to; of no meaning where it is fitted to each map.
+    quantizer
+        How floats become its integers, where that is known.
+    prepared
+        The core's codec with its tables, where parameters are settled and the codec is the core's.
+    plan_hash, tap
+        First 8 bytes of the plan's hash, empty without a plan, and the index of the tap.
+    """
+
+    prepared: _core.Codec | None = None
+
+    def __init__(
+        self,
+        codec: BindableCodec,
+        parameters: bytes,
+        quantizer: QuantParams | None,
+        plan_hash: bytes = b"",
+        tap: int = 0,
+    ) -> None:
+        self.codec, self.parameters, self.quantizer = codec, parameters, quantizer
+        self.plan_hash, self.tap = plan_hash, tap
+        written = None if plan_hash else quantizer
+        scales = b"" if written is None else np.asarray(written.scale, "<f4").tobytes()
+        self._header: Header = scales, written is not None and written.per_channel, plan_hash, tap
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.codec, self.parameters, self.quantizer, self.plan_hash, self.tap)
+
+    @abstractmethod
+    def encode(self, q: object, threads: int = 1) -> bytes:
+        """`fmapzip.encode` of one map [C, H, W], [C, L] or [F]."""
+
+    @abstractmethod
+    def encode_into(self, q: object, out: Any, threads: int = 1) -> int:
+        """`fmapzip.encode_into`: the frame's length."""
+
+    @abstractmethod
+    def encode_batch(self, q: object, threads: int = 1) -> list[bytes]:
+        """`fmapzip.encode_batch`: a frame for each sample."""
+
+    def decode_into(self, data: Any, frame: _core.Frame, out: Any, threads: int = 1) -> None:
+        """Decode a frame of this kind, parsed from `data`, into integers."""
+        del data
+        prepared = None if frame.all_stored else self.prepared or _core.Codec(frame.code, frame.parameters)
+        frame.decode_into(out, prepared, threads)
+
+
+class _InCore(BoundCodec):
+    """A codec of the core whose parameters are settled, so that its tables are built once."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.prepared: _core.Codec = _core.Codec(self.codec.code, self.parameters)
+
+    def encode(self, q: object, threads: int = 1) -> bytes:
+        return _core.encode(checked_map(q), self.prepared, *self._header, checked_threads(threads))
+
+    def encode_into(self, q: object, out: Any, threads: int = 1) -> int:
+        array, threads = checked_map(q), checked_threads(threads)
+        return _core.encode_into(array, checked_output(out), self.prepared, *self._header, threads)
+
+    def encode_batch(self, q: object, threads: int = 1) -> list[bytes]:
+        return _core.encode_batch(checked_map(q), self.prepared, *self._header, checked_threads(threads))
+
+
+class _OneByOne(BoundCodec):
+    """Maps that are encoded one after another."""
+
+    def encode_into(self, q: object, out: Any, threads: int = 1) -> int:
+        frame = self.encode(q, threads)
+        view = memoryview(checked_output(out))
+        if view.nbytes < len(frame):
+            raise InvalidInput(f"the output is too small: the frame takes {len(frame)} bytes")
+        view[: len(frame)] = frame
+        return len(frame)
+
+    def encode_batch(self, q: object, threads: int = 1) -> list[bytes]:
+        return [self.encode(sample, threads) for sample in as_numpy(checked_map(q))]
+
+
+class _FittedInCore(_OneByOne):
+    """A codec of the core whose parameters are fitted to each map."""
+
+    def encode(self, q: object, threads: int = 1) -> bytes:
+        array = as_numpy(checked_map(q))
+        prepared = _core.Codec(self.codec.code, self.codec.parameters(array))
+        return _core.encode(array, prepared, *self._header, checked_threads(threads))
+
+
+class _InPython(_OneByOne):
+    """A codec that is written in Python."""
+
+    def __init__(self, codec: Any, *arguments: Any) -> None:
+        super().__init__(codec, *arguments)
+        self._tiles: PythonTiles = codec
+
+    def encode(self, q: object, threads: int = 1) -> bytes:
+        checked_threads(threads)
+        array = as_numpy(checked_map(q))
+        fitted = self.codec.fits_each_map and not self.plan_hash
+        parameters = self.codec.parameters(array) if fitted else self.parameters
+        return encode_in_python(array, self._tiles, parameters, self._header)
+
+    def decode_into(self, data: Any, frame: _core.Frame, out: Any, threads: int = 1) -> None:
+        parameters = self.parameters if self.plan_hash else frame.parameters
+        as_numpy(out)[...] = decode_in_python(data, frame, self._tiles, parameters)
+
+
+def bind(codec: BindableCodec, quantizer: QuantParams | None = None) -> BoundCodec:
+    """A codec bound to no plan: its frames hold their parameters and the quantizer."""
+    if codec.code == EXTERNAL_CODE:
+        return _InPython(codec, b"", quantizer)
+    return (_FittedInCore if codec.fits_each_map else _InCore)(codec, b"", quantizer)
+
+
+def bind_tap(codec: BindableCodec, parameters: bytes, quantizer: QuantParams, plan_hash: bytes, tap: int) -> BoundCodec:
+    """A codec bound to a tap of a plan, which has the parameters and the quantizer."""
+    kind = _InPython if codec.code == EXTERNAL_CODE else _InCore
+    return kind(codec, parameters, quantizer, plan_hash, tap)
+
+
+def bound_for_encoding(
+    codec: BindableCodec | None, plan: BoundPlan | None, tap: str | int | None, quantizer: QuantParams | None
+) -> BoundCodec:
+    """What `encode` works with: the plan's tap, which must have the codec if one is given, or the codec alone."""
+    if plan is None:
+        if tap is not None:
+            raise InvalidInput("tap= names a tap of a plan, and no plan is given")
+        if codec is None:
+            raise InvalidInput("a codec or a plan is needed")
+        return bind(codec, quantizer)
+    if quantizer is not None:
+        raise InvalidInput("with a plan, quantizer and settings are the plan's")
+    if tap is None:
+        if len(plan) != 1:
+            raise PlanMismatch("tap= must name one of the plan's taps")
+        tap = 0
+    bound = plan.bound(tap)
+    if codec is not None and codec.id != bound.codec.id:
+        raise PlanMismatch(f"the plan codes tap {tap!r} with {bound.codec.id!r}")
+    return bound
+
+
+def resolve_tap(frame: _core.Frame, plan: BoundPlan | None) -> BoundCodec:
+    """The tap of `plan` that a frame was encoded with.
+
+    Raises
+    ------
+    PlanMismatch
+        The frame needs a plan and none is given, or another one.
+    CorruptFrame
+        The plan has no such tap, or codes it with another codec.
+    """
+    if plan is None:
+        raise PlanMismatch(f"this frame was encoded with plan {frame.plan_hash.hex()}; give it as plan=")
+    if plan.hash8 != frame.plan_hash:
+        raise PlanMismatch(f"this frame was encoded with plan {frame.plan_hash.hex()}, not {plan.hash8.hex()}")
+    if frame.tap >= len(plan):
+        raise CorruptFrame(f"the frame names tap {frame.tap} of a plan with {len(plan)} taps")
+    bound = plan.bound(frame.tap)
+    codec = bound.codec
+    if codec.code != frame.code or (frame.external_id and codec.id != frame.external_id):
+        raise CorruptFrame(f"the frame's codec is not the plan's for tap {frame.tap}")
+    return bound

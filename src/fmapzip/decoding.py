@@ -1,0 +1,130 @@
+"""Frames to maps, whatever their codec."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fmapzip import _core
+from fmapzip.arguments import checked_output, checked_threads
+from fmapzip.bound import BindableCodec, BoundCodec, BoundPlan, bind, resolve_tap
+from fmapzip.errors import InvalidInput
+from fmapzip.frame import EXTERNAL_CODE, Limits, dtype_of, parse_all, parse_only, quantizer_of
+from fmapzip.quantize import QuantParams
+
+FindCodec = Callable[[str], BindableCodec]
+"""The codec, written in Python, of the id that a frame holds; `MissingCodec` where there is none."""
+
+
+def decode_one(
+    data: Any,
+    out: Any,
+    plan: BoundPlan | None,
+    dequantize: bool,
+    limits: Limits,
+    threads: int,
+    find: FindCodec,
+) -> NDArray[Any]:
+    """`fmapzip.decode`."""
+    _refuse_out_for_floats(out, dequantize)
+    frame = parse_only(data, limits)
+    result = np.empty(frame.shape, dtype_of(frame)) if out is None else checked_output(out)
+    quantizer = _decode(data, frame, result, plan, checked_threads(threads), find)
+    if not dequantize:
+        return out if out is not None else result
+    return np.asarray(_given(quantizer).dequantize(result))
+
+
+def decode_many(
+    frames: Any,
+    out: Any,
+    plan: BoundPlan | None,
+    dequantize: bool,
+    limits: Limits,
+    threads: int,
+    find: FindCodec,
+) -> NDArray[Any]:
+    """`fmapzip.decode_batch`."""
+    _refuse_out_for_floats(out, dequantize)
+    parsed = list(_parse_unverified(frames, limits))
+    if not parsed:
+        raise InvalidInput("there is no frame to decode")
+    first = parsed[0]
+    if any(f.shape != first.shape or f.signed != first.signed for f in parsed):
+        raise InvalidInput("the frames differ in shape or dtype; decode them one by one")
+    result = np.empty((len(parsed), *first.shape), dtype_of(first)) if out is None else checked_output(out)
+    threads = checked_threads(threads)
+    if any(_alone(frame) for frame in parsed):
+        quantizers = []
+        for frame, part, each in zip(parsed, _parts(frames, parsed), result, strict=True):
+            frame.verify()
+            quantizers.append(_decode(part, frame, each, plan, threads, find))
+    else:
+        bound = [resolve_tap(frame, plan) if frame.plan_hash else None for frame in parsed]
+        decoders = [_prepared(frame, tap) for frame, tap in zip(parsed, bound, strict=True)]
+        _core.decode_batch_into(parsed, result, decoders, threads)
+        quantizers = [_quantizer(frame, tap) for frame, tap in zip(parsed, bound, strict=True)]
+    if not dequantize:
+        return out if out is not None else result
+    floats = np.empty(result.shape, np.float32)
+    for index, quantizer in enumerate(quantizers):
+        floats[index] = _given(quantizer).dequantize(result[index])
+    return floats
+
+
+def _alone(frame: _core.Frame) -> bool:
+    """Whether a frame has tables of its own, or a codec that is written in Python."""
+    return bool(frame.parameters) or (frame.code == EXTERNAL_CODE and not frame.all_stored)
+
+
+def _decode(
+    data: Any, frame: _core.Frame, out: Any, plan: BoundPlan | None, threads: int, find: FindCodec
+) -> QuantParams | None:
+    """Decode a verified frame into integers; returns its quantizer, where it or its plan has one."""
+    tap = resolve_tap(frame, plan) if frame.plan_hash else None
+    if frame.code == EXTERNAL_CODE and not frame.all_stored:
+        (tap or bind(find(frame.external_id))).decode_into(data, frame, out, threads)
+    else:
+        frame.decode_into(out, _prepared(frame, tap), threads)
+    return _quantizer(frame, tap)
+
+
+def _prepared(frame: _core.Frame, tap: BoundCodec | None) -> _core.Codec | None:
+    if frame.all_stored:
+        return None
+    return tap.prepared if tap is not None else _core.Codec(frame.code, frame.parameters)
+
+
+def _quantizer(frame: _core.Frame, tap: BoundCodec | None) -> QuantParams | None:
+    return quantizer_of(frame) or (tap.quantizer if tap is not None else None)
+
+
+def _given(quantizer: QuantParams | None) -> QuantParams:
+    if quantizer is None:
+        raise InvalidInput("the frame holds no quantizer and names no plan; decode it to integers")
+    return quantizer
+
+
+def _refuse_out_for_floats(out: Any, dequantize: bool) -> None:
+    if dequantize and out is not None:
+        raise InvalidInput("out= receives integers; leave it away with dequantize=True")
+
+
+def _parse_unverified(frames: Any, limits: Limits) -> Iterable[_core.Frame]:
+    if isinstance(frames, (list, tuple)):
+        return [parse_only(data, limits, verify=False) for data in frames]
+    return parse_all(frames, limits, verify=False)
+
+
+def _parts(frames: Any, parsed: Sequence[_core.Frame]) -> Iterable[Any]:
+    """The bytes of each frame."""
+    if isinstance(frames, (list, tuple)):
+        yield from frames
+        return
+    view, offset = memoryview(frames).cast("B"), 0
+    for frame in parsed:
+        yield view[offset : offset + frame.frame_bytes]
+        offset += frame.frame_bytes

@@ -1,0 +1,148 @@
+"""Where each byte of a frame went, without decoding it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+from fmapzip import _core, registry
+from fmapzip.bound import BoundPlan, resolve_tap
+from fmapzip.errors import UnknownCodec
+from fmapzip.frame import CHECKSUM_BYTES, DEFAULT_LIMITS, Limits, dtype_of, parse_only, quantizer_of
+from fmapzip.geometry import tile_shape
+from fmapzip.quantize import QuantParams
+
+
+@dataclass(frozen=True)
+class FrameInfo:
+    """What a frame's header says, and where its bytes went.
+
+    Attributes
+    ----------
+    version, codec, dtype, shape
+        The header's fields; `codec` is the codec's id.
+    quantizer
+        How the floats became integers, if the frame holds it itself.
+    plan_hash, tap
+        The plan that the frame needs (first 8 bytes of its hash) and the index of its tap, or None.
+    parameter_bytes
+        Size of the inline parameters.
+    tile_rows, tile_bytes
+        Rows a tile, and the length of each tile's body.
+    stored_tiles
+        How many of them hold their values as they are.
+    raw_bytes, payload_bytes, total_bytes
+        Values, tile bodies, and the whole frame.
+    sections
+        Bytes by part; they sum to `total_bytes`.
+    """
+
+    version: int
+    codec: str
+    dtype: str
+    shape: tuple[int, ...]
+    quantizer: QuantParams | None
+    plan_hash: bytes | None
+    tap: int | None
+    parameter_bytes: int
+    tile_rows: int
+    tile_bytes: tuple[int, ...]
+    stored_tiles: int
+    raw_bytes: int
+    payload_bytes: int
+    total_bytes: int
+    sections: dict[str, int] = field(repr=False)
+
+    @property
+    def ratio(self) -> float:
+        """Raw bytes over all bytes of the frame."""
+        return self.raw_bytes / self.total_bytes
+
+    @property
+    def bits_per_value(self) -> float:
+        """Bits of the whole frame for each value of the map."""
+        return 8 * self.total_bytes / self.raw_bytes
+
+
+def inspect(data: Any, plan: BoundPlan | None = None, limits: Limits = DEFAULT_LIMITS) -> FrameInfo:
+    """Read a frame's header and tell where each of its bytes went; nothing is decoded.
+
+    Parameters
+    ----------
+    data : bytes-like
+        One frame. Its checksum is verified.
+    plan : Plan, optional
+        The plan that the frame names; without it the bodies of a codec that needs parameters are one section.
+    limits : Limits
+        What the header may ask for.
+
+    Raises
+    ------
+    FrameError
+        The bytes are not one whole frame.
+
+    Examples
+    --------
+    >>> import numpy as np, fmapzip
+    >>> info = fmapzip.inspect(fmapzip.encode(np.zeros((4, 8, 8), np.uint8)))
+    >>> info.codec, info.shape, info.sections["bitmap"]
+    ('zvc', (4, 8, 8), 32)
+    """
+    frame = parse_only(data, limits)
+    quantizer = quantizer_of(frame)
+    parameters: bytes | None = frame.parameters
+    if frame.plan_hash:
+        tap = resolve_tap(frame, plan) if plan is not None else None
+        parameters = tap.parameters if tap is not None else None
+        quantizer = quantizer or (tap.quantizer if tap is not None else None)
+    tiles = [length for _, length in frame.tile_spans]
+    stored = sum(length == prod(tile_shape(frame.shape, frame.tile_rows, i)) for i, length in enumerate(tiles))
+    return FrameInfo(
+        version=_core.FORMAT_VERSION,
+        codec=_codec_id(frame),
+        dtype=str(dtype_of(frame)),
+        shape=tuple(frame.shape),
+        quantizer=quantizer,
+        plan_hash=frame.plan_hash or None,
+        tap=frame.tap if frame.plan_hash else None,
+        parameter_bytes=len(frame.parameters),
+        tile_rows=frame.tile_rows,
+        tile_bytes=tuple(tiles),
+        stored_tiles=stored,
+        raw_bytes=prod(frame.shape),
+        payload_bytes=frame.payload_bytes,
+        total_bytes=frame.frame_bytes,
+        sections=_sections(data, frame, parameters),
+    )
+
+
+def _codec_id(frame: _core.Frame) -> str:
+    """The id of the codec that a frame names."""
+    try:
+        return registry.by_code(frame.code, frame.external_id).id
+    except UnknownCodec:
+        return frame.external_id or f"unknown ({frame.code})"
+
+
+def _sections(data: Any, frame: _core.Frame, parameters: bytes | None) -> dict[str, int]:
+    table = frame.payload_offset - frame.lengths_offset
+    sections = {
+        "header": frame.lengths_offset - len(frame.parameters),
+        "parameters": len(frame.parameters),
+        "tile table": table,
+    }
+    view = memoryview(data).cast("B")
+    for index, (offset, length) in enumerate(frame.tile_spans):
+        shape = tile_shape(frame.shape, frame.tile_rows, index)
+        if length == prod(shape):
+            parts = {"stored values": length}
+        elif parameters is None:
+            parts = {"body": length}
+        else:
+            codec = registry.by_code(frame.code, frame.external_id)
+            parts = codec().sections(bytes(view[offset : offset + length]), shape, parameters)
+        for name, size in parts.items():
+            sections[name] = sections.get(name, 0) + size
+    sections["checksum"] = CHECKSUM_BYTES
+    return sections

@@ -1,0 +1,88 @@
+"""A codec bound to a tap of a plan, or to none."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fmapzip
+from fmapzip import registry
+from fmapzip.errors import CorruptFrame, MissingCodec, PlanMismatch
+from strategies import make_map
+from test_api import SPARSE, Halves
+
+
+def plan_of(taps: int, codec: str = "context-rans") -> fmapzip.Plan:
+    made = registry.make(codec)
+    quantizer = fmapzip.QuantParams("uint8", (0.5,))
+    return fmapzip.Plan(
+        tuple(
+            fmapzip.TapPlan(f"conv{i}", SPARSE.shape, quantizer, made, made.train(make_batch(i))) for i in range(taps)
+        )
+    )
+
+
+def make_batch(seed: int) -> np.ndarray[Any, Any]:
+    return np.stack([make_map(SPARSE.shape, "sparse", np.uint8, seed + i) for i in range(2)])
+
+
+def test_a_plan_makes_each_bound_codec_once_however_many_taps_it_has() -> None:
+    plan = plan_of(140, "zvc")
+    made = [plan.bound(i) for i in range(len(plan))]
+    assert all(plan.bound(f"conv{i}") is bound for i, bound in enumerate(made))
+
+
+def test_a_bound_codec_gives_the_bytes_of_encode_and_takes_them_back() -> None:
+    plan = plan_of(3)
+    bound = plan.bound("conv1")
+    frame = bound.encode(SPARSE)
+    assert frame == fmapzip.encode(SPARSE, plan=plan, tap="conv1")
+    assert bound.encode_batch(SPARSE[None]) == [frame]
+    out = np.zeros(fmapzip.frame_bound(SPARSE.shape), np.uint8)
+    assert out[: bound.encode_into(SPARSE, out)].tobytes() == frame
+    assert np.array_equal(fmapzip.decode(frame, plan=plan), SPARSE)
+
+
+def test_a_plan_that_was_used_can_be_copied_and_pickled() -> None:
+    plan = plan_of(2)
+    frame = plan.bound(1).encode(SPARSE)
+    for twin in (copy.deepcopy(plan), pickle.loads(pickle.dumps(plan))):
+        assert twin == plan
+        assert twin.bound("conv1").encode(SPARSE) == frame
+
+
+def test_a_plan_has_no_bound_codec_for_a_tap_that_it_lacks() -> None:
+    plan = plan_of(1)
+    for tap in ("conv9", 1, -1):
+        with pytest.raises(PlanMismatch):
+            plan.bound(tap)
+
+
+def test_a_codec_encodes_and_decodes_by_its_own_methods() -> None:
+    codec = Halves()
+    q = np.arange(120, dtype=np.uint8).reshape(6, 4, 5) % 16
+    frame = codec.encode(q)
+    assert np.array_equal(codec.decode(frame), q)
+    zvc = registry.make("zvc")
+    assert np.array_equal(zvc.decode(registry.make("context-rans").encode(SPARSE)), SPARSE)
+    with pytest.raises(MissingCodec, match="test-halves"):
+        zvc.decode(frame)
+
+
+def test_a_frame_that_names_a_built_in_codec_as_a_third_partys_is_corrupt() -> None:
+    class Posing(Halves):
+        id = "zvc"
+
+    frame = Posing().encode(np.zeros((2, 2, 2), np.uint8))
+    with pytest.raises(CorruptFrame, match="third parties"):
+        fmapzip.decode(frame)
+
+
+def test_frames_with_tables_of_their_own_are_verified_in_a_batch() -> None:
+    frame = fmapzip.encode(SPARSE, "context-rans")
+    with pytest.raises(CorruptFrame, match="checksum"):
+        fmapzip.decode_batch([frame, frame[:-1] + bytes([frame[-1] ^ 1])])
