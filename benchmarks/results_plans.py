@@ -22,9 +22,9 @@ def plans(runs: Sequence[Values]) -> str:
     intro = (
         "`benchmarks/plan_budgets.py`: `fmapzip plan` with several budgets, from the calibration images alone; then "
         "the plans on the other images. Beside them `context-rans` with one step for all maps and trained points. "
-        "*Fewer bytes* compares at the damage of such a step on the same images: straight lines between plans, the logarithm "
-        "of bytes against the logarithm of KL, or against dB. The first plan's time is that of all measurements; the "
-        "others share them. Of choices other than `auto` and `dct-cm`, only this comparison is shown."
+        "*Fewer bytes* compares at the damage of such a step on the same images: straight lines between plans, the "
+        "logarithm of bytes against the logarithm of KL, or against dB. The first plan's time is that of all "
+        "measurements; the others share them. Of choices other than `auto` and `dct-cm`, only this comparison is shown."
     )
     names = sorted({_network(run) for run in runs}, key=lambda name: [*NETWORKS, name].index(name))
     networks = [_section([run for run in runs if _network(run) == name]) for name in names]
