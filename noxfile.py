@@ -1,0 +1,123 @@
+"""Development in one command each: ``nox -s NAME``; ``nox -l`` lists them. CI runs the same sessions.
+
+They run in the environment that nox itself is installed in (``.venv``, made as CONTRIBUTING.md says), with that
+environment's tools first.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nox
+
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["lint", "types", "tests"]
+
+TOOLS = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+INSTRUCTION_SETS = ("scalar", "avx2", "avx512")
+FUZZ_SECONDS = "20"
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Python's tests; further arguments go to pytest."""
+    _python(session, "-m", "pytest", "-q", *(session.posargs or ("-n", "2")))
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff over the Python, clang-format over the C++, and what each room may import."""
+    _run(session, "ruff", "check", ".")
+    _run(session, "ruff", "format", "--check", ".")
+    _run(session, "lint-imports")
+    _run(session, "clang-format", "--dry-run", "--Werror", *_tracked("*.cpp", "*.hpp", "*.inc"))
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Types by mypy, strict."""
+    _python(session, "-m", "mypy")
+
+
+@nox.session
+def sanitizers(session: nox.Session) -> None:
+    """The core's own tests under AddressSanitizer and UndefinedBehaviorSanitizer, on each instruction set."""
+    build = "build/sanitize"
+    options = ("-DFMAPZIP_TESTS=ON", "-DFMAPZIP_SANITIZE=address,undefined", "-DCMAKE_BUILD_TYPE=RelWithDebInfo")
+    _build(session, build, *options)
+    for simd in INSTRUCTION_SETS:
+        _run(session, "ctest", "--test-dir", build, "--output-on-failure", FMAPZIP_SIMD=simd)
+
+
+@nox.session
+def symbols(session: nox.Session) -> None:
+    """No function of one instruction set can be merged into another by the linker."""
+    _build(session, "build/release")
+    _run(session, "bash", ".ci/check_symbols", "build/release")
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Every fuzz target for some seconds (``-- SECONDS``); needs clang."""
+    if shutil.which("clang++") is None:
+        session.skip("clang is not installed")
+    seconds = session.posargs[0] if session.posargs else FUZZ_SECONDS
+    options = ("-DFMAPZIP_FUZZ=ON", "-DCMAKE_BUILD_TYPE=RelWithDebInfo", "-DCMAKE_CXX_COMPILER=clang++")
+    _build(session, "build/fuzz", *options)
+    for source in sorted(Path("core/fuzz").glob("fuzz_*.cpp")):
+        corpus = Path("build/corpus", source.stem)
+        corpus.mkdir(parents=True, exist_ok=True)
+        limits = (f"-max_total_time={seconds}", "-max_len=8192", "-verbosity=0", "-print_final_stats=1")
+        _run(session, f"build/fuzz/{source.stem}", str(corpus), "tests/golden", "tests/golden_errors", *limits)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The examples of pages and docstrings run, and generated pages are what their commands write."""
+    _python(session, "-m", "pytest", "-q", "tests/test_docs.py", "tests/bench/test_results.py")
+
+
+@nox.session
+def benchmarks(session: nox.Session) -> None:
+    """Speed of the codecs on the demo's maps, or on an archive's (``-- ARCHIVE``); docs/RESULTS.md has its own."""
+    folder = Path("build/benchmarks")
+    folder.mkdir(parents=True, exist_ok=True)
+    archive = session.posargs[0] if session.posargs else str(folder / "demo.fmz")
+    if not session.posargs:
+        _python(session, "-m", "fmapzip", "capture", "demo", "demo", "--limit", "50", "-o", archive)
+    _python(session, "benchmarks/speed.py", archive, "--json", str(folder / "speed.json"))
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Lines and branches that the tests reach, Python's and then the core's: printed, not asserted."""
+    _python(session, "-m", "pytest", "-q", "--cov=fmapzip", "--cov-branch", *(session.posargs or ("-n", "2")))
+    build = "build/coverage"
+    options = ("-DFMAPZIP_TESTS=ON", "-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS=--coverage -O1")
+    _build(session, build, *options)
+    for simd in INSTRUCTION_SETS:
+        _run(session, "ctest", "--test-dir", build, "--output-on-failure", FMAPZIP_SIMD=simd)
+    _python(session, "-m", "gcovr", "--root", ".", "--filter", "core/src/", "--filter", "core/include/", build)
+
+
+def _build(session: nox.Session, folder: str, *options: str) -> None:
+    _run(session, "cmake", "-G", "Ninja", "-S", ".", "-B", folder, *options, silent=True)
+    _run(session, "cmake", "--build", folder)
+
+
+def _python(session: nox.Session, *arguments: str) -> None:
+    _run(session, sys.executable, *arguments)
+
+
+def _run(session: nox.Session, *command: str, silent: bool = False, **variables: str) -> None:
+    program = shutil.which(command[0], path=TOOLS) or command[0]
+    session.run(program, *command[1:], external=True, silent=silent, env={"PATH": TOOLS, **variables})
+
+
+def _tracked(*patterns: str) -> list[str]:
+    listed = subprocess.run(["git", "ls-files", *patterns], check=True, capture_output=True, text=True)
+    return listed.stdout.split()
