@@ -1,7 +1,6 @@
 #include "context_training.hpp"
 
 #include "buffers.hpp"
-#include "entropy/context_coder.hpp"
 #include "entropy/context_statistics.hpp"
 
 namespace fmapzip::python {
@@ -90,18 +89,9 @@ class Statistics {
   ContextModel model_;
 };
 
-// Coder states of a tile under these parameters.
-uint32_t lanes_of_tile(nb::handle parameters, uint32_t c, uint32_t h, uint32_t w) {
-  const Bytes bytes(parameters);
-  ContextModel model;
-  require(model.build(bytes.span()));
-  return context_lanes(model, {c, h, w});
-}
-
 }  // namespace
 
 void bind_context_training(nb::module_& m) {
-  m.def("context_lanes", &lanes_of_tile, nb::arg("parameters"), nb::arg("c"), nb::arg("h"), nb::arg("w"));
   nb::class_<Statistics>(m, "ContextStatistics")
       .def(nb::init<nb::handle>(), nb::arg("parameters"))
       .def("moments", &Statistics::moments, nb::arg("maps").noconvert())

@@ -11,6 +11,7 @@
 #include "buffers.hpp"
 #include "context_training.hpp"
 #include "fmapzip/frame.hpp"
+#include "inspection.hpp"
 #include "parallel.hpp"
 #include "simd/isa.hpp"
 
@@ -246,6 +247,13 @@ void decode_batch_into(const std::vector<const Frame*>& frames, const OutArray& 
   for (const Status& status : statuses) require(status);
 }
 
+// Whether a codec's parameters fit a frame, as decode_frame asks before it decodes.
+void check_codec(const Codec& codec, const Frame& frame) {
+  Status status = codec.tiles().check(frame.info().shape(), frame.info().dtype);
+  if (!status.ok() && !frame.info().has_plan) status = corrupt(status.what);
+  require(status);
+}
+
 nb::bytes assemble(uint8_t dtype, const std::vector<uint32_t>& dims, const std::string& codec_id,
                    nb::handle parameters, nb::handle scales, bool per_channel, nb::handle plan_hash,
                    uint32_t tap, uint32_t tile_rows, const std::vector<nb::object>& bodies) {
@@ -334,6 +342,8 @@ NB_MODULE(_core, m) {
       .def_prop_ro("payload_offset", [](const Frame& f) { return f.parsed().payload_offset; })
       .def_prop_ro("payload_bytes", [](const Frame& f) { return f.parsed().payload_bytes; })
       .def_prop_ro("frame_bytes", [](const Frame& f) { return f.parsed().frame_bytes; })
+      .def(
+          "check", [](const Frame& f, const python::Codec& c) { check_codec(c, f); }, nb::arg("codec"))
       .def("verify", [](const Frame& f) { require(verify_checksum(f.data(), f.parsed())); })
       .def("decode_into", &decode_into, nb::arg("out").noconvert(), nb::arg("codec").none(),
            nb::arg("threads"));
@@ -346,4 +356,5 @@ NB_MODULE(_core, m) {
   m.def("simd_available", [] { return std::string(isa_name(detected_isa())); });
 
   bind_context_training(m);
+  bind_inspection(m);
 }

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
 from fmapzip import _core, registry
-from fmapzip.bound import BoundPlan, resolve_tap
-from fmapzip.errors import UnknownCodec
-from fmapzip.frame import CHECKSUM_BYTES, DEFAULT_LIMITS, Limits, dtype_of, parse_only, quantizer_of
-from fmapzip.geometry import tile_shape
+from fmapzip.bound import BoundCodec, BoundPlan, resolve_tap
+from fmapzip.errors import CorruptFrame, MissingCodec
+from fmapzip.frame import CHECKSUM_BYTES, DEFAULT_LIMITS, EXTERNAL_CODE, Limits, dtype_of, parse_only, quantizer_of
+from fmapzip.geometry import Shape3, tile_shape
 from fmapzip.quantize import QuantParams
 
 
@@ -80,7 +81,7 @@ def inspect(data: Any, plan: BoundPlan | None = None, limits: Limits = DEFAULT_L
     Raises
     ------
     FrameError
-        The bytes are not one whole frame.
+        The bytes are not one whole frame, or a tile is not what its codec writes, as far as one sees without decoding.
 
     Examples
     --------
@@ -90,12 +91,8 @@ def inspect(data: Any, plan: BoundPlan | None = None, limits: Limits = DEFAULT_L
     ('zvc', (4, 8, 8), 32)
     """
     frame = parse_only(data, limits)
-    quantizer = quantizer_of(frame)
-    parameters: bytes | None = frame.parameters
-    if frame.plan_hash:
-        tap = resolve_tap(frame, plan) if plan is not None else None
-        parameters = tap.parameters if tap is not None else None
-        quantizer = quantizer or (tap.quantizer if tap is not None else None)
+    tap = resolve_tap(frame, plan) if frame.plan_hash and plan is not None else None
+    quantizer = quantizer_of(frame) or (tap.quantizer if tap is not None else None)
     tiles = [length for _, length in frame.tile_spans]
     stored = sum(length == prod(tile_shape(frame.shape, frame.tile_rows, i)) for i, length in enumerate(tiles))
     return FrameInfo(
@@ -113,36 +110,53 @@ def inspect(data: Any, plan: BoundPlan | None = None, limits: Limits = DEFAULT_L
         raw_bytes=prod(frame.shape),
         payload_bytes=frame.payload_bytes,
         total_bytes=frame.frame_bytes,
-        sections=_sections(data, frame, parameters),
+        sections=_sections(data, frame, tap),
     )
 
 
 def _codec_id(frame: _core.Frame) -> str:
     """The id of the codec that a frame names."""
     try:
-        return registry.by_code(frame.code, frame.external_id).id
-    except UnknownCodec:
-        return frame.external_id or f"unknown ({frame.code})"
+        return frame.external_id or registry.by_code(frame.code).id
+    except MissingCodec:
+        return f"unknown ({frame.code})"
 
 
-def _sections(data: Any, frame: _core.Frame, parameters: bytes | None) -> dict[str, int]:
-    table = frame.payload_offset - frame.lengths_offset
+def _sections(data: Any, frame: _core.Frame, tap: BoundCodec | None) -> dict[str, int]:
     sections = {
         "header": frame.lengths_offset - len(frame.parameters),
         "parameters": len(frame.parameters),
-        "tile table": table,
+        "tile table": frame.payload_offset - frame.lengths_offset,
     }
+    parts_of = _parts_of_bodies(frame, tap)
     view = memoryview(data).cast("B")
     for index, (offset, length) in enumerate(frame.tile_spans):
         shape = tile_shape(frame.shape, frame.tile_rows, index)
-        if length == prod(shape):
-            parts = {"stored values": length}
-        elif parameters is None:
-            parts = {"body": length}
-        else:
-            codec = registry.by_code(frame.code, frame.external_id)
-            parts = codec().sections(bytes(view[offset : offset + length]), shape, parameters)
+        stored = length == prod(shape)
+        parts = {"stored values": length} if stored else parts_of(bytes(view[offset : offset + length]), shape)
+        if sum(parts.values()) != length or min(parts.values()) < 0:
+            raise CorruptFrame(f"the sections of tile {index} do not sum to its {length} bytes")
         for name, size in parts.items():
             sections[name] = sections.get(name, 0) + size
     sections["checksum"] = CHECKSUM_BYTES
     return sections
+
+
+def _parts_of_bodies(frame: _core.Frame, tap: BoundCodec | None) -> Callable[[bytes, Shape3], dict[str, int]]:
+    """What tells the sections of a coded tile; one section where the plan or the codec is not at hand."""
+    unknown = frame.plan_hash and tap is None
+    if frame.all_stored or unknown:
+        return _one_section
+    try:
+        codec = registry.by_code(frame.code, frame.external_id)()
+    except MissingCodec:
+        return _one_section
+    parameters = frame.parameters if tap is None else tap.parameters
+    if frame.code != EXTERNAL_CODE:
+        frame.check(_core.Codec(frame.code, parameters) if tap is None or tap.prepared is None else tap.prepared)
+    return lambda body, shape: codec.sections(body, shape, parameters)
+
+
+def _one_section(body: bytes, shape: Shape3) -> dict[str, int]:
+    del shape
+    return {"body": len(body)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -12,7 +13,7 @@ from fmapzip import _core
 from fmapzip.codecs import context_rans_training as training
 from fmapzip.codecs.base import Codec, IntegerMap
 from fmapzip.codecs.context_rans_requantiser import trained_points
-from fmapzip.errors import InvalidInput
+from fmapzip.errors import InvalidInput, TruncatedFrame
 
 Level = Literal["fast", "default", "max"]
 
@@ -95,12 +96,20 @@ class ContextRans(Codec):
 
     def sections(self, body: bytes, shape: tuple[int, int, int], parameters: bytes) -> dict[str, int]:
         """Bytes of the coder's states and of the words that follow them."""
-        states = _STATE_BYTES * _core.context_lanes(parameters, *shape)
+        states = _STATE_BYTES * _lanes(parameters, shape)
+        if len(body) < states:
+            raise TruncatedFrame(f"context-rans: a body of {len(body)} bytes ends inside its {states} bytes of states")
         return {"states": states, "words": len(body) - states}
 
     @property
     def _step(self) -> Fraction:
         return Fraction(str(self.step))
+
+
+@lru_cache(maxsize=8)
+def _lanes(parameters: bytes, shape: tuple[int, int, int]) -> int:
+    """Coder states of a tile; the tiles of a map are of two shapes."""
+    return _core.context_lanes(parameters, *shape)
 
 
 def _three_dimensions(shape: tuple[int, ...]) -> tuple[int, int, int]:

@@ -7,6 +7,7 @@ from math import prod
 from typing import ClassVar
 
 from fmapzip.codecs.base import Codec
+from fmapzip.errors import TruncatedFrame
 
 
 @dataclass(frozen=True, repr=False)
@@ -35,4 +36,6 @@ class Zvc(Codec):
         """Bytes of the bitmap and of the nonzero values."""
         del parameters
         bitmap = (prod(shape) + 7) // 8
+        if len(body) < bitmap:
+            raise TruncatedFrame(f"zvc: a body of {len(body)} bytes ends inside its bitmap of {bitmap}")
         return {"bitmap": bitmap, "values": len(body) - bitmap}
