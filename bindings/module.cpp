@@ -10,6 +10,7 @@
 #include "bits/crc32c.hpp"
 #include "buffers.hpp"
 #include "context_training.hpp"
+#include "float_maps.hpp"
 #include "fmapzip/frame.hpp"
 #include "inspection.hpp"
 #include "parallel.hpp"
@@ -357,4 +358,5 @@ NB_MODULE(_core, m) {
 
   bind_context_training(m);
   bind_inspection(m);
+  bind_float_maps(m);
 }

@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 FORMAT_VERSION: int
@@ -77,6 +78,18 @@ def assemble(
 def decode_batch_into(
     frames: Sequence[Frame], out: NDArray[Any], codecs: Sequence[Codec | None], threads: int
 ) -> None: ...
+def quantize(
+    x: NDArray[np.float32], scales: NDArray[np.float32], channels: int, inner: int, q: NDArray[Any]
+) -> tuple[bool, int]: ...
+def dequantize(
+    q: NDArray[Any],
+    x: NDArray[np.float32],
+    scales: NDArray[np.float32],
+    channels: int,
+    inner: int,
+    samples: int,
+    out: NDArray[np.float32],
+) -> list[tuple[float, float]]: ...
 def crc32c(data: Any) -> int: ...
 def simd() -> str: ...
 def simd_available() -> str: ...

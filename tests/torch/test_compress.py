@@ -277,13 +277,41 @@ def test_tensors_quantize_to_the_same_integers_as_arrays(values, dtype, data):
     )
     params = QuantParams(dtype, tuple(scales))
     x = torch.from_numpy(values)
-    quantizer = TensorQuantizer(params, 1, 3, "map")
+    quantizer = TensorQuantizer(params, 1, "map")
     q, restored = torch.empty_like(x, dtype=quantizer.dtype), torch.empty_like(x)
-    quantizer.quantize(x, torch.empty_like(x), q)
-    quantizer.dequantize(q, restored)
+    nonzeros = quantizer.quantize(x, q)
+    quantizer.dequantize(q, x, restored)
     expected = params.quantize(values, axis=1)
     assert (q.numpy() == expected).all()
+    assert nonzeros == np.count_nonzero(expected)
     assert (restored.numpy() == params.dequantize(expected, axis=1)).all()
+
+
+@pytest.mark.parametrize("axis", [1, 2, 3])
+@pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_any_dense_memory_order_gives_the_same_integers_and_energies(axis, memory, per_channel):
+    torch.manual_seed(1)
+    x = torch.randn(3, 5, 7, 33).to(memory_format=memory)
+    params = QuantParams("int8", tuple(0.01 * (i + 1) for i in range(x.shape[axis])) if per_channel else (0.02,))
+    quantizer = TensorQuantizer(params, axis, "map")
+    q, restored = torch.empty_like(x, dtype=torch.int8), torch.empty_like(x)
+    quantizer.quantize(x, q)
+    energies = quantizer.dequantize(q, x, restored)
+    assert (q.numpy() == params.quantize(x.numpy(), axis=axis)).all()
+    assert (restored.numpy() == params.dequantize(q.numpy(), axis=axis)).all()
+    for sample, back, (signal, noise) in zip(x, restored, energies, strict=True):
+        assert signal == pytest.approx(float((sample.double() ** 2).sum()), rel=1e-5)
+        assert noise == pytest.approx(float(((back - sample).double() ** 2).sum()), rel=1e-5)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("place", [0, 15, 16, 98])
+def test_a_value_that_is_no_number_is_found_anywhere(value, place):
+    x = torch.zeros(1, 99)
+    x[0, place] = value
+    with pytest.raises(InvalidInput, match="'map': holds NaN or infinity"):
+        TensorQuantizer(QuantParams("uint8", (0.5,)), 1, "map").quantize(x, torch.empty_like(x, dtype=torch.uint8))
 
 
 def test_copies_and_pickles_run_as_the_original():

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,7 +16,7 @@ from fmapzip.plan import Plan
 from fmapzip.quantize import Observer, QuantParams
 from fmapzip.torch.capture import Tap
 from fmapzip.torch.statistics import TapStatistics
-from fmapzip.torch.tensor_quantizer import TensorQuantizer, workspace
+from fmapzip.torch.tensor_quantizer import TensorQuantizer, is_dense, workspace
 
 # Maps are worked on in chunks of whole samples of about this many values: they stay in cache, and memory is bounded.
 _CHUNK_VALUES = 1 << 18
@@ -47,7 +46,7 @@ class FakeQuantize:
 
     def __init__(self, tap: Tap, params: QuantParams, collect: Callable[[Tensor], None]) -> None:
         self._tap, self._collect = tap, collect
-        self._quantizer = TensorQuantizer(params, tap.axis, len(tap.shape) + 1, tap.name)
+        self._quantizer = TensorQuantizer(params, tap.axis, tap.name)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the values that the integers of `x` stand for."""
@@ -55,11 +54,11 @@ class FakeQuantize:
         return in_chunks(x, self._round, 1)
 
     def _round(self, x: Tensor, out: Tensor) -> None:
-        scaled, q = workspace.like(x, "scaled", torch.float32), workspace.like(x, "integers", self._quantizer.dtype)
-        self._quantizer.quantize(x, scaled, q)
+        q = workspace.like(x, "integers", self._quantizer.dtype)
+        self._quantizer.quantize(x, q)
         for sample in q.movedim(self._tap.axis, 1):
             self._collect(sample)
-        self._quantizer.dequantize(q, out)
+        self._quantizer.dequantize(q, x, out)
 
 
 class Code:
@@ -78,7 +77,7 @@ class Code:
         self._tap, self._plan, self._threads = tap, plan, threads
         self._index = plan.index(tap.name)
         planned = plan[self._index]
-        self._quantizer = TensorQuantizer(planned.quantizer, tap.axis, len(tap.shape) + 1, tap.name)
+        self._quantizer = TensorQuantizer(planned.quantizer, tap.axis, tap.name)
         self.statistics = TapStatistics(planned, tap.readers)
         self.sizes: list[int] = []  # bytes of each frame of the last batch
 
@@ -93,8 +92,8 @@ class Code:
         return decoded
 
     def _store(self, x: Tensor, out: Tensor) -> None:
-        scaled, q = workspace.like(x, "scaled", torch.float32), workspace.like(x, "integers", self._quantizer.dtype)
-        self._quantizer.quantize(x, scaled, q)
+        q = workspace.like(x, "integers", self._quantizer.dtype)
+        nonzeros = self._quantizer.quantize(x, q)
         integers = q.movedim(self._tap.axis, 1).numpy()
         start = perf_counter()
         frames = fmapzip.encode_batch(integers, plan=self._plan, tap=self._index, threads=self._threads)
@@ -104,20 +103,18 @@ class Code:
             frames, out=restored.movedim(self._tap.axis, 1).numpy(), plan=self._plan, threads=self._threads
         )
         decoded = perf_counter()
-        self._quantizer.dequantize(restored, out)
+        energies = self._quantizer.dequantize(restored, x, out)
         self.statistics.encode_seconds += encoded - start
         self.statistics.decode_seconds += decoded - encoded
-        self._count(x, out, scaled, q, frames)
+        self._count(frames, nonzeros, energies)
 
-    def _count(self, x: Tensor, out: Tensor, error: Tensor, q: Tensor, frames: list[bytes]) -> None:
+    def _count(self, frames: list[bytes], nonzeros: int, energies: list[tuple[float, float]]) -> None:
         payload = sum(parse_only(frame).payload_bytes for frame in frames)
         sizes = [len(frame) for frame in frames]
         self.sizes += sizes
-        in_memory_order = q.as_strided((q.numel(),), (1,)).numpy()
-        self.statistics.add_frames(sizes, payload, int(np.count_nonzero(in_memory_order)))
-        torch.sub(out, x, out=error)
-        for values, errors in zip(x, error, strict=True):  # sample by sample, so that sums do not depend on the batch
-            self.statistics.add_noise(_energy(values), _energy(errors))
+        self.statistics.add_frames(sizes, payload, nonzeros)
+        for signal, noise in energies:
+            self.statistics.add_noise(signal, noise)
 
 
 class _StraightThrough(torch.autograd.Function):
@@ -133,12 +130,12 @@ class _StraightThrough(torch.autograd.Function):
 
 
 def in_chunks(x: Tensor, work: Callable[[Tensor, Tensor], None], threads: int) -> Tensor:
-    """Return a new tensor like `x` into which `work(values, out)` wrote, called with CPU float32 chunks of samples."""
+    """Return a new tensor like `x` into which `work(values, out)` wrote, called with dense CPU float32 chunks."""
     source = x.detach()
     result = torch.empty_like(source)
     if not source.shape[0]:
         return result
-    direct = source.device.type == "cpu" and source.dtype == torch.float32
+    direct = source.device.type == "cpu" and source.dtype == torch.float32 and is_dense(source)
     step = max(threads, _CHUNK_VALUES * threads // max(1, source[0].numel()))
     for first in range(0, source.shape[0], step):
         part, target = source[first : first + step], result[first : first + step]
@@ -146,6 +143,7 @@ def in_chunks(x: Tensor, work: Callable[[Tensor, Tensor], None], threads: int) -
             work(part, target)
         else:
             values = part.to("cpu", torch.float32)
+            values = values if is_dense(values) else values.contiguous()
             decoded = torch.empty_like(values)
             work(values, decoded)
             target.copy_(decoded)
@@ -160,8 +158,3 @@ def check_shape(x: Tensor, tap: Tap) -> None:
         raise PlanMismatch(f"feature map {tap.name!r} is {list(x.shape)}; it was captured as [N, {str(expected)[1:]}")
     if not x.is_floating_point():
         raise PlanMismatch(f"feature map {tap.name!r} is {x.dtype}; feature maps are floating point")
-
-
-def _energy(x: Tensor) -> float:
-    flat = (x if x.is_contiguous() else x.movedim(0, -1)).reshape(-1)  # in memory order, so without a copy
-    return float(torch.dot(flat, flat))

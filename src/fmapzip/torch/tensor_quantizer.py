@@ -1,13 +1,17 @@
-"""`QuantParams` on tensors: the same integers as its NumPy arithmetic, in few operations and without allocation."""
+"""`QuantParams` on tensors: the same integers as its NumPy arithmetic, in one pass each way."""
 
 from __future__ import annotations
 
 import threading
-from math import isfinite
+from math import prod
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from fmapzip import _core
 from fmapzip.errors import InvalidInput
 from fmapzip.quantize import QuantParams
 
@@ -35,47 +39,58 @@ workspace = Workspace()
 
 
 class TensorQuantizer:
-    """Quantizes CPU float32 tensors whose channel axis is `axis`.
+    """Quantizes dense CPU float32 batches whose channel axis is `axis`, in the core.
 
     Parameters
     ----------
     params : QuantParams
     axis : int
         Channel axis of the tensors.
-    rank : int
-        Their number of dimensions.
     name : str
         Name of the feature map, for errors.
     """
 
-    def __init__(self, params: QuantParams, axis: int, rank: int, name: str) -> None:
+    def __init__(self, params: QuantParams, axis: int, name: str) -> None:
         self.params = params
         self.dtype = _DTYPES[params.dtype]
-        self._name = name
-        self._low, self._high = params.limits
-        scale = torch.tensor(params.scale, dtype=torch.float32)
-        self._scale = scale.reshape([-1 if i == axis else 1 for i in range(rank)] if params.per_channel else [])
+        self._name, self._axis = name, axis
+        self._scales = np.asarray(params.scale, np.float32)
 
-    def quantize(self, x: Tensor, scaled: Tensor, out: Tensor) -> None:
-        """Write the integers of float32 `x` into `out`; `scaled` is a float32 buffer of the same shape.
+    def quantize(self, x: Tensor, out: Tensor) -> int:
+        """Write the integers of `x` into `out`, which has its strides; return how many are not zero.
 
         Raises
         ------
         InvalidInput
             `x` holds NaN or infinity; the error names the feature map.
         """
-        torch.div(x, self._scale, out=scaled)
-        least, most = (float(bound) for bound in torch.aminmax(scaled))
-        if not (isfinite(least) and isfinite(most)) and not torch.isfinite(x).all():
+        finite, nonzeros = _core.quantize(in_memory_order(x), self._scales, *self._channels(x), in_memory_order(out))
+        if not finite:
             raise InvalidInput(f"feature map {self._name!r}: holds NaN or infinity")
-        if least < self._low or most > self._high:
-            scaled.clamp_(self._low, self._high)
-        # PyTorch converts float to uint8 five times slower than by way of int16.
-        out.copy_(workspace.like(x, "whole", torch.int16).copy_(scaled.round_()))
+        return nonzeros
 
-    def dequantize(self, q: Tensor, out: Tensor) -> None:
-        """Write the values that the integers `q` stand for into float32 `out`."""
-        torch.mul(q, self._scale, out=out)
+    def dequantize(self, q: Tensor, x: Tensor, out: Tensor) -> list[tuple[float, float]]:
+        """Write the values that the integers `q` stand for into `out`; both have the strides of `x`.
+
+        Returns
+        -------
+        list of (float, float)
+            For each sample the sums of squares of `x` and of ``out - x``. They depend on nothing but the sample.
+        """
+        arrays = in_memory_order(q), in_memory_order(x), self._scales, *self._channels(x), len(x), in_memory_order(out)
+        return _core.dequantize(*arrays)
+
+    def _channels(self, x: Tensor) -> tuple[int, int]:
+        """How many channels there are, and how many values of one follow one another in memory."""
+        channels, stride = x.shape[self._axis], x.stride(self._axis)
+        inside = (n for n, step in zip(x.shape, x.stride(), strict=True) if step < stride)
+        return (channels, prod(inside)) if self.params.per_channel else (1, 1)
+
+
+def in_memory_order(x: Tensor) -> NDArray[Any]:
+    """Return the memory of a dense tensor as a NumPy vector."""
+    vector: NDArray[Any] = x.detach().as_strided((x.numel(),), (1,)).numpy()
+    return vector
 
 
 def is_dense(x: Tensor) -> bool:

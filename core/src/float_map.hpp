@@ -1,0 +1,32 @@
+#pragma once
+
+#include <span>
+
+#include "fmapzip/map.hpp"
+#include "simd/float_kernels.hpp"
+
+namespace fmapzip {
+
+// Dense float maps in memory order: `outer` times `channels` runs of `inner` values of one channel.
+struct FloatMaps {
+  const float* values;
+  size_t outer;
+  size_t channels;
+  size_t inner;
+
+  size_t size() const { return outer * channels * inner; }
+};
+
+struct Quantized {
+  bool finite;
+  size_t nonzeros;
+};
+
+// The integers of `maps` by one scale, or one for each channel.
+Quantized quantize_maps(const FloatMaps& maps, std::span<const float> scales, Dtype dtype, uint8_t* q);
+
+// The floats of integers, and how far they are from `maps`.
+Energy dequantize_maps(const uint8_t* q, const FloatMaps& maps, std::span<const float> scales, Dtype dtype,
+                       float* out);
+
+}  // namespace fmapzip

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "simd/isa.hpp"
+
+namespace fmapzip {
+
+// Integers that a quantizer may give, as floats.
+struct QuantizerRange {
+  float low;
+  float high;
+};
+
+// Partial sums of squares, the same number for every instruction set.
+constexpr size_t kEnergyLanes = 16;
+
+struct Energy {
+  double signal = 0;  // sum of squares of the float values
+  double noise = 0;   // sum of squares of what decoding changed
+};
+
+// Between floats and 8-bit integers, once for each instruction set. Every operation is IEEE binary32 or is
+// done in the same order everywhere, so all sets give the same bits; the sources are compiled without
+// contraction.
+struct FloatKernels {
+  // q = x / scale, rounded half to even and clamped; `nonzeros` is added to. Returns whether all x are
+  // finite.
+  bool (*quantize)(const float* x, size_t n, float scale, QuantizerRange range, uint8_t* q, size_t& nonzeros);
+
+  // The same with a scale for each value.
+  bool (*quantize_each)(const float* x, size_t n, const float* scales, QuantizerRange range, uint8_t* q,
+                        size_t& nonzeros);
+
+  // out = q scale, as unsigned or two's complement bytes; adds the energies of x and of out - x.
+  void (*dequantize)(const uint8_t* q, const float* x, size_t n, float scale, bool is_signed, float* out,
+                     Energy& energy);
+
+  void (*dequantize_each)(const uint8_t* q, const float* x, size_t n, const float* scales, bool is_signed,
+                          float* out, Energy& energy);
+};
+
+extern const FloatKernels kFloatScalar;
+#ifdef FMAPZIP_X86
+extern const FloatKernels kFloatAvx2;
+extern const FloatKernels kFloatAvx512;
+#endif
+
+const FloatKernels& float_kernels_for(Isa isa);
+inline const FloatKernels& float_kernels() { return float_kernels_for(active_isa()); }
+
+}  // namespace fmapzip

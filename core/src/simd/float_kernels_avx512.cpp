@@ -1,0 +1,38 @@
+// GCC 12 warns of its own _mm512_undefined (bug 105593), where the intrinsics are inlined.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#endif
+#include <immintrin.h>
+
+#include "simd/float_kernels.hpp"
+
+namespace fmapzip {
+namespace {
+
+#define FMAPZIP_INLINE [[gnu::always_inline]] inline
+constexpr size_t kLanes = kEnergyLanes;
+
+struct Lanes {
+  __m512 x;
+
+  FMAPZIP_INLINE static Lanes of(float value) { return {_mm512_set1_ps(value)}; }
+  FMAPZIP_INLINE static Lanes load(const float* p) { return {_mm512_loadu_ps(p)}; }
+  template <bool kSigned>
+  FMAPZIP_INLINE static Lanes from_bytes(const uint8_t* p) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    return {_mm512_cvtepi32_ps(kSigned ? _mm512_cvtepi8_epi32(bytes) : _mm512_cvtepu8_epi32(bytes))};
+  }
+  FMAPZIP_INLINE void store(float* p) const { _mm512_storeu_ps(p, x); }
+  FMAPZIP_INLINE Lanes operator+(Lanes y) const { return {_mm512_add_ps(x, y.x)}; }
+  FMAPZIP_INLINE Lanes operator-(Lanes y) const { return {_mm512_sub_ps(x, y.x)}; }
+  FMAPZIP_INLINE Lanes operator*(Lanes y) const { return {_mm512_mul_ps(x, y.x)}; }
+};
+
+#include "simd/float_kernels.inc"
+
+}  // namespace
+
+const FloatKernels kFloatAvx512{quantize, quantize_each, dequantize, dequantize_each};
+
+}  // namespace fmapzip

@@ -1,0 +1,47 @@
+#include "simd/float_kernels.hpp"
+
+namespace fmapzip {
+namespace {
+
+#define FMAPZIP_INLINE [[gnu::always_inline]] inline
+constexpr size_t kLanes = kEnergyLanes;
+
+struct Lanes {
+  float x[kLanes];
+
+  template <class At>
+  FMAPZIP_INLINE static Lanes each(At at) {
+    Lanes found;
+    for (size_t k = 0; k < kLanes; ++k) found.x[k] = at(k);
+    return found;
+  }
+  FMAPZIP_INLINE static Lanes of(float value) {
+    return each([=](size_t) { return value; });
+  }
+  FMAPZIP_INLINE static Lanes load(const float* p) {
+    return each([=](size_t k) { return p[k]; });
+  }
+  template <bool kSigned>
+  FMAPZIP_INLINE static Lanes from_bytes(const uint8_t* p) {
+    constexpr int32_t bias = kSigned ? 0x80 : 0;  // two's complement as an unsigned byte less 128
+    return each([=](size_t k) { return static_cast<float>((p[k] ^ bias) - bias); });
+  }
+  FMAPZIP_INLINE void store(float* p) const { __builtin_memcpy(p, x, sizeof x); }
+  FMAPZIP_INLINE Lanes operator+(const Lanes& y) const {
+    return each([&](size_t k) { return x[k] + y.x[k]; });
+  }
+  FMAPZIP_INLINE Lanes operator-(const Lanes& y) const {
+    return each([&](size_t k) { return x[k] - y.x[k]; });
+  }
+  FMAPZIP_INLINE Lanes operator*(const Lanes& y) const {
+    return each([&](size_t k) { return x[k] * y.x[k]; });
+  }
+};
+
+#include "simd/float_kernels.inc"
+
+}  // namespace
+
+const FloatKernels kFloatScalar{quantize, quantize_each, dequantize, dequantize_each};
+
+}  // namespace fmapzip

@@ -1,0 +1,91 @@
+// The float kernels: every instruction set gives the bits of the scalar one, whatever the length.
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "check.hpp"
+#include "simd/float_kernels.hpp"
+
+namespace fmapzip::test {
+namespace {
+
+std::vector<float> values(size_t n, std::mt19937& random) {
+  std::normal_distribution<float> normal(0, 40);
+  std::vector<float> found(n);
+  for (float& x : found) x = normal(random);
+  if (n > 2) found[n / 2] = 1e30f;
+  return found;
+}
+
+bool same_bits(double a, double b) { return std::memcmp(&a, &b, sizeof a) == 0; }
+
+void test_all_sets_agree(std::mt19937& random) {
+  for (const size_t n : {1, 7, 15, 16, 17, 63, 64, 4095, 4096, 4097, 20000}) {
+    const auto x = values(n, random);
+    std::vector<float> scales(n);
+    for (float& s : scales) s = 0.25f + static_cast<float>(random() % 100) / 64;
+    for (const bool is_signed : {false, true}) {
+      const QuantizerRange range = is_signed ? QuantizerRange{-127, 127} : QuantizerRange{0, 255};
+      for (const bool each : {false, true}) {
+        const auto run = [&](const FloatKernels& k, std::vector<uint8_t>& q, std::vector<float>& out,
+                             size_t& nonzeros) {
+          const bool finite = each ? k.quantize_each(x.data(), n, scales.data(), range, q.data(), nonzeros)
+                                   : k.quantize(x.data(), n, 0.75f, range, q.data(), nonzeros);
+          Energy energy;
+          if (each) {
+            k.dequantize_each(q.data(), x.data(), n, scales.data(), is_signed, out.data(), energy);
+          } else {
+            k.dequantize(q.data(), x.data(), n, 0.75f, is_signed, out.data(), energy);
+          }
+          CHECK(finite);
+          return energy;
+        };
+        std::vector<uint8_t> q(n), other_q(n);
+        std::vector<float> out(n), other(n);
+        size_t nonzeros = 0;
+        const Energy energy = run(kFloatScalar, q, out, nonzeros);
+        for (size_t i = 0; i < n; ++i) {
+          const float y = std::nearbyint(x[i] / (each ? scales[i] : 0.75f));
+          const float expected = std::fmin(std::fmax(y, range.low), range.high);
+          CHECK((is_signed ? static_cast<float>(static_cast<int8_t>(q[i])) : static_cast<float>(q[i])) ==
+                expected);
+        }
+        for (const Isa isa : available_isas()) {
+          size_t other_nonzeros = 0;
+          const Energy found = run(float_kernels_for(isa), other_q, other, other_nonzeros);
+          CHECK(other_q == q);
+          CHECK(other == out);
+          CHECK(other_nonzeros == nonzeros);
+          CHECK(same_bits(found.signal, energy.signal));
+          CHECK(same_bits(found.noise, energy.noise));
+        }
+      }
+    }
+  }
+}
+
+void test_what_is_not_finite_is_found_anywhere() {
+  for (const float bad : {std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(),
+                          std::numeric_limits<float>::quiet_NaN()}) {
+    for (size_t place = 0; place < 40; ++place) {
+      std::vector<float> x(40, 1.0f);
+      std::vector<uint8_t> q(40);
+      x[place] = bad;
+      for (const Isa isa : available_isas()) {
+        size_t nonzeros = 0;
+        CHECK(!float_kernels_for(isa).quantize(x.data(), x.size(), 1.0f, {0, 255}, q.data(), nonzeros));
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace fmapzip::test
+
+int main() {
+  using namespace fmapzip::test;
+  std::mt19937 random(7);
+  test_all_sets_agree(random);
+  test_what_is_not_finite_is_found_anywhere();
+  return 0;
+}
