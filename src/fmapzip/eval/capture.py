@@ -35,7 +35,7 @@ def capture_maps(request: Request, path: Path, progress: Progress) -> tuple[int,
     request
         The model, the images, and how to run them.
     path
-        The archive to write. Its plan holds the quantizers, its metadata the images' names.
+        The archive to write. Its plan holds the quantizers, its metadata the images' names and classes.
     progress
         Told how far each stage has come.
 
@@ -110,4 +110,5 @@ def _metadata(request: Request, inputs: Inputs) -> dict[str, Any]:
         "quantizer": request.quantizer,
         "preprocess": request.preprocess,
         "images": list(inputs.parts.images.names),
+        "labels": inputs.parts.images.labels.tolist(),
     }

@@ -16,6 +16,7 @@ from fmapzip.torch.capture import Captured, Tap, capture, taps
 from fmapzip.torch.choose import DamageLimit
 from fmapzip.torch.compress import CompressedModel, compress_model
 from fmapzip.torch.evaluate import evaluate
+from fmapzip.torch.feature_store import FeatureStore
 from fmapzip.torch.report import Report
 from fmapzip.torch.results import Baseline, CodecResult, Evaluation, ImageCodec, ImageResult, TapResult
 
@@ -26,6 +27,7 @@ __all__ = [
     "CompressedModel",
     "DamageLimit",
     "Evaluation",
+    "FeatureStore",
     "ImageCodec",
     "ImageResult",
     "Report",
