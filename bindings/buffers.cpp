@@ -3,18 +3,23 @@
 namespace fmapzip::python {
 namespace {
 
-constexpr size_t kMaxDims = 3;
+// Whether rows of all depths follow one another at one distance.
+bool depth_joins_rows(const MapArgument& map, const int64_t* strides) {
+  return map.dims[1] == 1 || map.dims[2] == 1 || strides[1] == strides[2] * int64_t{map.dims[2]};
+}
 
-ConstView sample_view(const uint8_t* data, size_t ndim, const std::array<uint32_t, 3>& dims,
-                      const int64_t* strides) {
+ConstView sample_view(const uint8_t* data, const MapArgument& map, const int64_t* strides) {
   const auto stride = [&](size_t axis) { return static_cast<ptrdiff_t>(strides[axis]); };
-  switch (ndim) {
+  const Shape shape = worked_shape(map.ndim, map.dims);
+  switch (map.ndim) {
     case 1:
-      return {data, {dims[0], 1, 1}, stride(0), 0, 0};
+      return {data, shape, stride(0), 0, 0};
     case 2:
-      return {data, {dims[0], 1, dims[1]}, stride(0), 0, stride(1)};
+      return {data, shape, stride(0), 0, stride(1)};
+    case 3:
+      return {data, shape, stride(0), stride(1), stride(2)};
     default:
-      return {data, {dims[0], dims[1], dims[2]}, stride(0), stride(1), stride(2)};
+      return {data, shape, stride(0), stride(map.dims[2] == 1 ? 1 : 2), stride(3)};
   }
 }
 
@@ -63,9 +68,10 @@ MapArgument read_maps(const AnyArray& array, bool batched) {
   }
   const size_t batch_axes = batched ? 1 : 0;
   if (array.ndim() < batch_axes + 1 || array.ndim() > batch_axes + kMaxDims) {
-    raise_error("InvalidInput", std::string("a map has 1 to 3 dimensions ([C, H, W], [C, L] or [F])") +
-                                    (batched ? ", after the batch axis" : "") + "; this array has " +
-                                    std::to_string(array.ndim()));
+    raise_error("InvalidInput",
+                std::string("a map has 1 to 4 dimensions ([C, D, H, W], [C, H, W], [C, L] or [F])") +
+                    (batched ? ", after the batch axis" : "") + "; this array has " +
+                    std::to_string(array.ndim()));
   }
   map.ndim = static_cast<uint8_t>(array.ndim() - batch_axes);
   for (size_t axis = 0; axis < map.ndim; ++axis) {
@@ -74,13 +80,20 @@ MapArgument read_maps(const AnyArray& array, bool batched) {
     if (length > UINT32_MAX) raise_error("InvalidInput", "a dimension of the map is 2^32 or more");
     map.dims[axis] = static_cast<uint32_t>(length);
   }
+  if (map.ndim == 4 && uint64_t{map.dims[1]} * map.dims[2] > UINT32_MAX) {
+    raise_error("InvalidInput", "a map has fewer than 2^32 values");
+  }
   const auto* data = static_cast<const uint8_t*>(array.data());
   const int64_t* strides = array.stride_ptr();  // in values, which are bytes here
+  if (map.ndim == 4 && !depth_joins_rows(map, strides + batch_axes)) {
+    raise_error("InvalidInput",
+                "the rows of a [C, D, H, W] map are not evenly spaced in memory; copy it first");
+  }
   const size_t count = batched ? array.shape(0) : 1;
   map.samples.reserve(count);
   for (size_t i = 0; i < count; ++i) {
     const int64_t offset = batched ? strides[0] * static_cast<int64_t>(i) : 0;
-    map.samples.push_back(sample_view(data + offset, map.ndim, map.dims, strides + batch_axes));
+    map.samples.push_back(sample_view(data + offset, map, strides + batch_axes));
   }
   return map;
 }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "fmapzip/frame.hpp"
 #include "fmapzip/map.hpp"
 #include "fmapzip/status.hpp"
 
@@ -43,11 +44,11 @@ class Bytes {
 struct MapArgument {
   Dtype dtype = Dtype::u8;
   uint8_t ndim = 0;
-  std::array<uint32_t, 3> dims{};
+  std::array<uint32_t, kMaxDims> dims{};
   std::vector<ConstView> samples;  // one, or one for each index of a leading batch axis
 };
 
-// A uint8 or int8 array on the CPU of 1 to 3 dimensions, after a batch axis if `batched`.
+// A uint8 or int8 array on the CPU of 1 to 4 dimensions, after a batch axis if `batched`.
 MapArgument read_maps(const AnyArray& array, bool batched);
 
 nb::bytes to_bytes(std::span<const uint8_t> data);

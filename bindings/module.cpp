@@ -258,7 +258,7 @@ void check_codec(const Codec& codec, const Frame& frame) {
 nb::bytes assemble(uint8_t dtype, const std::vector<uint32_t>& dims, const std::string& codec_id,
                    nb::handle parameters, nb::handle scales, bool per_channel, nb::handle plan_hash,
                    uint32_t tap, uint32_t tile_rows, const std::vector<nb::object>& bodies) {
-  if (dims.empty() || dims.size() > 3) raise_error("InvalidInput", "a map has 1 to 3 dimensions");
+  if (dims.empty() || dims.size() > kMaxDims) raise_error("InvalidInput", "a map has 1 to 4 dimensions");
   MapArgument map;
   map.dtype = dtype == 0 ? Dtype::u8 : Dtype::i8;
   map.ndim = static_cast<uint8_t>(dims.size());

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 _SIDE = st.integers(1, 19)
 SHAPES = st.one_of(
+    st.tuples(st.integers(1, 40), st.integers(1, 5), st.integers(1, 7), st.integers(1, 9)),
     st.tuples(st.integers(1, 80), _SIDE, _SIDE),
     st.tuples(st.integers(1, 80), st.integers(1, 40)),
     st.tuples(st.integers(1, 200)),

@@ -99,6 +99,7 @@ void read_dims(Reader& in, const Limits& limits, FrameInfo& info) {
     }
     values *= info.dims[axis];
   }
+  if (in.ok()) in.require(values <= UINT32_MAX, "the map holds 2^32 values or more");
 }
 
 void read_parameters(Reader& in, const Limits& limits, FrameInfo& info) {
@@ -117,10 +118,17 @@ void read_parameters(Reader& in, const Limits& limits, FrameInfo& info) {
 
 }  // namespace
 
-Shape FrameInfo::shape() const {
-  if (ndim == 1) return {dims[0], 1, 1};
-  if (ndim == 2) return {dims[0], 1, dims[1]};
-  return {dims[0], dims[1], dims[2]};
+Shape worked_shape(uint8_t ndim, const std::array<uint32_t, kMaxDims>& dims) {
+  switch (ndim) {
+    case 1:
+      return {dims[0], 1, 1};
+    case 2:
+      return {dims[0], 1, dims[1]};
+    case 3:
+      return {dims[0], dims[1], dims[2]};
+    default:
+      return {dims[0], dims[1] * dims[2], dims[3]};
+  }
 }
 
 uint32_t FrameInfo::tiles() const {
@@ -137,7 +145,7 @@ void write_header(const FrameInfo& info, std::vector<uint8_t>& out) {
   out.insert(out.end(), kMagic.begin(), kMagic.end());
   out.push_back(kFormatVersion);
   out.push_back(info.code);
-  uint8_t flags = static_cast<uint8_t>(info.ndim << flag::kNdimShift);
+  uint8_t flags = static_cast<uint8_t>((info.ndim << flag::kNdimShift) & flag::kNdim);
   if (info.dtype == Dtype::i8) flags |= flag::kSigned;
   if (info.has_quantizer) flags |= flag::kQuantizer;
   if (info.has_quantizer && info.per_channel) flags |= flag::kPerChannel;
@@ -171,7 +179,7 @@ Status read_header(std::span<const uint8_t> data, const Limits& limits, FrameInf
   info.per_channel = flags & flag::kPerChannel;
   info.has_plan = flags & flag::kPlan;
   info.ndim = (flags & flag::kNdim) >> flag::kNdimShift;
-  in.require(info.ndim != 0, "the map has no dimensions");
+  if (info.ndim == 0) info.ndim = kMaxDims;
   in.require(info.has_quantizer || !info.per_channel, "a per-channel flag without a quantizer");
   if (info.code == static_cast<uint8_t>(CodecCode::external)) {
     const size_t length = in.byte();

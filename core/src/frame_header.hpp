@@ -20,7 +20,7 @@ inline constexpr uint8_t kSigned = 1u << 0;
 inline constexpr uint8_t kQuantizer = 1u << 1;
 inline constexpr uint8_t kPlan = 1u << 2;
 inline constexpr int kNdimShift = 3;
-inline constexpr uint8_t kNdim = 3u << kNdimShift;
+inline constexpr uint8_t kNdim = 3u << kNdimShift;  // modulo 4: none stands for four
 inline constexpr uint8_t kPerChannel = 1u << 5;
 inline constexpr uint8_t kReserved = 3u << 6;
 }  // namespace flag

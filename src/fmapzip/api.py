@@ -31,9 +31,9 @@ def encode(
 
     Parameters
     ----------
-    q : uint8 or int8 array, [C, H, W], [C, L] or [F]
+    q : uint8 or int8 array, [C, D, H, W], [C, H, W], [C, L] or [F]
         NumPy, a torch CPU tensor, or anything with DLPack or the buffer protocol; any memory layout, without a
-        copy. The layout does not change the bytes.
+        copy (but for a [C, D, H, W] map whose rows are not evenly spaced). The layout does not change the bytes.
     codec : str or Codec, default "zvc"
         An id from `fmapzip.registry.names()`, with its settings in `params`, or a codec.
     plan, tap
@@ -111,7 +111,7 @@ def encode_batch(
 
     Parameters
     ----------
-    q : uint8 or int8 array, [N, C, H, W], [N, C, L] or [N, F]
+    q : uint8 or int8 array, [N, C, D, H, W], [N, C, H, W], [N, C, L] or [N, F]
     codec, plan, tap, quantizer, **params
         As for `encode`.
     threads : int

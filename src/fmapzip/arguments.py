@@ -1,4 +1,7 @@
-"""What callers hand in: maps, outputs and numbers of threads, checked; nothing is copied."""
+"""What callers hand in: maps, outputs and numbers of threads, checked.
+
+A map is copied only where it has four dimensions and its rows are unevenly spaced.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +11,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmapzip.errors import InvalidInput, InvalidType
+from fmapzip.geometry import MAX_DIMS
 
 
-def checked_map(q: object) -> Any:
-    """`q`, which may be an integer map; the core checks its shape and device."""
+def checked_map(q: object, batched: bool = False) -> Any:
+    """`q`, which may be an integer map or a batch of them; the core checks its shape and device."""
     if getattr(q, "requires_grad", False):
         raise InvalidInput("the tensor requires grad; detach() it first")
     if isinstance(q, np.ndarray):
         if q.dtype not in (np.uint8, np.int8):
             raise InvalidType(f"a map holds uint8 or int8 values, not {q.dtype}; quantize floats first")
-        return q
+        return q if depth_joins_rows(q, batched) else np.ascontiguousarray(q)
     if not hasattr(q, "__dlpack__"):
         try:
             memoryview(q)  # type: ignore[arg-type]
         except TypeError:
             raise InvalidType(f"a map is an array with DLPack or the buffer protocol, not {type(q).__name__}") from None
-    return q
+    return q if depth_joins_rows(q, batched) else np.ascontiguousarray(as_numpy(q))
+
+
+def depth_joins_rows(array: Any, batched: bool = False) -> bool:
+    """Whether the rows of all depths of a [C, D, H, W] map are evenly spaced, as the core needs them."""
+    if getattr(array, "ndim", 0) != MAX_DIMS + batched:
+        return True
+    view = as_numpy(array)
+    depth, height = view.shape[-3:-1]
+    return bool(depth == 1 or height == 1 or view.strides[-3] == height * view.strides[-2])
 
 
 def checked_output(out: Any) -> Any:

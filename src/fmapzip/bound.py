@@ -89,7 +89,7 @@ class BoundCodec(ABC):
 
     @abstractmethod
     def encode(self, q: object, threads: int = 1) -> bytes:
-        """`fmapzip.encode` of one map [C, H, W], [C, L] or [F]."""
+        """`fmapzip.encode` of one map [C, D, H, W], [C, H, W], [C, L] or [F]."""
 
     @abstractmethod
     def encode_into(self, q: object, out: Any, threads: int = 1) -> int:
@@ -121,7 +121,7 @@ class _InCore(BoundCodec):
         return _core.encode_into(array, checked_output(out), self.prepared, *self._header, threads)
 
     def encode_batch(self, q: object, threads: int = 1) -> list[bytes]:
-        return _core.encode_batch(checked_map(q), self.prepared, *self._header, checked_threads(threads))
+        return _core.encode_batch(checked_map(q, batched=True), self.prepared, *self._header, checked_threads(threads))
 
 
 class _OneByOne(BoundCodec):
@@ -136,7 +136,7 @@ class _OneByOne(BoundCodec):
         return len(frame)
 
     def encode_batch(self, q: object, threads: int = 1) -> list[bytes]:
-        return [self.encode(sample, threads) for sample in as_numpy(checked_map(q))]
+        return [self.encode(sample, threads) for sample in as_numpy(checked_map(q, batched=True))]
 
 
 class _FittedInCore(_OneByOne):

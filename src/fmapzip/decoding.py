@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmapzip import _core
-from fmapzip.arguments import checked_output, checked_threads
+from fmapzip.arguments import as_numpy, checked_output, checked_threads, depth_joins_rows
 from fmapzip.bound import BindableCodec, BoundCodec, BoundPlan, bind, resolve_tap
 from fmapzip.errors import InvalidInput
 from fmapzip.frame import EXTERNAL_CODE, Limits, dtype_of, parse_all, parse_only, quantizer_of
@@ -65,7 +65,7 @@ def decode_many(
     else:
         bound = [resolve_tap(frame, plan) if frame.plan_hash else None for frame in parsed]
         decoders = [_prepared(frame, tap) for frame, tap in zip(parsed, bound, strict=True)]
-        _core.decode_batch_into(parsed, result, decoders, threads)
+        _into_even_rows(result, True, lambda even: _core.decode_batch_into(parsed, even, decoders, threads))
         quantizers = [_quantizer(frame, tap) for frame, tap in zip(parsed, bound, strict=True)]
     if not dequantize:
         return out if out is not None else result
@@ -73,6 +73,17 @@ def decode_many(
     for index, quantizer in enumerate(quantizers):
         floats[index] = _given(quantizer).dequantize(result[index])
     return floats
+
+
+def _into_even_rows(out: Any, batched: bool, decode: Callable[[Any], None]) -> None:
+    """Decode into `out`, or by way of a copy where its rows are not as evenly spaced as the core needs them."""
+    if depth_joins_rows(out, batched):
+        decode(out)
+        return
+    view = as_numpy(out)
+    even = np.empty(view.shape, view.dtype)
+    decode(even)
+    view[...] = even
 
 
 def _alone(frame: _core.Frame) -> bool:
@@ -88,7 +99,7 @@ def _decode(
     if frame.code == EXTERNAL_CODE and not frame.all_stored:
         (tap or bind(find(frame.external_id))).decode_into(data, frame, out, threads)
     else:
-        frame.decode_into(out, _prepared(frame, tap), threads)
+        _into_even_rows(out, False, lambda even: frame.decode_into(even, _prepared(frame, tap), threads))
     return _quantizer(frame, tap)
 
 

@@ -9,6 +9,8 @@ from fmapzip.errors import InvalidInput
 
 Shape3 = tuple[int, int, int]
 
+MAX_DIMS = 4
+
 # Magic, version, codec code, flags, id, dimensions, plan reference, numbers and checksum, generously.
 _FIXED_HEADER = 128
 _SCALE_BYTES = 4
@@ -16,14 +18,18 @@ _TILE_LENGTH_BYTES = 4  # a tile is at least one row
 
 
 def worked_shape(shape: Sequence[int]) -> Shape3:
-    """(C, H, W) that a map is worked on as: [C, L] is C x 1 x L and [F] is F x 1 x 1."""
+    """(C, H, W) that a map is worked on as: [F] is F x 1 x 1, [C, L] is C x 1 x L, [C, D, H, W] is C x D H x W."""
     if len(shape) == 1:
         return shape[0], 1, 1
     if len(shape) == 2:
         return shape[0], 1, shape[1]
     if len(shape) == 3:
         return shape[0], shape[1], shape[2]
-    raise InvalidInput(f"a map has 1 to 3 dimensions ([C, H, W], [C, L] or [F]); this one has {len(shape)}")
+    if len(shape) == MAX_DIMS:
+        return shape[0], shape[1] * shape[2], shape[3]
+    raise InvalidInput(
+        f"a map has 1 to {MAX_DIMS} dimensions ([C, D, H, W], [C, H, W], [C, L] or [F]); this one has {len(shape)}"
+    )
 
 
 def tile_shape(shape: Sequence[int], tile_rows: int, index: int) -> Shape3:
@@ -33,7 +39,7 @@ def tile_shape(shape: Sequence[int], tile_rows: int, index: int) -> Shape3:
 
 
 def frame_bound(shape: Sequence[int]) -> int:
-    """Most bytes that a frame of a [C, H, W], [C, L] or [F] map can take, whatever its codec and values.
+    """Most bytes that a frame of a [C, D, H, W], [C, H, W], [C, L] or [F] map can take, whatever its codec and values.
 
     Examples
     --------

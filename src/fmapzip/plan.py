@@ -35,6 +35,7 @@ from fmapzip.atomic import write_atomically
 from fmapzip.bound import BoundCodec, bind_tap
 from fmapzip.codecs.base import Codec
 from fmapzip.errors import InvalidInput, InvalidPlan, PlanMismatch, UnsupportedVersion
+from fmapzip.geometry import MAX_DIMS
 from fmapzip.quantize import QuantParams
 
 PLAN_VERSION = 0
@@ -51,7 +52,7 @@ class TapPlan:
     name : str
         The tap's name: the call site of the tensor's first reader.
     shape : tuple of int
-        Shape of one sample: (C, H, W), (C, L) or (F,).
+        Shape of one sample: (C, D, H, W), (C, H, W), (C, L) or (F,).
     quantizer : QuantParams
     codec : Codec
     parameters : bytes
@@ -68,8 +69,8 @@ class TapPlan:
         if not isinstance(self.name, str) or not self.name:
             raise InvalidInput("a tap needs a name")
         object.__setattr__(self, "shape", tuple(self.shape))
-        if not 1 <= len(self.shape) <= 3 or not all(type(n) is int and 0 < n <= _MAX_DIM for n in self.shape):
-            raise InvalidInput(f"tap {self.name!r}: shape {list(self.shape)} must be 1 to 3 positive integers")
+        if not 1 <= len(self.shape) <= MAX_DIMS or not all(type(n) is int and 0 < n <= _MAX_DIM for n in self.shape):
+            raise InvalidInput(f"tap {self.name!r}: shape {list(self.shape)} must be 1 to {MAX_DIMS} positive integers")
         if len(self.quantizer.scale) not in (1, self.shape[0]):
             raise InvalidInput(f"tap {self.name!r}: {len(self.quantizer.scale)} scales for {self.shape[0]} channels")
 

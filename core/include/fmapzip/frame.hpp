@@ -15,6 +15,10 @@
 namespace fmapzip {
 
 inline constexpr uint8_t kFormatVersion = 0;
+inline constexpr size_t kMaxDims = 4;
+
+// [C, H, W] that a map is worked on as: [F] is F x 1 x 1, [C, L] is C x 1 x L, [C, D, H, W] is C x D H x W.
+Shape worked_shape(uint8_t ndim, const std::array<uint32_t, kMaxDims>& dims);
 
 // What a reader is willing to allocate for a frame whose header it has not yet trusted.
 struct Limits {
@@ -33,7 +37,7 @@ struct FrameInfo {
   std::span<const uint8_t> external_id;  // ASCII, only where code is CodecCode::external
   Dtype dtype = Dtype::u8;
   uint8_t ndim = 3;
-  std::array<uint32_t, 3> dims{};
+  std::array<uint32_t, kMaxDims> dims{};
   bool has_quantizer = false;
   bool per_channel = false;
   std::span<const uint8_t> scales;  // little-endian float32, one or as many as channels
@@ -42,8 +46,7 @@ struct FrameInfo {
   std::span<const uint8_t> parameters;  // empty with a plan
   uint32_t tile_rows = 0;
 
-  // [C, H, W] as worked on: [C, L] is C x 1 x L, [F] is F x 1 x 1.
-  Shape shape() const;
+  Shape shape() const { return worked_shape(ndim, dims); }
   uint32_t tiles() const;
   uint32_t first_row(uint32_t tile) const { return tile * tile_rows; }
   Shape tile_shape(uint32_t tile) const;

@@ -39,7 +39,7 @@ def encode(
     """Encode the arrays of a file into an archive.
 
     8-bit integers are stored as they are, floats are quantized. [C,H,W], [C,L] and [F] arrays are one map each;
-    [N,C,H,W] arrays are N samples of one map.
+    [N,C,H,W] and [N,C,D,H,W] arrays are N samples of one map.
     """
     from fmapzip.archive import ArchiveWriter
     from fmapzip.arrays import read_arrays
@@ -52,7 +52,7 @@ def encode(
     with replacing(target) as temporary:
         with ArchiveWriter(temporary) as archive:
             for name, array in read_arrays(source):
-                is_batch = batched or array.ndim == 4
+                is_batch = batched or array.ndim >= 4
                 samples = array if is_batch else array[None]
                 _encode_samples(archive, name, samples, made, quantizer, threads)
                 raw, maps = raw + array.size, maps + len(samples)
@@ -69,10 +69,13 @@ def _encode_samples(
 
     from fmapzip.api import encode as encode_map
     from fmapzip.errors import InvalidInput, InvalidType
+    from fmapzip.geometry import MAX_DIMS
     from fmapzip.quantize import make_observer
 
-    if not 2 <= samples.ndim <= 4:
-        raise InvalidInput(f"{name!r} has {samples.ndim - 1} dimensions a sample: expected [C,H,W], [C,L] or [F]")
+    if not 1 < samples.ndim <= 1 + MAX_DIMS:
+        raise InvalidInput(
+            f"{name!r} has {samples.ndim - 1} dimensions a sample: expected [C,D,H,W], [C,H,W], [C,L] or [F]"
+        )
     if samples.size == 0:
         raise InvalidInput(f"{name!r} is empty: its samples have shape {list(samples.shape[1:])}")
     params = None

@@ -48,7 +48,7 @@ class Codec(ABC):
 
         Parameters
         ----------
-        q : uint8 or int8 array, [C, H, W], [C, L] or [F]
+        q : uint8 or int8 array, [C, D, H, W], [C, H, W], [C, L] or [F]
         """
         del q
         return b""
@@ -58,7 +58,7 @@ class Codec(ABC):
 
         Parameters
         ----------
-        maps : uint8 or int8 array, [N, C, H, W], [N, C, L] or [N, F]
+        maps : uint8 or int8 array, [N, C, D, H, W], [N, C, H, W], [N, C, L] or [N, F]
         """
         del maps
         return b""

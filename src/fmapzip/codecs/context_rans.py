@@ -14,6 +14,7 @@ from fmapzip.codecs import context_rans_training as training
 from fmapzip.codecs.base import Codec, IntegerMap
 from fmapzip.codecs.context_rans_requantiser import trained_points
 from fmapzip.errors import InvalidInput, TruncatedFrame
+from fmapzip.geometry import worked_shape
 
 Level = Literal["fast", "default", "max"]
 
@@ -78,7 +79,7 @@ class ContextRans(Codec):
 
     def train(self, maps: IntegerMap) -> bytes:
         """Contexts, tables and reconstruction points from calibration maps; deterministic."""
-        batch = maps.reshape(len(maps), *_three_dimensions(maps.shape[1:]))
+        batch = maps.reshape(len(maps), *worked_shape(maps.shape[1:]))
         points = trained_points(maps, self._step) if self._step != 1 else ()
         if self.level == "fast":
             return training.train_channels(batch, self._step, points, _FAST_TABLES).to_bytes()
@@ -88,7 +89,7 @@ class ContextRans(Codec):
 
     def parameters(self, q: IntegerMap) -> bytes:
         """Compact tables fitted to one map, with centred reconstruction points."""
-        batch = q.reshape(1, *_three_dimensions(q.shape))
+        batch = q.reshape(1, *worked_shape(q.shape))
         size = training.size_for(min(q.size, _SPARSE * int(np.count_nonzero(q))))
         if self.level == "fast":
             return training.train_channels(batch, self._step, (), size.tables).to_bytes()
@@ -110,12 +111,3 @@ class ContextRans(Codec):
 def _lanes(parameters: bytes, shape: tuple[int, int, int]) -> int:
     """Coder states of a tile; the tiles of a map are of two shapes."""
     return _core.context_lanes(parameters, *shape)
-
-
-def _three_dimensions(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """[C, H, W] of a map, as docs/FORMAT.md works on it."""
-    if len(shape) == 1:
-        return shape[0], 1, 1
-    if len(shape) == 2:
-        return shape[0], 1, shape[1]
-    return shape[0], shape[1], shape[2]

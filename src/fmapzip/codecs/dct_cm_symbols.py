@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fmapzip.codecs.base import IntegerMap
 from fmapzip.codecs.dct_cm_parameters import first_length, group_length, scaled_step
 from fmapzip.codecs.dct_cm_training import nearest_points
+from fmapzip.geometry import worked_shape
 
 LARGEST_SYMBOL = 127
 
@@ -20,9 +21,7 @@ StepsOf = Callable[[int], Sequence[float | None]]
 
 def planes(maps: IntegerMap) -> NDArray[Any]:
     """[N, C, ...] as [N, C, H, W]."""
-    if maps.ndim == 2:
-        return maps[:, :, None, None]
-    return maps[:, :, None] if maps.ndim == 3 else maps
+    return maps.reshape(len(maps), *worked_shape(maps.shape[1:]))
 
 
 def index_maps(maps: IntegerMap, points: NDArray[np.int64] | None) -> NDArray[Any]:

@@ -49,7 +49,7 @@ def encode(
 
     Parameters
     ----------
-    q : uint8 or int8 array, [C, H, W], [C, L] or [F]
+    q : uint8 or int8 array, [C, D, H, W], [C, H, W], [C, L] or [F]
     code : the codec's number in frames
     parameters : the codec's parameters; with `plan` they are not repeated in the frame
     scales : the quantizer's scales, if the frame is to hold them
@@ -76,7 +76,7 @@ def encode(
         inline, rows, bodies = b"", shape[1], [tiled.tobytes()]
 
     flags = SIGNED * (q.dtype == np.int8) + QUANTIZER * bool(len(scales)) + PLAN * (plan is not None)
-    flags += PER_CHANNEL * (len(scales) > 1) + (q.ndim << NDIM_SHIFT)
+    flags += PER_CHANNEL * (len(scales) > 1) + (q.ndim % 4 << NDIM_SHIFT)
     frame = MAGIC + bytes([VERSION, code, flags]) + b"".join(map(_varint, q.shape))
     frame += np.asarray(scales, "<f4").tobytes()
     frame += _varint(len(inline)) + inline if plan is None else plan[0] + _varint(plan[1])
@@ -98,12 +98,14 @@ def decode(data: bytes, parameters: bytes | None = None) -> NDArray[Any]:
     version, code, flags = reader.take(3)
     if version != VERSION:
         raise UnsupportedVersion(f"format version {version}")
-    ndim = flags >> NDIM_SHIFT & 3
-    if flags & RESERVED or ndim == 0 or code not in CODECS or (flags & PER_CHANNEL and not flags & QUANTIZER):
+    ndim = flags >> NDIM_SHIFT & 3 or 4
+    if flags & RESERVED or code not in CODECS or (flags & PER_CHANNEL and not flags & QUANTIZER):
         raise CorruptFrame("forbidden flags or codec")
     dims = tuple(reader.varint() for _ in range(ndim))
     if 0 in dims:
         raise CorruptFrame("a dimension is zero")
+    if prod(dims) >= 2**32:
+        raise CorruptFrame("the map holds 2^32 values or more")
     if flags & QUANTIZER:
         scales = np.frombuffer(reader.take(4 * (dims[0] if flags & PER_CHANNEL else 1)), "<f4")
         if not (np.isfinite(scales) & (scales >= np.finfo(np.float32).tiny)).all():
@@ -144,7 +146,9 @@ def _worked_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
         return shape[0], 1, 1
     if len(shape) == 2:
         return shape[0], 1, shape[1]
-    return shape[0], shape[1], shape[2]
+    if len(shape) == 3:
+        return shape[0], shape[1], shape[2]
+    return shape[0], shape[1] * shape[2], shape[3]
 
 
 def _varint(value: int) -> bytes:
