@@ -1,4 +1,4 @@
-"""DCT-CM's settings on a network: path x group x order x frequency mask x zero mask x coding, ratio and damage.
+"""DCT-CM's settings on a network: path x group x order x frequency mask x zero mask x coding, ratio and distortion.
 
     python benchmarks/dct_cm_grid.py path/to/nets.py:squeezenet1_1 path/to/images --images 40 \
         --json benchmarks/results/dct_cm_grid_squeezenet1_1.json

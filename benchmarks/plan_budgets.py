@@ -1,4 +1,4 @@
-"""What plans reach: one plan a budget, made from calibration images alone, measured on the other images.
+"""What plans clip_ratio: one plan a budget, made from calibration images alone, measured on the other images.
 
     python benchmarks/plan_budgets.py path/to/nets.py:squeezenet1_1 path/to/images --preprocess imagenet \
         --max-kl 0.01 0.02 0.03 0.06 0.12 --work plans --json benchmarks/results/plan_budgets_squeezenet1_1.json
@@ -87,7 +87,8 @@ def planned(request: Request, budget: Budget, codecs: Sequence[str | Codec], sta
         "back_offs": found.back_offs,
         "planning_seconds": found.seconds,
         "choices": [
-            {"codec": each.codec.config(), "range": each.reach, "shaped": each.shaped} for each in found.chosen
+            {"codec": each.codec.config(), "clip_ratio": each.clip_ratio, "shaped": each.shaped}
+            for each in found.chosen
         ],
     }
 

@@ -58,7 +58,7 @@ def readme() -> str | None:
         f"Plot: {NETWORKS.get(told['model'], told['model'])}, {told['images']} images, calibrated on "
         f"{told['calibration_images']} others. {plotted().get('note', '')}"
     ).strip()
-    words += " Conditions, lossy methods and damage: [docs/RESULTS.md](docs/RESULTS.md)."
+    words += " Conditions, lossy methods and distortion: [docs/RESULTS.md](docs/RESULTS.md)."
     return f"{before}{BEGIN}\n{short_table(arenas())}\n\n{plot}\n\n{words}\n{END}{after}"
 
 

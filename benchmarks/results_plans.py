@@ -22,7 +22,7 @@ def plans(runs: Sequence[Values]) -> str:
     intro = (
         "`benchmarks/plan_budgets.py`: `fmapzip plan` with several budgets, from the calibration images alone; then "
         "the plans on the other images. Beside them `context-rans` with one step for all maps and trained points. "
-        "*Fewer bytes* compares at the damage of such a step on the same images: straight lines between plans, the "
+        "*Fewer bytes* compares at the distortion of such a step on the same images: straight lines between plans, the "
         "logarithm of bytes against the logarithm of KL, or against dB. The first plan's time is that of all "
         "measurements; the others share them. Of choices other than `auto` and `dct-cm`, only this comparison is shown."
     )
@@ -54,11 +54,11 @@ def _conditions(run: Values) -> str:
 
 def _budgets(run: Values) -> str:
     scored, raw = _scored(run), run["raw_bytes"]
-    damage = ["KL to float", "top-1", "changed"] if scored else ["output"]
+    distortion = ["KL to float", "top-1", "changed"] if scored else ["output"]
     rows = [[f"step {each['step']}", *_figures(each, raw, scored), ""] for each in run["uniform"]]
     for each in run["plans"]:
         rows.append([_budget(each), *_figures(each, raw, scored), f"{each['planning_seconds']:.0f} s"])
-    return table(["", "ratio", "bytes an image", "plan", *damage, "planned in"], rows)
+    return table(["", "ratio", "bytes an image", "plan", *distortion, "planned in"], rows)
 
 
 def _figures(each: Values, raw: int, scored: bool) -> Iterable[str]:
@@ -72,15 +72,15 @@ def _figures(each: Values, raw: int, scored: bool) -> Iterable[str]:
 
 
 def _comparison(runs: Sequence[Values]) -> str:
-    """What each choice of codecs reaches at the damage of one step for all maps."""
+    """What each choice of codecs reaches at the distortion of one step for all maps."""
     head, rows = ["codecs to choose from", "images"], []
     for step in COMPARED_STEPS:
-        head += [f"ratio at step {step}'s damage", "fewer bytes"]
+        head += [f"ratio at step {step}'s distortion", "fewer bytes"]
     for run in runs:
         rows.append([f"`{' '.join(run['codecs'])}`", str(run["images"])])
         for step in COMPARED_STEPS:
             uniform = next(each for each in run["uniform"] if each["step"] == step)
-            ratio = ratio_at(run["plans"], _damage(uniform, _scored(run)), _scored(run))
+            ratio = ratio_at(run["plans"], _distortion(uniform, _scored(run)), _scored(run))
             rows[-1] += ["-", "-"] if ratio is None else [f"{ratio:.3f}", f"{1 - uniform['ratio_total'] / ratio:.1%}"]
     return table(head, rows)
 
@@ -107,16 +107,16 @@ def _paths(runs: Sequence[Values]) -> str:
     return table([*head, "with a frequency mask", "with a zero mask"], rows)
 
 
-def ratio_at(found: Sequence[Values], damage: float, scored: bool) -> float | None:
-    """The ratio that plans reach at a damage, interpolated; None where they do not span it."""
-    curve = sorted((_damage(each, scored), log(each["ratio_total"])) for each in found)
+def ratio_at(found: Sequence[Values], distortion: float, scored: bool) -> float | None:
+    """The ratio that plans reach at a distortion, interpolated; None where they do not span it."""
+    curve = sorted((_distortion(each, scored), log(each["ratio_total"])) for each in found)
     for (low, least), (high, most) in pairwise(curve):
-        if low <= damage <= high:
-            return exp(least + (most - least) * (damage - low) / max(high - low, 1e-12))
+        if low <= distortion <= high:
+            return exp(least + (most - least) * (distortion - low) / max(high - low, 1e-12))
     return None
 
 
-def _damage(each: Values, scored: bool) -> float:
+def _distortion(each: Values, scored: bool) -> float:
     """The logarithm of KL, or dB of noise over signal: what lines are straight in."""
     return log(each["kl_vs_float"]) if scored else -float(each["output_sqnr_db"])
 

@@ -79,22 +79,31 @@ def arena(report: Values) -> str:
         f"{totals['zeros']:.1%} zeros), calibrated on {source['calibration_images']} others, "
         f"quantizer `{source['quantizer']}`. {conditions(report)}"
     )
-    damage = _damage(report)
-    head = ["method", "ratio", "maps alone", "bits", "encode", "decode", "SQNR", *([damage[1]] if damage else [])]
-    rows = [_arena_row(entry, raw, damage) for entry in report["codecs"] if entry["status"] == "ok"]
+    distortion = _distortion(report)
+    head = [
+        "method",
+        "ratio",
+        "maps alone",
+        "bits",
+        "encode",
+        "decode",
+        "SQNR",
+        *([distortion[1]] if distortion else []),
+    ]
+    rows = [_arena_row(entry, raw, distortion) for entry in report["codecs"] if entry["status"] == "ok"]
     others = [f"- {entry['label']}: {entry['status']}" for entry in report["codecs"] if entry["status"] != "ok"]
     words = [f"- {text}" for text in sentences(report)]
     return "\n\n".join([f"## {title}", intro, table(head, rows), "\n".join([*words, *others])])
 
 
-def _damage(report: Values) -> tuple[str, str] | None:
+def _distortion(report: Values) -> tuple[str, str] | None:
     for key, name in (("kl_vs_float", "KL to float"), ("output_sqnr_db", "output SQNR")):
-        if any((entry.get("damage") or {}).get(key) is not None for entry in report["codecs"]):
+        if any((entry.get("distortion") or {}).get(key) is not None for entry in report["codecs"]):
             return key, name
     return None
 
 
-def _arena_row(entry: Values, raw: int, damage: tuple[str, str] | None) -> list[str]:
+def _arena_row(entry: Values, raw: int, distortion: tuple[str, str] | None) -> list[str]:
     name = f"`{entry['label']}`" + (f" ({entry['layout']})" if entry["layout"] == "channels-last" else "")
     cells = [
         f"**{name}**" if entry["ours"] else name,
@@ -105,9 +114,9 @@ def _arena_row(entry: Values, raw: int, damage: tuple[str, str] | None) -> list[
         _rate(entry, raw, "decode_seconds"),
         "exact" if entry["sqnr_db"] is None else f"{entry['sqnr_db']:.1f} dB",
     ]
-    if damage:
-        value = (entry["damage"] or {}).get(damage[0])
-        cells.append("" if value is None else f"{value:.4f}" if damage[0].startswith("kl") else f"{value:.1f} dB")
+    if distortion:
+        value = (entry["distortion"] or {}).get(distortion[0])
+        cells.append("" if value is None else f"{value:.4f}" if distortion[0].startswith("kl") else f"{value:.1f} dB")
     return cells
 
 

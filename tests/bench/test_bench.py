@@ -208,16 +208,16 @@ def test_the_command_on_files(maps: Path, tmp_path: Path, capfd: pytest.CaptureF
     assert command(["bench", str(maps), "--codecs", "gzip"]) == Exit.USAGE
 
 
-def test_the_command_on_a_network_measures_damage(tmp_path: Path) -> None:
+def test_the_command_on_a_network_measures_distortion(tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
     target = tmp_path / "report.json"
     arguments = ["bench", "demo", "demo", "--limit", "5", "--codecs", "zvc,jpeg-act:table=optH,pca"]
     assert command([*arguments, "--repeat", "1", "--json", str(target)]) == Exit.OK
     report = json.loads(target.read_text())
-    damage = {entry["label"]: entry["damage"] for entry in report["codecs"]}
-    assert damage["zvc"] is None
-    assert damage["jpeg-act:table=optH"]["output_sqnr_db"] < report["int8"]["output_sqnr_db"]
-    assert damage["pca"]["output_sqnr_db"] > damage["jpeg-act:table=optH"]["output_sqnr_db"]
+    distortion = {entry["label"]: entry["distortion"] for entry in report["codecs"]}
+    assert distortion["zvc"] is None
+    assert distortion["jpeg-act:table=optH"]["output_sqnr_db"] < report["int8"]["output_sqnr_db"]
+    assert distortion["pca"]["output_sqnr_db"] > distortion["jpeg-act:table=optH"]["output_sqnr_db"]
     side = {entry["label"]: entry["side_bytes"] for entry in report["codecs"]}
     assert side["zvc"] > 0
     assert side["pca"] > side["zvc"]

@@ -68,7 +68,7 @@ def test_a_report_is_kept_without_folders_and_histograms(
     assert "jpeg-act" not in results.short_table(results.arenas())
 
 
-def test_plans_are_compared_at_the_damage_of_one_step(
+def test_plans_are_compared_at_the_distortion_of_one_step(
     results: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("sklearn")
@@ -93,12 +93,14 @@ def test_plans_are_compared_at_the_damage_of_one_step(
     assert "| `zvc` | 32 |" in text
 
 
-@pytest.mark.parametrize(("damage", "ratio"), [(0.01, 2.0), (0.02, 8**0.5), (0.04, 4.0), (0.05, None), (0.001, None)])
+@pytest.mark.parametrize(
+    ("distortion", "ratio"), [(0.01, 2.0), (0.02, 8**0.5), (0.04, 4.0), (0.05, None), (0.001, None)]
+)
 def test_ratios_between_plans_lie_on_a_line_of_logarithms(
-    results: ModuleType, damage: float, ratio: float | None
+    results: ModuleType, distortion: float, ratio: float | None
 ) -> None:
     plans = [{"kl_vs_float": 0.04, "ratio_total": 4.0}, {"kl_vs_float": 0.01, "ratio_total": 2.0}]
-    assert sys.modules["results_plans"].ratio_at(plans, np.log(damage), True) == (ratio and pytest.approx(ratio))
+    assert sys.modules["results_plans"].ratio_at(plans, np.log(distortion), True) == (ratio and pytest.approx(ratio))
 
 
 def test_a_report_of_eval_becomes_rows(results: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

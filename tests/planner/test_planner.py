@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from fmapzip.errors import InvalidInput
 from fmapzip.planner import Budget, Planned, make_plan
-from fmapzip.planner.images import divide, gather
+from fmapzip.planner.measure.images import divide, gather
 from fmapzip.torch import evaluate
 from fmapzip.torch.batches import Batches as TorchBatches
 
@@ -49,13 +49,13 @@ def test_a_budget_of_zero_gives_a_lossless_plan(network: nn.Module, images: Batc
         assert result.ratio_payload > 1
 
 
-def test_more_damage_allowed_saves_more_and_the_promise_holds(network: nn.Module, images: Batches) -> None:
+def test_more_distortion_allowed_saves_more_and_the_promise_holds(network: nn.Module, images: Batches) -> None:
     limits = (0.0001, 0.001, 0.01)
     found = [_plan(network, images, Budget("kl", limit)) for limit in limits]
     assert all(each.met for each in found)
     for limit, each in zip(limits, found, strict=True):
-        assert each.verifying.outcome.damage <= limit
-        assert each.choosing.outcome.damage <= limit
+        assert each.verifying.outcome.distortion <= limit
+        assert each.choosing.outcome.distortion <= limit
     sizes = [each.verifying.outcome.bytes for each in found]
     assert sizes == sorted(sizes, reverse=True)
 
@@ -63,7 +63,7 @@ def test_more_damage_allowed_saves_more_and_the_promise_holds(network: nn.Module
 def test_what_the_plan_promises_is_what_evaluate_measures(network: nn.Module, images: Batches) -> None:
     found = _plan(network, images, Budget("kl", 0.001))
     result = evaluate(network, images, [found.plan], metrics="classes").codecs[0]
-    both = [*found.choosing.outcome.damages, *found.verifying.outcome.damages]
+    both = [*found.choosing.outcome.distortions, *found.verifying.outcome.distortions]
     assert result.kl_vs_float == pytest.approx(sum(both) / len(both))
 
 
@@ -73,7 +73,7 @@ def test_a_size_is_kept_to(network: nn.Module, images: Batches) -> None:
     assert ratio.ratio() >= 4
     size = _plan(network, images, Budget("bytes", ratio.raw_bytes / 3))
     assert size.met
-    assert size.choosing.outcome.damage < ratio.choosing.outcome.damage
+    assert size.choosing.outcome.distortion < ratio.choosing.outcome.distortion
 
 
 def test_an_output_that_is_no_class_scores_is_planned_by_its_sqnr(network: nn.Module, images: Batches) -> None:
@@ -91,7 +91,7 @@ def test_an_output_that_is_no_class_scores_is_planned_by_its_sqnr(network: nn.Mo
 def test_a_budget_that_cannot_be_met_gives_the_nearest_plan(network: nn.Module, images: Batches) -> None:
     found = _plan(network, images, Budget("kl", 1e-12))
     assert not found.met
-    assert found.verifying.outcome.damage < 1e-3
+    assert found.verifying.outcome.distortion < 1e-3
     assert not _plan(network, images, Budget("bytes", 100)).met
 
 
@@ -131,7 +131,7 @@ def test_an_interrupted_search_goes_on_to_the_same_plan(network: nn.Module, imag
         pass
 
     def interrupt(stage: str, done: int, total: int | None) -> None:
-        if stage == "measuring damage" and done > 10:
+        if stage == "measuring distortion" and done > 10:
             raise Interrupt
 
     with pytest.raises(Interrupt):
@@ -144,10 +144,10 @@ def test_an_interrupted_search_goes_on_to_the_same_plan(network: nn.Module, imag
 def test_after_the_time_limit_few_candidates_and_estimates_are_left(network: nn.Module, images: Batches) -> None:
     found = _plan(network, images, Budget("kl", 0.001), time_limit=0)
     assert found.met
-    assert not any(pool.measured for pool in found.pools)
+    assert not any(options.measured for options in found.candidate_sets)
     whole = _plan(network, images, Budget("kl", 0.001))
-    assert all(pool.measured for pool in whole.pools)
-    for hasty, careful in zip(found.pools, whole.pools, strict=True):
+    assert all(options.measured for options in whole.candidate_sets)
+    for hasty, careful in zip(found.candidate_sets, whole.candidate_sets, strict=True):
         assert len(hasty.candidates) <= len(careful.candidates) / 2
 
 
@@ -156,4 +156,4 @@ def test_only_the_asked_for_taps_and_codecs_are_planned(network: nn.Module, imag
     assert [tap.name for tap in found.plan] == ["2"]
     assert found.plan[0].codec.id == "zvc"
     assert found.plan.metadata["skipped"] == ["6"]
-    assert len(found.verifying.outcome.damages) == 8
+    assert len(found.verifying.outcome.distortions) == 8

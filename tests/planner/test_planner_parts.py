@@ -1,4 +1,4 @@
-"""The planner's parts: allocation, stored measurements, partial runs, noise gains and estimates."""
+"""The planner's parts: allocation, stored measurements, partial runs, noise sensitivities and estimates."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from torch import Tensor, nn
 
 from fmapzip import registry
 from fmapzip.errors import InvalidInput
+from fmapzip.planner.allocate.hull import Allocation, Point, allocations, lower_hull
+from fmapzip.planner.allocate.search import least_distortion, most_saving
 from fmapzip.planner.budget import Budget, one_of
 from fmapzip.planner.candidate import Candidate
-from fmapzip.planner.expect import learn
-from fmapzip.planner.frequencies import worth_keeping
-from fmapzip.planner.gains import noise_gains
-from fmapzip.planner.hull import Allocation, Point, allocations, lower_hull
-from fmapzip.planner.joint import drop_interval
-from fmapzip.planner.pool import Pool
-from fmapzip.planner.rate import Rate
-from fmapzip.planner.replay import replay
-from fmapzip.planner.search import least_damage, most_saving
-from fmapzip.planner.source import Source
-from fmapzip.planner.state import State
+from fmapzip.planner.candidates.candidate_set import CandidateSet
+from fmapzip.planner.candidates.expected import learn
+from fmapzip.planner.candidates.frequencies import worth_keeping
+from fmapzip.planner.candidates.tap_model import TapModel
+from fmapzip.planner.measure.cache import MeasurementCache
+from fmapzip.planner.measure.evaluator import drop_interval
+from fmapzip.planner.measure.rate import Rate
+from fmapzip.planner.measure.replay import replay
+from fmapzip.planner.measure.sensitivities import noise_sensitivities
 from fmapzip.quantize import QuantParams, calibrate
 from fmapzip.torch.capture import Tap, capture
 
@@ -40,39 +40,39 @@ _points = st.lists(st.tuples(st.integers(1, 50), st.integers(0, 50)), min_size=1
 
 @given(_points)
 def test_no_point_lies_below_the_lower_hull(raw: list[tuple[int, int]]) -> None:
-    points = [Point(size, damage, i) for i, (size, damage) in enumerate(raw)]
+    points = [Point(size, distortion, i) for i, (size, distortion) in enumerate(raw)]
     hull = lower_hull(points)
-    sizes = np.interp([p.damage for p in points], [p.damage for p in hull], [p.size for p in hull])
+    sizes = np.interp([p.distortion for p in points], [p.distortion for p in hull], [p.size for p in hull])
     assert all(point.size >= size - 1e-9 for point, size in zip(points, sizes, strict=True))
 
 
 @given(st.lists(_points, min_size=1, max_size=4))
-def test_allocations_go_from_least_damage_to_least_size_changing_one_map_at_a_time(
+def test_allocations_go_from_least_distortion_to_least_size_changing_one_map_at_a_time(
     raw: list[list[tuple[int, int]]],
 ) -> None:
-    maps = [[Point(size, damage, i) for i, (size, damage) in enumerate(each)] for each in raw]
+    maps = [[Point(size, distortion, i) for i, (size, distortion) in enumerate(each)] for each in raw]
     path = allocations(maps)
-    assert path[0].damage == sum(min(p.damage for p in points) for points in maps)
+    assert path[0].distortion == sum(min(p.distortion for p in points) for points in maps)
     assert path[-1].size == sum(min(p.size for p in points) for points in maps)
     for before, after in pairwise(path):
         assert sum(a != b for a, b in zip(before.places, after.places, strict=True)) == 1
         assert after.size < before.size
-        assert after.damage > before.damage
+        assert after.distortion > before.distortion
 
 
-def test_search_finds_the_last_allocation_within_the_limit_where_damages_do_not_add_up() -> None:
+def test_search_finds_the_last_allocation_within_the_limit_where_distortions_do_not_add_up() -> None:
     path = [Allocation((i,), 100 - i, float(i)) for i in range(100)]
     measured: list[int] = []
 
     def measure(step: Allocation) -> float:
         measured.append(step.places[0])
-        return 3 * step.damage + 0.01 * step.damage**2
+        return 3 * step.distortion + 0.01 * step.distortion**2
 
     assert most_saving(path, 100, measure) == 30
     assert len(measured) < 12
     assert most_saving(path, -1, measure) is None
-    assert least_damage(path, 60) == 40
-    assert least_damage(path, 0) is None
+    assert least_distortion(path, 60) == 40
+    assert least_distortion(path, 0) is None
 
 
 def test_exactly_one_budget_is_asked_for() -> None:
@@ -86,17 +86,17 @@ def test_exactly_one_budget_is_asked_for() -> None:
 
 def test_state_survives_an_interrupted_line_and_refuses_other_measurements(tmp_path: Path) -> None:
     file = tmp_path / "state"
-    first = State(file, "network")
+    first = MeasurementCache(file, "network")
     assert first.get("a", lambda: [1.5, 2]) == [1.5, 2]
     first.get("b", lambda: 3)
     file.write_text(file.read_text()[:-4])  # cut within the last line
-    again = State(file, "network")
+    again = MeasurementCache(file, "network")
     assert again.get("a", lambda: pytest.fail("known")) == [1.5, 2]
     assert "b" not in again
     assert again.get("b", lambda: 4) == 4
-    assert State(file, "network").get("b", lambda: 0) == 4
+    assert MeasurementCache(file, "network").get("b", lambda: 0) == 4
     with pytest.raises(InvalidInput, match="something else"):
-        State(file, "another network")
+        MeasurementCache(file, "another network")
 
 
 class _InPlace(nn.Module):
@@ -133,10 +133,10 @@ def test_noise_gains_of_a_linear_network_are_its_squared_weights() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(1, 6, 1), nn.Flatten(2), nn.Linear(9, 9, bias=False)).eval()
     captured = capture(model, torch.randn(1, 1, 3, 3))
-    gains = noise_gains(captured, captured.taps, [torch.randn(64, 1, 3, 3)], "noise", 64, 0)
+    sensitivities = noise_sensitivities(captured, captured.taps, [torch.randn(64, 1, 3, 3)], "noise", 64, 0)
     tap = captured.taps[0]
     expected = float(model[2].weight.detach().square().sum()) / 9
-    assert gains[tap.name].mean() == pytest.approx(expected, rel=0.05)
+    assert sensitivities[tap.name].mean() == pytest.approx(expected, rel=0.05)
     assert all(parameter.requires_grad for parameter in model.parameters())
 
 
@@ -147,7 +147,7 @@ def test_estimated_noise_is_what_the_codec_makes(step: int | str, signed: bool) 
     maps = rng.laplace(0, 1, (8, 4, 12, 12)).astype(np.float32)
     maps = maps if signed else np.maximum(maps, 0)
     base = calibrate(maps)
-    gains = np.array([1.0, 2.0, 0.5, 1.0])
+    sensitivities = np.array([1.0, 2.0, 0.5, 1.0])
     codec = registry.make("context-rans", step=step)
     q = base.quantize(maps, 1)
     from fmapzip.plan import Plan, TapPlan
@@ -157,8 +157,8 @@ def test_estimated_noise_is_what_the_codec_makes(step: int | str, signed: bool) 
 
     decoded = fmapzip.decode_batch(fmapzip.encode_batch(q, plan=plan, tap="tap"), plan=plan)
     noise = (base.dequantize(decoded, 1) - maps) ** 2
-    made = float((noise.sum((2, 3)).mean(0) * gains).sum())
-    assert Source(maps, base, gains).damage(base, Fraction(step)) == pytest.approx(made, rel=1e-4)
+    made = float((noise.sum((2, 3)).mean(0) * sensitivities).sum())
+    assert TapModel(maps, base, sensitivities).distortion(base, Fraction(step)) == pytest.approx(made, rel=1e-4)
 
 
 def test_measurements_of_few_images_yield_to_estimates_and_many_do_not() -> None:
@@ -173,20 +173,20 @@ def test_measurements_of_few_images_yield_to_estimates_and_many_do_not() -> None
 
 
 def _learnt(truth: NDArray[Any], estimates: NDArray[Any], noise: NDArray[Any]) -> list[float]:
-    """What pools of one candidate each expect, told damages of images that scatter about the truth."""
+    """What sets of one candidate each expect, told distortions of images that scatter about the truth."""
     codec, quantizer = registry.make("context-rans", step=2), QuantParams("uint8", (1.0,))
-    pools = []
+    sets = []
     for name, estimate in enumerate(estimates):
         tap = Tap(str(name), (1, 2, 2), ())
         candidate = Candidate(quantizer, codec, step=2.0)
-        pools.append(Pool(tap, 10))
-        pools[-1].add(candidate, Rate(1.0, candidate.planned(tap, b"")), estimate)
-    damages = {
-        pool.tap.name: {pool.candidates[0].damage_key: list(true * row)}
-        for pool, true, row in zip(pools, truth, noise, strict=True)
+        sets.append(CandidateSet(tap, 10))
+        sets[-1].add(candidate, Rate(1.0, candidate.planned(tap, b"")), estimate)
+    distortions = {
+        options.tap.name: {options.candidates[0].distortion_key: list(true * row)}
+        for options, true, row in zip(sets, truth, noise, strict=True)
     }
-    learn(pools, damages)
-    return [pool.damage(pool.candidates[0]) for pool in pools]
+    learn(sets, distortions)
+    return [options.distortion(options.candidates[0]) for options in sets]
 
 
 def test_frequencies_that_are_all_but_nothing_are_left_out() -> None:

@@ -195,8 +195,8 @@ def plan_report(metric: str) -> dict[str, Any]:
         "output_sqnr_db": None if metric == "kl" else 31.0,
         "int8_output_sqnr_db": None if metric == "kl" else 45.0,
     }
-    settings = {"codec": "context-rans", "config": {"codec": "context-rans", "step": 2}, "range": 1.0, "path": ""}
-    figures = {"shaped": False, "damage_alone": 0.004, "measured": True, "on_hull": True, "bytes": 500.0}
+    settings = {"codec": "context-rans", "config": {"codec": "context-rans", "step": 2}, "clip_ratio": 1.0, "path": ""}
+    figures = {"shaped": False, "distortion_alone": 0.004, "measured": True, "on_hull": True, "bytes": 500.0}
     chosen, other = {**settings, **figures, "step": 2.0}, {**settings, **figures, "step": 4.0, "bytes": 300.0}
     return {
         "schema": 1,
@@ -211,7 +211,7 @@ def plan_report(metric: str) -> dict[str, Any]:
         "raw_bytes": 2000,
         "choosing": measured,
         "verifying": measured,
-        "curve": [{"predicted": 0.008, "damage": 0.01, "bytes": 500.0}],
+        "curve": [{"predicted": 0.008, "distortion": 0.01, "bytes": 500.0}],
         "taps": [
             {
                 "name": EVIL,
@@ -233,9 +233,9 @@ def test_a_plan_explains_itself(metric: str) -> None:
     assert model["taps"][0]["choice"]["label"] == "context-rans, step 2"
     assert [candidate["chosen"] for candidate in model["taps"][0]["candidates"]] == [True, False]
     assert "ratio 4.00" in model["summary"][0]
-    assert "does the most damage, 100.0% of the sum" in model["summary"][-1]
+    assert "causes the most distortion, 100.0% of the sum" in model["summary"][-1]
     assert model["budget"] == 0.02
-    assert model["curve"][0]["damage"] == pytest.approx(0.01 if metric == "kl" else 20)
+    assert model["curve"][0]["distortion"] == pytest.approx(0.01 if metric == "kl" else 20)
 
 
 def test_a_plan_works_in_a_browser(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import tricky
 from fmapzip import Plan, registry
 from fmapzip.codecs.base import PythonCodec
 from fmapzip.errors import InvalidInput, UnknownCodec
-from fmapzip.torch import DamageLimit, compress_model, evaluate
+from fmapzip.torch import DistortionLimit, compress_model, evaluate
 from fmapzip.torch.calibrate import spread
 from fmapzip.torch.statistics import TapStatistics
 
@@ -26,7 +26,7 @@ CALIBRATION = torch.rand(10, 3, 8, 8)
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Coarse(PythonCodec):
-    """A lossy codec of a third party, with a damage that can be set: it drops low bits."""
+    """A lossy codec of a third party, with a distortion that can be set: it drops low bits."""
 
     id: ClassVar[str] = "coarse"
     bits: int = 0
@@ -157,23 +157,23 @@ def test_outputs_that_are_maps_are_reported_by_their_noise():
     assert found.codecs[0].output_sqnr_db > 20
 
 
-def test_the_smallest_candidate_within_the_damage_limit_is_chosen(net, labelled):
+def test_the_smallest_candidate_within_the_distortion_limit_is_chosen(net, labelled):
     codec = Coarse(0, (6, 2, 4, 0))
-    damage = {}
+    distortion = {}
     for bits in codec.choices:
         (one,) = evaluate(net, [CALIBRATION], [Coarse(bits)], [CALIBRATION], "output").codecs
-        damage[bits] = one.output_sqnr_db
-    limit = DamageLimit(sqnr_db=(damage[4] + damage[2]) / 2)
+        distortion[bits] = one.output_sqnr_db
+    limit = DistortionLimit(sqnr_db=(distortion[4] + distortion[2]) / 2)
     (chosen,) = evaluate(net, labelled, [codec], [CALIBRATION], "output", limit=limit).codecs
     assert chosen.config["bits"] == 2
     assert chosen.notes == ()
-    strict = DamageLimit(sqnr_db=99)
+    strict = DistortionLimit(sqnr_db=99)
     (lossless,) = evaluate(net, labelled, [codec], [CALIBRATION], "output", limit=strict).codecs
     assert lossless.config["bits"] == 0
     lossy = Coarse(6, (6, 2, 4))
     (least,) = evaluate(net, labelled, [lossy], [CALIBRATION], "output", limit=strict).codecs
     assert least.config["bits"] == 2
-    assert "no setting keeps calibration damage" in least.notes[0]
+    assert "no setting keeps calibration distortion" in least.notes[0]
 
 
 def test_plans_run_without_calibration(net, labelled):

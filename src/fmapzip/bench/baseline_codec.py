@@ -1,4 +1,4 @@
-"""A baseline inside the network: its bytes in frames, so that the damage it does is measured as for codecs of ours."""
+"""A baseline inside the network: its bytes in frames, so that its distortion is measured as that of our codecs."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from fmapzip.errors import MissingExtra
 from fmapzip.eval.request import Progress, Request
 from fmapzip.plan import Plan
 
-DAMAGE = (
+DISTORTION = (
     "top1",
     "top5",
     "changed_vs_int8",
@@ -82,7 +82,7 @@ class NetworkSource:
         choice = choose(ready.captured, ready.batches, ready.calibration, codec, classes, DEFAULT_LIMIT, ready.progress)
         return choice.plan
 
-    def damage(self, plans: Sequence[Plan]) -> list[dict[str, Any]] | None:
+    def distortion(self, plans: Sequence[Plan]) -> list[dict[str, Any]] | None:
         """The figures of docs/EVAL_JSON.md for each plan, and last those of the 8-bit network."""
         from fmapzip.torch.compare import Comparison
         from fmapzip.torch.passes import CodedPass
@@ -119,4 +119,4 @@ class NetworkSource:
 
 
 def _figures(found: dict[str, Any]) -> dict[str, Any]:
-    return {name: found[name] for name in DAMAGE if name in found}
+    return {name: found[name] for name in DISTORTION if name in found}

@@ -13,7 +13,7 @@ from fmapzip.bench.baseline_codec import baseline_plan
 from fmapzip.bench.journal import Journal
 from fmapzip.bench.measure import TapFigures, measure
 from fmapzip.bench.methods import BaselineMethod, Method, OurMethod
-from fmapzip.bench.report import better_layouts, codec_entry, missing_entry, tap_entry, totals
+from fmapzip.bench.schema import better_layouts, codec_entry, missing_entry, tap_entry, totals
 from fmapzip.bench.source import Source, Tap
 from fmapzip.bench.specs import Chosen
 from fmapzip.codecs.base import IntegerMap
@@ -34,7 +34,7 @@ def bench(
     threads: int,
     progress: Progress,
     report_file: Path | None = None,
-    damage: bool = True,
+    distortion: bool = True,
 ) -> dict[str, Any]:
     """Measure methods on the maps of a source.
 
@@ -52,7 +52,7 @@ def bench(
         Told how far the work has come.
     report_file
         Beside it lies what is finished, until the bench is over; a bench that is started again goes on from there.
-    damage
+    distortion
         Whether to run the network with the lossy methods, where the source has one.
 
     Returns
@@ -69,8 +69,8 @@ def bench(
     }
     taps, figures = _figures(source.taps, chosen.methods, plans, repeat, journal, progress)
     entries = better_layouts([codec_entry(m, found, plans.get(m.label)) for m, found in figures])
-    if damage:
-        _add_damage(source, chosen.methods, entries, plans)
+    if distortion:
+        _add_distortion(source, chosen.methods, entries, plans)
     report = {
         "schema": SCHEMA,
         "kind": "bench",
@@ -142,7 +142,7 @@ def _fingerprint(maps: Sequence[IntegerMap]) -> int:
     return found
 
 
-def _add_damage(
+def _add_distortion(
     source: Source, methods: Sequence[Method], entries: list[dict[str, Any]], plans: dict[str, Plan | None]
 ) -> None:
     """Add to each lossy method what it does to the network's output."""
@@ -154,11 +154,11 @@ def _add_damage(
             plan = baseline_plan(method.baseline, [method.side(tap) for tap in source.taps], source)
         if plan is not None:
             found.append((entry, plan))
-    figures = source.damage([plan for _, plan in found])
+    figures = source.distortion([plan for _, plan in found])
     if figures is None:
         return
-    for (entry, _), damage in zip(found, figures, strict=False):
-        entry["damage"] = damage
+    for (entry, _), distortion in zip(found, figures, strict=False):
+        entry["distortion"] = distortion
     if entries:
         entries[0]["_int8"] = figures[-1]
 

@@ -58,7 +58,7 @@ class Source(Protocol):
     def plan(self, codec: Codec) -> Plan | None:
         """The plan by which a codec of ours encodes these taps, or None: each map for itself."""
 
-    def damage(self, plans: Sequence[Plan]) -> list[dict[str, Any]] | None:
+    def distortion(self, plans: Sequence[Plan]) -> list[dict[str, Any]] | None:
         """What storing the maps by each plan does to the network's output; None without a network."""
 
 
@@ -107,7 +107,7 @@ class FileSource:
         del codec
         return None
 
-    def damage(self, plans: Sequence[Plan]) -> list[dict[str, Any]] | None:
+    def distortion(self, plans: Sequence[Plan]) -> list[dict[str, Any]] | None:
         """None: files have no network."""
         del plans
         return None

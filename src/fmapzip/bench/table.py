@@ -9,7 +9,7 @@ from typing import IO, Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from fmapzip.bench.report import MB
+from fmapzip.bench.schema import MB
 from fmapzip.bench.summary import sentences
 from fmapzip.tables import Figures
 
@@ -69,7 +69,7 @@ def _title(report: Report) -> str:
 
 def _row(entry: dict[str, Any], raw: int) -> list[str]:
     mark = "" if entry["speed_meaningful"] else "~"
-    damage = entry["damage"] or {}
+    distortion = entry["distortion"] or {}
     return [
         entry["label"] + (" *" if entry["ours"] else ""),
         f"{raw / entry['total_bytes']:.3f}",
@@ -78,7 +78,7 @@ def _row(entry: dict[str, Any], raw: int) -> list[str]:
         mark + speed(raw, entry["encode_seconds"]),
         mark + speed(raw, entry["decode_seconds"]),
         "exact" if entry["sqnr_db"] is None else f"{entry['sqnr_db']:.1f} dB",
-        "" if damage.get("kl_vs_float") is None else f"{damage['kl_vs_float']:.4f}",
+        "" if distortion.get("kl_vs_float") is None else f"{distortion['kl_vs_float']:.4f}",
         f"{entry['side_bytes'] / 1e3:.0f} kB" if entry["side_bytes"] else "",
         "" if entry["peak_bytes"] is None else f"{entry['peak_bytes'] / MB:.1f} MB",
         entry["layout"],

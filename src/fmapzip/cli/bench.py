@@ -45,8 +45,8 @@ def bench(
     limit: options.Limit = None,
     images: options.Images = None,
     weights: options.Weights = None,
-    damage: Annotated[
-        bool, typer.Option("--damage/--no-damage", help="Run the network with the lossy methods.")
+    distortion: Annotated[
+        bool, typer.Option("--distortion/--no-distortion", help="Run the network with the lossy methods.")
     ] = True,
     json_file: options.JsonFile = None,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="One line for each method and tap.")] = None,
@@ -78,7 +78,7 @@ def bench(
 
     chosen = choose(codecs, threads)
     with progress() as advance, _source(inputs, request, advance) as source:
-        report = run(source, chosen, repeat, threads, advance, None if json_file == STDOUT else json_file, damage)
+        report = run(source, chosen, repeat, threads, advance, None if json_file == STDOUT else json_file, distortion)
     _write(report, json_file, csv, html)
     if any(entry["status"].startswith("wrong") for entry in report["codecs"]):
         raise typer.Exit(Exit.BROKEN_PROMISE)

@@ -48,9 +48,9 @@ Validate = Annotated[
 ]
 TimeLimit = Annotated[
     float | None,
-    typer.Option(min=0, metavar="SECONDS", help="After it, measuring is hasty and damage estimated."),
+    typer.Option(min=0, metavar="SECONDS", help="After it, measuring is hasty and distortion estimated."),
 ]
-Seed = Annotated[int, typer.Option(metavar="N", help="Of the random vectors that estimate noise gains.")]
+Seed = Annotated[int, typer.Option(metavar="N", help="Of the random vectors that estimate noise sensitivities.")]
 StateFile = Annotated[
     Path | None,
     typer.Option(
@@ -88,7 +88,7 @@ def plan(
     json_file: options.JsonFile = None,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as one HTML file.")] = None,
 ) -> None:
-    """Find for each feature map of MODEL how to store it, to save the most within a budget of damage.
+    """Find for each feature map of MODEL how to store it, to save the most within a budget of distortion.
 
     The calibration images of DATA choose and verify; the others are not looked at.
     """
@@ -164,7 +164,7 @@ def _report(
 
     from fmapzip.cli.console import stdout
     from fmapzip.eval.environment import environment
-    from fmapzip.planner.report import to_json
+    from fmapzip.planner.schema import to_json
     from fmapzip.planner.table import render
 
     report = to_json(found, request.model, request.data, {**asdict(request), **settings}, environment(request.threads))

@@ -20,7 +20,7 @@ def render(report: Report) -> RenderableType:
     report
         A JSON object of schema 1 (docs/EVAL_JSON.md).
     """
-    tables = [*map(_taps, report["codecs"], labels(report)), _sizes(report), _damage(report)]
+    tables = [*map(_taps, report["codecs"], labels(report)), _sizes(report), _distortion(report)]
     parts: list[RenderableType] = [_heading(report), *tables, _legend(report)]
     spaced = [part for each in parts for part in (each, Text())]
     return Group(*spaced[:-1])
@@ -109,16 +109,16 @@ def _sizes(report: Report) -> Figures:
     return table
 
 
-def _damage(report: Report) -> Figures:
+def _distortion(report: Report) -> Figures:
     baselines = report["baselines"]
     rows = [("float", baselines["float"]), ("8-bit", baselines["int8"])]
     rows += zip(labels(report), report["codecs"], strict=True)
     if baselines["float"]["top1"] is None:
-        table = Figures(["damage", "output\nSQNR dB"])
+        table = Figures(["distortion", "output\nSQNR dB"])
         table.rows = [[label, number(entry.get("output_sqnr_db"), 1)] for label, entry in rows[1:]]
         return table
     table = Figures(
-        ["damage", "top-1 %", "top-5 %", "changed\nvs 8-bit", "changed\nvs float", "KL\nvs 8-bit", "KL\nvs float"],
+        ["distortion", "top-1 %", "top-5 %", "changed\nvs 8-bit", "changed\nvs float", "KL\nvs 8-bit", "KL\nvs float"],
         left_out=["top-5 %", "KL\nvs 8-bit", "changed\nvs float"],
     )
     for label, entry in rows:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fmapzip.planner.budget import Budget
-from fmapzip.planner.planned import Planned
 from fmapzip.planner.planner import make_plan
+from fmapzip.planner.result import Planned
 
 __all__ = ["Budget", "Planned", "make_plan"]

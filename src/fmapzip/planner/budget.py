@@ -54,7 +54,7 @@ class Budget:
 
     @property
     def limits_size(self) -> bool:
-        """Whether it limits bytes, and the damage is to be as small as that allows."""
+        """Whether it limits bytes, and the distortion is to be as small as that allows."""
         return self.kind in ("ratio", "bytes")
 
     @property

@@ -24,16 +24,16 @@ class Candidate:
     codec : Codec
     step : float
         Nominal step between reconstruction points, in steps of the calibrated 8-bit grid; 1 for that grid itself.
-    reach : float
+    clip_ratio : float
         Largest value that the quantizer's grid holds, over that of the calibrated one.
     shaped : bool
-        Whether channels have scales of their own, by their noise gains.
+        Whether channels have scales of their own, by their noise sensitivities.
     """
 
     quantizer: QuantParams
     codec: Codec
     step: float = 1.0
-    reach: float = 1.0
+    clip_ratio: float = 1.0
     shaped: bool = False
 
     @cached_property
@@ -42,8 +42,8 @@ class Candidate:
         return _digest([self.quantizer.to_json(), self.codec.config()])
 
     @cached_property
-    def damage_key(self) -> str:
-        """What names its damage: lossless codecs with the same quantizer share it."""
+    def distortion_key(self) -> str:
+        """What names its distortion: lossless codecs with the same quantizer share it."""
         return _digest([self.quantizer.to_json(), "lossless"]) if self.codec.lossless else self.key
 
     def planned(self, tap: Tap, parameters: bytes) -> TapPlan:
@@ -56,7 +56,7 @@ class Candidate:
             "codec": self.codec.id,
             "config": self.codec.config(),
             "step": self.step,
-            "range": self.reach,
+            "clip_ratio": self.clip_ratio,
             "shaped": self.shaped,
         }
 

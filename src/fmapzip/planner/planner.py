@@ -15,24 +15,24 @@ from fmapzip import registry
 from fmapzip.codecs.base import Codec
 from fmapzip.errors import InvalidInput
 from fmapzip.plan import Plan
+from fmapzip.planner.allocate.choice import Chooser
+from fmapzip.planner.allocate.objective import BudgetObjective
 from fmapzip.planner.budget import Budget, Metric
 from fmapzip.planner.candidate import Candidate
-from fmapzip.planner.candidates import codecs_of
-from fmapzip.planner.choice import Chooser
-from fmapzip.planner.damage import reference
-from fmapzip.planner.explore import Explorer
-from fmapzip.planner.final import trained
-from fmapzip.planner.fingerprint import fingerprint
-from fmapzip.planner.gains import noise_gains
-from fmapzip.planner.images import Images, divide, gather
-from fmapzip.planner.joint import Theatre
-from fmapzip.planner.judge import Judge
-from fmapzip.planner.measure import Bench, Deadline
-from fmapzip.planner.planned import Planned, Step
-from fmapzip.planner.pool import Pool
-from fmapzip.planner.rate import Rates
-from fmapzip.planner.state import State
-from fmapzip.planner.verify import Stage, checked, verified
+from fmapzip.planner.candidates.candidate_set import CandidateSet
+from fmapzip.planner.candidates.families import codecs_of
+from fmapzip.planner.candidates.search import CandidateSearch
+from fmapzip.planner.measure.cache import MeasurementCache
+from fmapzip.planner.measure.distortion import reference
+from fmapzip.planner.measure.evaluator import PlanEvaluator
+from fmapzip.planner.measure.fingerprint import fingerprint
+from fmapzip.planner.measure.images import Images, divide, gather
+from fmapzip.planner.measure.meter import Deadline, DistortionMeter
+from fmapzip.planner.measure.rate import Rates
+from fmapzip.planner.measure.sensitivities import noise_sensitivities
+from fmapzip.planner.result import Planned, Step
+from fmapzip.planner.verify.train import trained
+from fmapzip.planner.verify.verify import Stage, checked, verified
 from fmapzip.quantize import DEFAULT_CALIBRATOR
 from fmapzip.torch.batches import Batches, Progress, ignore_progress
 from fmapzip.torch.calibrate import Calibration, calibrate
@@ -43,7 +43,7 @@ from fmapzip.torch.metrics import MetricsChoice
 _GROUPS = ("choosing", "verifying")
 _MEASURING: dict[Metric, int] = {"kl": 64, "noise": 12}  # images; noise varies far less from one to the next than KL
 _PROBES = 4
-_GAIN_IMAGES = 128
+_SENSITIVITY_IMAGES = 128
 
 
 def make_plan(
@@ -62,9 +62,9 @@ def make_plan(
     methods: Sequence[str] = METHODS,
     progress: Progress = ignore_progress,
 ) -> Planned:
-    """Find the plan that saves the most within a budget, or damages least within a size.
+    """Find the plan that saves the most within a budget, or distortions least within a size.
 
-    Every feature map's candidates (grids, codecs, settings) are measured alone: bytes by real frames, damage by the
+    Every feature map's candidates (grids, codecs, settings) are measured alone: bytes by real frames, distortion by the
     change of the network's output. A Lagrangian allocation over their lower convex hulls, measured jointly and
     corrected for how maps act together, spends the budget; images that took no part in the choice verify it.
 
@@ -87,9 +87,9 @@ def make_plan(
         Threads of the codecs.
     time_limit : float, optional
         Seconds after which single maps are no longer measured with care: fewer candidates are tried, sizes are of two
-        images, and damage is estimated. The choice among them and its verification follow.
+        images, and distortion is estimated. The choice among them and its verification follow.
     seed : int
-        Of the random vectors that estimate noise gains.
+        Of the random vectors that estimate noise sensitivities.
     state : Path, optional
         A file for measurements: planning that was interrupted goes on from it, and other budgets reuse it.
     methods, progress
@@ -109,7 +109,7 @@ def make_plan(
         found = calibrate(captured, select(captured.taps, taps), batches, DEFAULT_CALIBRATOR, progress)
         metric = _metric(budget, found.class_scores if metrics == "auto" else metrics == "classes")
         groups = _groups(batches, None if validation is None else Batches(validation, "validation"))
-        known = State(state, fingerprint(model, groups, found, metric, seed))
+        known = MeasurementCache(state, fingerprint(model, groups, found, metric, seed))
         session = _Session(captured, batches, found, groups, metric, known, threads, deadline, progress)
         return session.plan(budget, options, seed, start)
 
@@ -121,22 +121,22 @@ class _Session:
     calibration: Calibration
     groups: tuple[Images, Images]
     metric: Metric
-    state: State
+    cache: MeasurementCache
     threads: int
     deadline: Deadline
     progress: Progress
 
     def plan(self, budget: Budget, options: Sequence[Codec], seed: int, start: float) -> Planned:
         choosing, verifying = (self._stage(name, budget) for name in _GROUPS)
-        explorer = self._explorer(choosing, options, seed)
-        explorer.fixed()
+        search = self._search(choosing, options, seed)
+        search.fixed()
         steps: Sequence[Step] = ()
         if budget.lossless:
-            chosen = tuple(_smallest_lossless(pool) for pool in explorer.pools)
+            chosen = tuple(_smallest_lossless(options) for options in search.candidate_sets)
             found = checked(self._train(chosen), chosen, choosing, verifying, self.calibration.images)
         else:
-            explorer.coarse()
-            chooser = Chooser(explorer, choosing.theatre, choosing.judge)
+            search.coarse()
+            chooser = Chooser(search, choosing.evaluator, choosing.objective)
             found = verified(chooser, self._train, choosing, verifying, self.calibration.images)
             steps = chooser.steps
         return Planned(
@@ -144,11 +144,11 @@ class _Session:
             budget=budget,
             met=budget.lossless or found.met,
             metric=self.metric,
-            raw_bytes=choosing.judge.raw_bytes,
+            raw_bytes=choosing.objective.raw_bytes,
             calibration_images=self.calibration.images,
             choosing=found.choosing,
             verifying=found.verifying,
-            pools=explorer.pools,
+            candidate_sets=search.candidate_sets,
             chosen=found.chosen,
             steps=steps,
             back_offs=found.back_offs,
@@ -159,35 +159,37 @@ class _Session:
     def _stage(self, name: str, budget: Budget) -> Stage:
         images, taps = self.groups[_GROUPS.index(name)], self.calibration.taps
         exact = reference(self.captured, images, self.metric)
-        theatre = Theatre(name, self.captured, taps, images, exact, self.state, self.threads)
-        eight_bit = theatre.run(self.calibration.plan(registry.make("raw")))
-        return Stage(theatre, Judge(budget, theatre, eight_bit, sum(prod(tap.shape) for tap in taps)))
+        evaluator = PlanEvaluator(name, self.captured, taps, images, exact, self.cache, self.threads)
+        eight_bit = evaluator.run(self.calibration.plan(registry.make("raw")))
+        return Stage(evaluator, BudgetObjective(budget, evaluator, eight_bit, sum(prod(tap.shape) for tap in taps)))
 
-    def _explorer(self, stage: Stage, options: Sequence[Codec], seed: int) -> Explorer:
-        taps, images = self.calibration.taps, stage.theatre.images.some(_MEASURING[self.metric])
+    def _search(self, stage: Stage, options: Sequence[Codec], seed: int) -> CandidateSearch:
+        taps, images = self.calibration.taps, stage.evaluator.images.some(_MEASURING[self.metric])
         exact = reference(self.captured, images, self.metric)
-        bench = Bench(
+        meter = DistortionMeter(
             captured=self.captured,
             taps=taps,
             choosing=images,
             reference=exact,
-            rates=Rates(self.captured, taps, stage.theatre.images, self.state, self.threads),
-            state=self.state,
+            rates=Rates(self.captured, taps, stage.evaluator.images, self.cache, self.threads),
+            cache=self.cache,
             threads=self.threads,
             progress=self.progress,
             deadline=self.deadline,
         )
-        gains = noise_gains(self.captured, taps, images.some(_GAIN_IMAGES).batches, self.metric, _PROBES, seed)
+        sensitivities = noise_sensitivities(
+            self.captured, taps, images.some(_SENSITIVITY_IMAGES).batches, self.metric, _PROBES, seed
+        )
         if self.metric == "noise":
-            gains = {name: each / exact.signal for name, each in gains.items()}
-        return Explorer(bench, self.calibration.quantizers, gains, options, self.calibration.images)
+            sensitivities = {name: each / exact.signal for name, each in sensitivities.items()}
+        return CandidateSearch(meter, self.calibration.quantizers, sensitivities, options, self.calibration.images)
 
     def _train(self, chosen: Sequence[Candidate]) -> Plan:
         return trained(self.captured, self.calibration, self.batches, chosen, {}, self.progress)
 
 
 def _metric(budget: Budget, class_scores: bool) -> Metric:
-    """Return what damage is measured in."""
+    """Return what distortion is measured in."""
     if budget.kind in ("kl", "drop") and not class_scores:
         raise InvalidInput(
             "the network's output does not look like class scores: give --min-sqnr, or --metrics classes if it is"
@@ -200,9 +202,9 @@ def _groups(batches: Batches, validation: Batches | None) -> tuple[Images, Image
     return divide(gather(batches)) if validation is None else (gather(batches), gather(validation))
 
 
-def _smallest_lossless(pool: Pool) -> Candidate:
+def _smallest_lossless(options: CandidateSet) -> Candidate:
     """Return the lossless candidate of the fewest bytes."""
-    lossless = [candidate for candidate in pool.candidates if candidate.codec.lossless]
+    lossless = [candidate for candidate in options.candidates if candidate.codec.lossless]
     if not lossless:
         raise InvalidInput("a budget of 0 needs a lossless codec among those to choose from")
-    return min(lossless, key=pool.size)
+    return min(lossless, key=options.size)

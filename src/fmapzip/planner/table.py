@@ -36,8 +36,8 @@ def words(candidate: Report) -> str:
 
 def _taps(report: Report) -> Figures:
     table = Figures(
-        ["tap", "choice", "step", "range", "grid", "ratio", "bytes", "share %", "damage alone", "runner-up"],
-        left_out=["runner-up", "grid", "range", "bytes"],
+        ["tap", "choice", "step", "clip ratio", "grid", "ratio", "bytes", "share %", "distortion alone", "runner-up"],
+        left_out=["runner-up", "grid", "clip ratio", "bytes"],
         left_aligned=["choice", "grid", "runner-up"],
     )
     total = sum(tap["choice"]["bytes"] for tap in report["taps"])
@@ -48,12 +48,12 @@ def _taps(report: Report) -> Figures:
                 tap["name"],
                 words(choice),
                 number(choice["step"], 2),
-                number(choice["range"], 2),
+                number(choice["clip_ratio"], 2),
                 "channels" if choice["shaped"] else "tensor",
                 number(tap["raw_bytes"] / choice["bytes"], 2),
                 size(choice["bytes"]),
                 number(choice["bytes"] / total, 1, 100),
-                "-" if choice["damage_alone"] is None else f"{choice['damage_alone']:.2e}",
+                "-" if choice["distortion_alone"] is None else f"{choice['distortion_alone']:.2e}",
                 "-" if second is None else f"{words(second)} step {second['step']:.3g}",
             ]
         )
@@ -62,8 +62,10 @@ def _taps(report: Report) -> Figures:
 
 def _figures(report: Report) -> Figures:
     kl = report["metric"] == "kl"
-    damage = ["KL vs float", "8-bit KL", "expected drop", "top-1 lost", "95 % interval"] if kl else ["SQNR", "8-bit"]
-    table = Figures(["images", "number", "bytes", "ratio", "with plan", *damage], left_aligned=["images"])
+    distortion = (
+        ["KL vs float", "8-bit KL", "expected drop", "top-1 lost", "95 % interval"] if kl else ["SQNR", "8-bit"]
+    )
+    table = Figures(["images", "number", "bytes", "ratio", "with plan", *distortion], left_aligned=["images"])
     for group in ("choosing", "verifying"):
         found = report[group]
         row = [group, str(found["images"]), size(found["frame_bytes"])]
@@ -89,10 +91,10 @@ def _output_figures(found: Report) -> list[str]:
 
 
 def _legend(report: Report) -> Text:
-    damage = "KL in nats" if report["metric"] == "kl" else "noise over signal of the output"
+    distortion = "KL in nats" if report["metric"] == "kl" else "noise over signal of the output"
     return Text(
         f"{report['plan']['bytes']} bytes of plan, shared by {report['calibration_images']} calibration images.\n"
-        "step: between reconstruction points, in steps of the calibrated 8-bit grid; range: of the grid, over the\n"
-        f"calibrated one's. damage alone: {damage}, the other maps in float. Drops are in points of top-1 against the\n"
-        "8-bit network; expected: by the float network's probabilities."
+        "step: between reconstruction points, in steps of the calibrated 8-bit grid; clip ratio: largest value of the\n"
+        f"grid, over the calibrated one's. distortion alone: {distortion}, the other maps in float. Drops are in\n"
+        "points of top-1 against the 8-bit network; expected: by the float network's probabilities."
     )

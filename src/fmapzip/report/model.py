@@ -48,7 +48,7 @@ def _of_bench(report: Values) -> Values:
         "environment": _environment(report["environment"]),
         "taps": report["taps"],
         "rows": rows,
-        "damage": _damage_axis(rows),
+        "distortion": _distortion_axis(rows),
         "baselines": [("8-bit network", report["int8"])] if report.get("int8") else [],
         "notes": [
             "A ratio counts every byte: 8-bit values over the encoded maps and what is kept beside them. "
@@ -74,7 +74,7 @@ def _bench_row(entry: Values, taps: list[Values]) -> Values:
         "sqnr": entry["sqnr_db"],
         "max_error": entry["max_error"],
         "peak": entry["peak_bytes"],
-        "damage": entry["damage"] or {},
+        "distortion": entry["distortion"] or {},
         "taps": [
             {
                 "bytes": found["bytes"],
@@ -112,7 +112,7 @@ def _of_eval(report: Values) -> Values:
         "environment": _environment(report["environment"]),
         "taps": [_eval_tap(tap, report["images"]) for tap in first],
         "rows": rows,
-        "damage": _damage_axis(rows),
+        "distortion": _distortion_axis(rows),
         "baselines": [("float network", baselines["float"]), ("8-bit network", baselines["int8"])],
         "headline": _headline(report, rows, raw),
         "pictures": report.get("pictures"),
@@ -149,7 +149,7 @@ def _eval_row(entry: Values, raw: int) -> Values:
         "sqnr": None,
         "max_error": None,
         "peak": None,
-        "damage": {key: entry[key] for key in _DAMAGE},
+        "distortion": {key: entry[key] for key in _DISTORTION},
         "taps": [
             {
                 "bytes": tap["total_bytes"],
@@ -166,7 +166,7 @@ def _eval_row(entry: Values, raw: int) -> Values:
     }
 
 
-_DAMAGE = ("top1", "top5", "changed_vs_int8", "changed_vs_float", "kl_vs_float", "kl_vs_int8", "output_sqnr_db")
+_DISTORTION = ("top1", "top5", "changed_vs_int8", "changed_vs_float", "kl_vs_float", "kl_vs_int8", "output_sqnr_db")
 
 
 def _headline(report: Values, rows: list[Values], raw: int) -> list[Values]:
@@ -219,13 +219,13 @@ def changed_settings(config: Values) -> str:
     return ":" + ",".join(shown) if shown else ""
 
 
-def _damage_axis(rows: list[Values]) -> Values | None:
-    """The measure of damage that the methods have: KL of class scores, else SQNR of the output or of the integers."""
+def _distortion_axis(rows: list[Values]) -> Values | None:
+    """The measure of distortion that methods have: KL of class scores, else SQNR of the output or of the integers."""
     for key, name in (
         ("kl_vs_float", "KL to the float network, nats"),
         ("output_sqnr_db", "output SQNR, dB"),
     ):
-        if any(row.get("damage", {}).get(key) is not None for row in rows):
+        if any(row.get("distortion", {}).get(key) is not None for row in rows):
             return {"key": key, "name": name, "log": key == "kl_vs_float"}
     return (
         {"key": "sqnr", "name": "SQNR of the integers, dB", "log": False} if any(r.get("sqnr") for r in rows) else None

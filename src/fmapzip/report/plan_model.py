@@ -34,17 +34,21 @@ def model_of_plan(report: Values, conditions: list[tuple[str, str]]) -> Values:
         "environment": conditions,
         "metric": {"name": "KL to the float network, nats" if kl else "output SQNR, dB", "log": kl},
         "budget": _budget_line(report, kl),
-        "chosen": {"bytes": chosen["frame_bytes"], "damage": chosen["kl_vs_float" if kl else "output_sqnr_db"]},
+        "chosen": {"bytes": chosen["frame_bytes"], "distortion": chosen["kl_vs_float" if kl else "output_sqnr_db"]},
         "curve": [
-            {"bytes": step["bytes"], "damage": _damage(step["damage"], kl), "predicted": _damage(step["predicted"], kl)}
+            {
+                "bytes": step["bytes"],
+                "distortion": _distortion(step["distortion"], kl),
+                "predicted": _distortion(step["predicted"], kl),
+            }
             for step in report["curve"]
         ],
         "taps": [_tap(tap, kl) for tap in report["taps"]],
         "rows": [],
         "notes": [
-            "Bytes are of one image's frames. Damage alone is that of the network with only this map stored by the "
+            "Bytes are of one image's frames. Distortion alone is that of the network with only this map stored by the "
             "plan, the others in float.",
-            "Shares of damage are shares of the sum of the maps' damages alone.",
+            "Shares of distortion are shares of the sum of the maps' distortions alone.",
         ],
     }
 
@@ -58,33 +62,33 @@ def _words(report: Values) -> list[str]:
     for name, part in (("it was chosen on", "choosing"), ("it was verified on", "verifying")):
         figures = report[part]
         if figures["kl_vs_float"] is not None:
-            damage = (
+            distortion = (
                 f"KL to the float network {figures['kl_vs_float']:.2g} nats (8-bit {figures['int8_kl_vs_float']:.2g})"
             )
         else:
             whole, eight_bit = (_decibels(figures[key]) for key in ("output_sqnr_db", "int8_output_sqnr_db"))
-            damage = f"output SQNR {whole} (8-bit {eight_bit})"
-        found.append(f"On the {figures['images']} images that {name}: {damage}.")
+            distortion = f"output SQNR {whole} (8-bit {eight_bit})"
+        found.append(f"On the {figures['images']} images that {name}: {distortion}.")
     found.append(_largest(report))
     return found
 
 
 def _largest(report: Values) -> str:
-    """Which maps take most of the bytes, and which do most of the damage."""
+    """Which maps take most of the bytes, and which cause most of the distortion."""
     taps = report["taps"]
     by_bytes = max(taps, key=lambda tap: tap["choice"]["bytes"])
     share = by_bytes["choice"]["bytes"] / sum(tap["choice"]["bytes"] for tap in taps)
     text = f"{by_bytes['name']} takes the most bytes, {share:.1%} of them"
-    known = [tap for tap in taps if tap["choice"]["damage_alone"]]
+    known = [tap for tap in taps if tap["choice"]["distortion_alone"]]
     if not known:
         return text + "."
-    worst = max(known, key=lambda tap: tap["choice"]["damage_alone"])
-    part = worst["choice"]["damage_alone"] / sum(tap["choice"]["damage_alone"] for tap in known)
-    return f"{text}; {worst['name']} does the most damage, {part:.1%} of the sum."
+    worst = max(known, key=lambda tap: tap["choice"]["distortion_alone"])
+    part = worst["choice"]["distortion_alone"] / sum(tap["choice"]["distortion_alone"] for tap in known)
+    return f"{text}; {worst['name']} causes the most distortion, {part:.1%} of the sum."
 
 
 def _budget_line(report: Values, kl: bool) -> float | None:
-    """The budget as a value of damage, where it is one."""
+    """The budget as a value of distortion, where it is one."""
     wanted = "kl" if kl else "sqnr"
     return float(report["budget"]["value"]) if report["budget"]["kind"] == wanted else None
 
@@ -106,29 +110,29 @@ def _candidate(found: Values, kl: bool, chosen: Values) -> Values:
     return {
         "label": label_of(found),
         "bytes": found["bytes"],
-        "alone": found["damage_alone"],
-        "damage": _damage(found["damage_alone"], kl),
+        "alone": found["distortion_alone"],
+        "distortion": _distortion(found["distortion_alone"], kl),
         "measured": found["measured"],
         "on_hull": found["on_hull"],
-        "chosen": all(found[key] == chosen[key] for key in ("config", "step", "range", "shaped")),
+        "chosen": all(found[key] == chosen[key] for key in ("config", "step", "clip_ratio", "shaped")),
         "path": found["path"],
     }
 
 
 def label_of(candidate: Values) -> str:
-    """A candidate in a few words: codec, the step between its points in calibrated steps, and its range."""
+    """A candidate in a few words: codec, the step between its points in calibrated steps, and its clip ratio."""
     level = candidate["config"].get("level")
     words = [candidate["codec"], *([level] if level not in (None, "default") else [])]
     if candidate["path"]:
         words.append(candidate["path"])
-    if candidate["step"] != 1 or candidate["range"] != 1:
+    if candidate["step"] != 1 or candidate["clip_ratio"] != 1:
         words.append(f"step {candidate['step']:.3g}")
-    if candidate["range"] != 1:
-        words.append(f"range {candidate['range']:.3g}")
+    if candidate["clip_ratio"] != 1:
+        words.append(f"clip ratio {candidate['clip_ratio']:.3g}")
     return ", ".join([*words, *(["by channel"] if candidate["shaped"] else [])])
 
 
-def _damage(value: float | None, kl: bool) -> float | None:
+def _distortion(value: float | None, kl: bool) -> float | None:
     """KL as it is; noise as dB."""
     if value is None or kl:
         return value

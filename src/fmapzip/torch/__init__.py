@@ -13,7 +13,7 @@ except ImportError as error:
     raise MissingExtra("fmapzip.torch needs PyTorch: pip install 'fmapzip[torch]'") from error
 
 from fmapzip.torch.capture import Captured, Tap, capture, taps
-from fmapzip.torch.choose import DamageLimit
+from fmapzip.torch.choose import DistortionLimit
 from fmapzip.torch.compress import CompressedModel, compress_model
 from fmapzip.torch.evaluate import evaluate
 from fmapzip.torch.feature_store import FeatureStore
@@ -25,7 +25,7 @@ __all__ = [
     "Captured",
     "CodecResult",
     "CompressedModel",
-    "DamageLimit",
+    "DistortionLimit",
     "Evaluation",
     "FeatureStore",
     "ImageCodec",

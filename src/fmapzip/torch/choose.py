@@ -21,7 +21,7 @@ from fmapzip.torch.slot import Action
 
 
 @dataclass(frozen=True)
-class DamageLimit:
+class DistortionLimit:
     """What a default setting may do to the network's output on the calibration images.
 
     Parameters
@@ -37,7 +37,7 @@ class DamageLimit:
     sqnr_db: float = 25.0
 
 
-DEFAULT_LIMIT = DamageLimit()
+DEFAULT_LIMIT = DistortionLimit()
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,13 @@ def choose(
     calibration: Calibration,
     codec: Codec,
     class_scores: bool,
-    limit: DamageLimit,
+    limit: DistortionLimit,
     progress: Progress,
 ) -> Choice:
-    """Return the candidate of `codec` with the fewest calibrated bytes whose calibration damage is within `limit`.
+    """Return the candidate of `codec` with the fewest calibrated bytes whose calibration distortion is within `limit`.
 
     Bytes are counted on the training maps; then candidates run on the calibration images, the smallest first, until
-    one keeps to the limit. If none does, it is the one that damages least.
+    one keeps to the limit. If none does, it is the one that distorts least.
     """
     candidates = list(codec.candidates())
     if len(candidates) == 1:
@@ -79,7 +79,7 @@ def choose(
         if excess <= 0:
             return Choice(candidates[i], plan)
         if least is None or excess < least[0]:
-            note = f"no setting keeps calibration damage within the limit; the least has {found}"
+            note = f"no setting keeps calibration distortion within the limit; the least has {found}"
             least = excess, Choice(candidates[i], plan, (note,))
     assert least is not None
     return least[1]
@@ -90,7 +90,7 @@ def _coded(calibration: Calibration, plan: Plan) -> dict[str, Action]:
 
 
 class _ReferenceOutputs:
-    """Calibration batches with the outputs that damage is measured against, kept as long as they are small."""
+    """Calibration batches with the outputs that distortion is measured against, kept as long as they are small."""
 
     _KEPT_BYTES = 1 << 26
 
@@ -127,10 +127,10 @@ def _excess(
     calibration: Calibration,
     plan: Plan,
     class_scores: bool,
-    limit: DamageLimit,
+    limit: DistortionLimit,
     progress: Progress,
 ) -> tuple[float, str]:
-    """Return by how much `plan` exceeds the limit on the calibration images, and its damage in words.
+    """Return by how much `plan` exceeds the limit on the calibration images, and its distortion in words.
 
     Divergences only add up: once they are hopeless for all images, the rest is not run.
     """
@@ -140,7 +140,7 @@ def _excess(
         with running(captured, _coded(calibration, plan)):
             got = output_tensor(call(captured.module, inputs))
         done += batch_size(inputs)
-        progress("measuring damage", done, calibration.images)
+        progress("measuring distortion", done, calibration.images)
         if not class_scores:
             figures.add_noise(wanted, got)
             continue

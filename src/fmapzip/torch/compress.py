@@ -19,7 +19,7 @@ from fmapzip.torch.actions import Code
 from fmapzip.torch.batches import Batches, Progress, ignore_progress
 from fmapzip.torch.calibrate import calibrate
 from fmapzip.torch.capture import METHODS, Captured, Tap, capture, select
-from fmapzip.torch.choose import DEFAULT_LIMIT, DamageLimit, choose
+from fmapzip.torch.choose import DEFAULT_LIMIT, DistortionLimit, choose
 from fmapzip.torch.fit import fitted_taps
 from fmapzip.torch.inputs import Inputs, first_sample
 from fmapzip.torch.metrics import MetricsChoice
@@ -87,7 +87,7 @@ def compress_model(
     *,
     example: Inputs | None = None,
     metrics: MetricsChoice = "auto",
-    limit: DamageLimit = DEFAULT_LIMIT,
+    limit: DistortionLimit = DEFAULT_LIMIT,
     threads: int = 1,
     methods: Sequence[str] = METHODS,
     progress: Progress = ignore_progress,

@@ -16,7 +16,7 @@ from fmapzip.quantize import DEFAULT_CALIBRATOR
 from fmapzip.torch.batches import Batches, Progress, ignore_progress
 from fmapzip.torch.calibrate import Calibration, calibrate
 from fmapzip.torch.capture import METHODS, Captured, capture, select
-from fmapzip.torch.choose import DEFAULT_LIMIT, DamageLimit, choose
+from fmapzip.torch.choose import DEFAULT_LIMIT, DistortionLimit, choose
 from fmapzip.torch.compare import Comparison
 from fmapzip.torch.fit import fitted_taps
 from fmapzip.torch.inputs import evaluation_mode, first_sample
@@ -35,7 +35,7 @@ def evaluate(
     quantizer: str = DEFAULT_CALIBRATOR,
     taps: Sequence[str] | str | None = None,
     threads: int = 1,
-    limit: DamageLimit = DEFAULT_LIMIT,
+    limit: DistortionLimit = DEFAULT_LIMIT,
     methods: Sequence[str] = METHODS,
     progress: Progress = ignore_progress,
     per_image: Callable[[ImageResult], None] | None = None,
@@ -64,7 +64,7 @@ def evaluate(
         Feature maps to store; default all. The others stay float.
     threads : int
         Threads of the codecs.
-    limit : DamageLimit
+    limit : DistortionLimit
         What chosen settings may do to the output on the calibration images.
     methods : sequence of str
         Ways of capturing, as in `taps`.
@@ -120,7 +120,7 @@ def _of_codecs(
     threads: int,
     batches: Batches,
     found: Calibration,
-    limit: DamageLimit,
+    limit: DistortionLimit,
     progress: Progress,
     pictures: bool,
 ) -> Comparison:

@@ -1,4 +1,4 @@
-"""Damage to a network's output: accuracy, changed predictions, divergence and signal-to-noise ratio."""
+"""Distortion of a network's output: accuracy, changed predictions, divergence and signal-to-noise ratio."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NAMED_OUTPUTS = ("logits", "out")
 
 
 def output_tensor(output: Any) -> Tensor:
-    """Return the tensor that damage is measured on: ``logits`` or ``out`` of a mapping, else the first float tensor."""
+    """Return what distortion is measured on: ``logits`` or ``out`` of a mapping, else the first float tensor."""
     if isinstance(output, Mapping):
         for name in _NAMED_OUTPUTS:
             if isinstance(output.get(name), Tensor):

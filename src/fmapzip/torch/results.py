@@ -114,7 +114,7 @@ class CodecResult:
         Wall time of the passes.
     taps : tuple of TapResult
     notes : tuple of str
-        What a reader should know, for example that no candidate kept to the damage limit.
+        What a reader should know, for example that no candidate kept to the distortion limit.
     """
 
     codec: str

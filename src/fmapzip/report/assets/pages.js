@@ -14,7 +14,7 @@ function overview() {
     make("h2", {}, "Along the depth"),
     make("p", { class: "soft" }, "Each method's ratio on each feature map, what is kept once beside the maps left out. The ratios follow the share of zeros below them, each method in its own way. A click opens a map's page."),
     ...depthSection(rows),
-    make("h2", {}, "Ratio against speed and damage"),
+    make("h2", {}, "Ratio against speed and distortion"),
     frontLegend(),
     make("div", { class: "grid" }, fronts(data, rows)),
     make("h2", {}, "Methods"),
@@ -49,12 +49,12 @@ function baseline([name, found]) {
 
 function fronts(data, rows) {
   const idle = (row) => !row.timed;
-  const damage = data.damage;
-  const damageOf = (row) => (row.lossless ? NaN : damage.key === "sqnr" ? row.sqnr : row.damage[damage.key]);
+  const distortion = data.distortion;
+  const distortionOf = (row) => (row.lossless ? NaN : distortion.key === "sqnr" ? row.sqnr : row.distortion[distortion.key]);
   return [
     frontPlot("Ratio against encode speed", "encode, MB/s", (row) => row.encode ?? NaN, { rows, hollow: idle }),
     frontPlot("Ratio against decode speed", "decode, MB/s", (row) => row.decode ?? NaN, { rows, hollow: idle }),
-    damage ? frontPlot("Ratio against damage", damage.name, (row) => damageOf(row) ?? NaN, { rows, log: damage.log, less: damage.log }) : null,
+    distortion ? frontPlot("Ratio against distortion", distortion.name, (row) => distortionOf(row) ?? NaN, { rows, log: distortion.log, less: distortion.log }) : null,
   ].filter(Boolean);
 }
 

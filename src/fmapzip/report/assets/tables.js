@@ -35,7 +35,7 @@ const words = (value) => value ?? "";
 
 function methodColumns(has) {
   const timed = (name, key) => ({ name, value: (row) => row[key], text: figure.speed, idle: (row) => !row.timed });
-  const damage = (name, key, text) => ({ name, value: (row) => row.damage && row.damage[key], text });
+  const distortion = (name, key, text) => ({ name, value: (row) => row.distortion && row.distortion[key], text });
   const all = [
     { name: "method", value: (row) => row.label, words: true, hint: (row) => row.source },
     { name: "ratio", value: (row) => (row.total ? RAW / row.total : null), text: figure.fixed(3) },
@@ -46,10 +46,10 @@ function methodColumns(has) {
     timed("decode MB/s", "decode"),
     { name: "SQNR dB", value: (row) => row.sqnr, text: figure.fixed(1), needs: "sqnr" },
     { name: "largest error", value: (row) => row.max_error || null, text: words, needs: "max_error" },
-    { ...damage("KL to float", "kl_vs_float", figure.small), needs: "kl_vs_float" },
-    { ...damage("changed", "changed_vs_int8", words), title: "predictions that differ from the 8-bit network's", needs: "changed_vs_int8" },
-    { ...damage("top-1", "top1", (value) => (value === null ? "" : figure.percent(value))), needs: "top1" },
-    { ...damage("output SQNR dB", "output_sqnr_db", figure.fixed(1)), needs: "output_sqnr_db" },
+    { ...distortion("KL to float", "kl_vs_float", figure.small), needs: "kl_vs_float" },
+    { ...distortion("changed", "changed_vs_int8", words), title: "predictions that differ from the 8-bit network's", needs: "changed_vs_int8" },
+    { ...distortion("top-1", "top1", (value) => (value === null ? "" : figure.percent(value))), needs: "top1" },
+    { ...distortion("output SQNR dB", "output_sqnr_db", figure.fixed(1)), needs: "output_sqnr_db" },
     { name: "peak memory", value: (row) => row.peak, text: figure.size, needs: "peak" },
     { name: "order", title: "of the values, for general codecs", value: (row) => row.layout, text: words, words: true, needs: "layout" },
     { name: "", value: (row) => (row.status === "ok" ? "" : row.status), text: words, words: true, needs: "status" },
@@ -58,7 +58,7 @@ function methodColumns(has) {
 }
 
 function methodTable(rows) {
-  const has = (key) => rows.some((row) => (key === "status" ? row.status !== "ok" : row[key] || (row.damage && row.damage[key] !== null && row.damage[key] !== undefined)));
+  const has = (key) => rows.some((row) => (key === "status" ? row.status !== "ok" : row[key] || (row.distortion && row.distortion[key] !== null && row.distortion[key] !== undefined)));
   return sortable(methodColumns(has), rows, { classOf: rowClass, label: "methods" });
 }
 

@@ -10,7 +10,7 @@ from fractions import Fraction
 from fmapzip import registry
 from fmapzip.codecs.base import Codec
 from fmapzip.planner.candidate import Candidate
-from fmapzip.planner.source import Source
+from fmapzip.planner.candidates.tap_model import TapModel
 
 RANS, DCT = "context-rans", "dct-cm"
 AUTO: tuple[tuple[str, dict[str, str]], ...] = (
@@ -55,73 +55,73 @@ def codecs_of(names: Sequence[str | Codec]) -> tuple[Codec, ...]:
     return tuple(found)
 
 
-def fixed(source: Source, codecs: Iterable[Codec]) -> list[Candidate]:
+def fixed(model: TapModel, codecs: Iterable[Codec]) -> list[Candidate]:
     """Return the candidates on the calibrated grid itself: lossless codecs, and settings of codecs without a family."""
     found = []
     for codec in codecs:
         for option in (codec, *codec.candidates()):
             if option.lossless or codec.id != DCT:
-                found.append(Candidate(source.base, option))
+                found.append(Candidate(model.base, option))
     return list({candidate.key: candidate for candidate in found}.values())
 
 
-def families(source: Source, codecs: Sequence[Codec]) -> list[Family]:
+def families(model: TapModel, codecs: Sequence[Codec]) -> list[Family]:
     """Return the families of candidates; of lossless codecs only where none of the codecs can lose on its own."""
     found: list[Family] = []
     for codec in codecs:
         if codec.id == RANS and codec.lossless:
-            found += _requantising(source, codec, "step")
+            found += _requantising(model, codec, "step")
         elif codec.id == DCT:
-            found += _dct_cm(source, codec)
+            found += _dct_cm(model, codec)
     for codec in codecs if not found else ():
         if codec.lossless:
-            found += [_coarser(source, codec, shaped) for shaped in (False, True)]
+            found += [_coarser(model, codec, shaped) for shaped in (False, True)]
     return found
 
 
-def _requantising(source: Source, codec: Codec, setting: str) -> list[Family]:
+def _requantising(model: TapModel, codec: Codec, setting: str) -> list[Family]:
     """Families of a codec that re-quantises by its `setting`; only grids of nominal steps below 1 clip values."""
 
     def make(step: float, shaped: bool) -> Candidate:
-        division = source.division(step, shaped)
-        reach = step / division
+        division = model.division(step, shaped)
+        clip_ratio = step / division
         value = division if setting == "step" else float(division)
         changed = dataclasses.replace(codec, **{setting: value})
-        return Candidate(source.grid(reach, shaped, min(1.0, step)), changed, step, reach, shaped)
+        return Candidate(model.grid(clip_ratio, shaped, min(1.0, step)), changed, step, clip_ratio, shaped)
 
     return [Family(lambda step, s=shaped: make(step, s)) for shaped in (False, True)]  # type: ignore[misc]
 
 
-def _dct_cm(source: Source, codec: Codec) -> list[Family]:
+def _dct_cm(model: TapModel, codec: Codec) -> list[Family]:
     """Families of the mask path and of transforms; the path and settings that were asked for stay."""
     asked = codec.config()
     found: list[Family] = []
     if asked["path"] in ("auto", "mask"):
-        found += _requantising(source, dataclasses.replace(codec, path="mask"), "mask_step")  # type: ignore[call-arg]
+        found += _requantising(model, dataclasses.replace(codec, path="mask"), "mask_step")  # type: ignore[call-arg]
     if asked["path"] in ("auto", "transform"):
         kinds = _TRANSFORMS if (asked["group"], asked["zero_mask"]) == (8, False) else ()
         for group, zero_mask in kinds or ((asked["group"], asked["zero_mask"]),):
-            found.append(_transform(source, codec, group, zero_mask, False))
+            found.append(_transform(model, codec, group, zero_mask, False))
             if asked["keep"] is None and not zero_mask:
-                found.append(_transform(source, codec, group, zero_mask, True))
+                found.append(_transform(model, codec, group, zero_mask, True))
     return found
 
 
-def _transform(source: Source, codec: Codec, group: int, zero_mask: bool, masked: bool) -> Family:
+def _transform(model: TapModel, codec: Codec, group: int, zero_mask: bool, masked: bool) -> Family:
     """Transforms of one kind; `masked`: of the frequencies that are worth their bits."""
 
     def make(step: float) -> Candidate:
         settings = {"path": "transform", "group": group, "zero_mask": zero_mask, "step": step}
         if masked:
-            settings["keep"] = source.frequencies(group, step, codec.config()["order"])
-        return Candidate(source.base, dataclasses.replace(codec, **settings), step)
+            settings["keep"] = model.frequencies(group, step, codec.config()["order"])
+        return Candidate(model.base, dataclasses.replace(codec, **settings), step)
 
     return Family(make)
 
 
-def _coarser(source: Source, codec: Codec, shaped: bool) -> Family:
+def _coarser(model: TapModel, codec: Codec, shaped: bool) -> Family:
     """A lossless codec on coarser grids."""
-    return Family(lambda step: Candidate(source.grid(step, shaped, min(1.0, step)), codec, step, step, shaped))
+    return Family(lambda step: Candidate(model.grid(step, shaped, min(1.0, step)), codec, step, step, shaped))
 
 
 def requantised_by(codec: Codec) -> Fraction | None:

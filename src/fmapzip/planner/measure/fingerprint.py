@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from fmapzip.planner.budget import Metric
-from fmapzip.planner.images import Images
+from fmapzip.planner.measure.images import Images
 from fmapzip.torch.calibrate import Calibration
 
 

@@ -1,4 +1,4 @@
-"""The candidates of one feature map with what is known of them, and the choice among them."""
+"""The candidates of one feature map with what is known of them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from fmapzip.planner.candidate import Candidate
-from fmapzip.planner.hull import Point
-from fmapzip.planner.rate import Rate
+from fmapzip.planner.measure.rate import Rate
 from fmapzip.torch.capture import Tap
 
 
 @dataclass
-class Pool:
+class CandidateSet:
     """Candidates of one tap.
 
     Parameters
@@ -29,11 +28,11 @@ class Pool:
     candidates: list[Candidate] = field(default_factory=list)
     rates: dict[str, Rate] = field(default_factory=dict)
     estimates: dict[str, float] = field(default_factory=dict)
-    """By `key`: the damage that the noise gains let expect when this map alone is stored."""
+    """By `key`: the distortion that the noise sensitivities let expect when this map alone is stored."""
     measured: set[str] = field(default_factory=set)
-    """Keys whose damage was measured."""
+    """Keys whose distortion was measured."""
     ratios: Sequence[tuple[float, float]] = ()
-    """Steps in rising order, each with the logarithm of what damage is over its estimate, as far as known."""
+    """Steps in rising order, each with the logarithm of what distortion is over its estimate, as far as known."""
 
     def add(self, candidate: Candidate, rate: Rate, estimate: float) -> None:
         """Take in a candidate."""
@@ -42,8 +41,8 @@ class Pool:
         self.rates[candidate.key] = rate
         self.estimates[candidate.key] = estimate
 
-    def damage(self, candidate: Candidate) -> float:
-        """Return the mean damage to expect when this map alone is stored."""
+    def distortion(self, candidate: Candidate) -> float:
+        """Return the mean distortion to expect when this map alone is stored."""
         steps, ratios = zip(*self.ratios, strict=True) if self.ratios else ((1.0,), (0.0,))
         ratio = np.interp(np.log(candidate.step), np.log(steps), ratios)
         return float(np.exp(ratio)) * self.estimates[candidate.key]
@@ -51,7 +50,3 @@ class Pool:
     def size(self, candidate: Candidate) -> float:
         """Return bytes an image, its share of the plan included."""
         return self.rates[candidate.key].size(self.images)
-
-    def points(self) -> list[Point]:
-        """Return the candidates for the choice."""
-        return [Point(self.size(c), self.damage(c), place) for place, c in enumerate(self.candidates)]

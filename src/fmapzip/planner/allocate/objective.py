@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fmapzip.planner.budget import Budget
-from fmapzip.planner.joint import Outcome, Theatre
+from fmapzip.planner.measure.evaluator import Outcome, PlanEvaluator
 
 
 @dataclass(frozen=True)
-class Judge:
+class BudgetObjective:
     """Turns outcomes on some images into the figure that is limited.
 
     Parameters
     ----------
     budget : Budget
-    theatre : Theatre
+    evaluator : PlanEvaluator
         The images.
     eight_bit : Outcome
         Of the 8-bit network on them.
@@ -24,13 +24,13 @@ class Judge:
     """
 
     budget: Budget
-    theatre: Theatre
+    evaluator: PlanEvaluator
     eight_bit: Outcome
     raw_bytes: int
 
     @property
     def limits_size(self) -> bool:
-        """Whether bytes are limited, not damage."""
+        """Whether bytes are limited, not distortion."""
         return self.budget.limits_size
 
     @property
@@ -50,5 +50,5 @@ class Judge:
         if self.limits_size:
             return outcome.bytes + plan_bytes
         if self.budget.kind == "drop":
-            return self.theatre.expected_drop(outcome, self.eight_bit)
-        return outcome.damage
+            return self.evaluator.expected_drop(outcome, self.eight_bit)
+        return outcome.distortion

@@ -10,7 +10,7 @@ from typing import Any
 from fmapzip.errors import InvalidInput
 
 
-class State:
+class MeasurementCache:
     """Values by name, each written as one JSON line as soon as it is known.
 
     The first line names what was measured: network, images, settings and versions. A file of something else is refused;
@@ -30,7 +30,7 @@ class State:
 
     Examples
     --------
-    >>> state = State(None, "demo")
+    >>> state = MeasurementCache(None, "demo")
     >>> state.get("answer", lambda: 6 * 7), state.get("answer", lambda: 0)
     (42, 42)
     """

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from fmapzip.plan import Plan
+from fmapzip.planner.allocate.choice import Chooser
+from fmapzip.planner.allocate.objective import BudgetObjective
 from fmapzip.planner.candidate import Candidate
-from fmapzip.planner.choice import Chooser
-from fmapzip.planner.joint import Outcome, Theatre, drop_interval
-from fmapzip.planner.judge import Judge
-from fmapzip.planner.planned import Measured
+from fmapzip.planner.measure.evaluator import Outcome, PlanEvaluator, drop_interval
+from fmapzip.planner.result import Measured
 
 _MOST_BACK_OFFS = 8
 _CAUTION = 0.97
@@ -20,17 +20,17 @@ Trainer = Callable[[Sequence[Candidate]], Plan]
 
 @dataclass(frozen=True)
 class Stage:
-    """Images to check a plan on, and who judges it there."""
+    """Images to check a plan on, and what is limited there."""
 
-    theatre: Theatre
-    judge: Judge
+    evaluator: PlanEvaluator
+    objective: BudgetObjective
 
     def measured(self, plan: Plan) -> Measured:
         """Run a plan."""
-        outcome, eight_bit, labels = self.theatre.run(plan), self.judge.eight_bit, self.theatre.images.labels
+        outcome, eight_bit, labels = self.evaluator.run(plan), self.objective.eight_bit, self.evaluator.images.labels
         if not outcome.predictions:
             return Measured(outcome, eight_bit, None, None)
-        expected = self.theatre.expected_drop(outcome, eight_bit)
+        expected = self.evaluator.expected_drop(outcome, eight_bit)
         drop = None if labels is None else drop_interval(labels, outcome.predictions, eight_bit.predictions)
         return Measured(outcome, eight_bit, expected, drop)
 
@@ -64,7 +64,7 @@ def verified(chooser: Chooser, train: Trainer, choosing: Stage, verifying: Stage
     images : int
         Calibration images, which share the plan's bytes.
     """
-    limit = choosing.judge.limit
+    limit = choosing.objective.limit
     best: Verified | None = None
     choice = chooser.choose(limit)
     for back_offs in range(_MOST_BACK_OFFS + 1):
@@ -86,14 +86,14 @@ def checked(
     share = len(plan.to_bytes()) / images
     found = [stage.measured(plan) for stage in (choosing, verifying)]
     excess = max(
-        _over(stage.judge, each.outcome, share) for stage, each in zip((choosing, verifying), found, strict=True)
+        _over(stage.objective, each.outcome, share) for stage, each in zip((choosing, verifying), found, strict=True)
     )
     return Verified(plan, chosen, found[0], found[1], excess, back_offs)
 
 
-def _over(judge: Judge, outcome: Outcome, share: float) -> float:
+def _over(objective: BudgetObjective, outcome: Outcome, share: float) -> float:
     """Return the figure that is limited over its limit."""
-    value = judge.value(outcome, share)
-    if judge.limit > 0:
-        return value / judge.limit
+    value = objective.value(outcome, share)
+    if objective.limit > 0:
+        return value / objective.limit
     return 0.0 if value <= 0 else float("inf")

@@ -1,4 +1,4 @@
-"""Damage to a network's output, image by image."""
+"""Distortion of a network's output, image by image."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fmapzip.planner.budget import Metric
-from fmapzip.planner.images import Images
+from fmapzip.planner.measure.images import Images
 from fmapzip.torch.calibrate import running
 from fmapzip.torch.capture import Captured
 from fmapzip.torch.inputs import call
@@ -20,7 +20,7 @@ from fmapzip.torch.slot import Action
 
 @dataclass(frozen=True)
 class Reference:
-    """The float network's outputs, and what their damage is measured in.
+    """The float network's outputs, and what their distortion is measured in.
 
     Parameters
     ----------
@@ -34,8 +34,8 @@ class Reference:
     outputs: tuple[Tensor, ...]
     metric: Metric
 
-    def damages(self, batch: int, output: Tensor) -> list[float]:
-        """Return the damage of each image of a batch."""
+    def distortions(self, batch: int, output: Tensor) -> list[float]:
+        """Return the distortion of each image of a batch."""
         exact = self.outputs[batch]
         if self.metric == "kl":
             return Scores(exact).divergence_to(Scores(output)).tolist()

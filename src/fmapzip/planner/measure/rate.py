@@ -13,8 +13,8 @@ from torch import Tensor
 import fmapzip
 from fmapzip.plan import Plan, TapPlan
 from fmapzip.planner.candidate import Candidate
-from fmapzip.planner.images import Images
-from fmapzip.planner.state import State
+from fmapzip.planner.measure.cache import MeasurementCache
+from fmapzip.planner.measure.images import Images
 from fmapzip.torch.actions import check_shape
 from fmapzip.torch.calibrate import running
 from fmapzip.torch.capture import Captured, Tap
@@ -54,16 +54,18 @@ class Rates:
     taps : sequence of Tap
     images : Images
         At most 32 of them are used, and no more than 512 MiB of float maps.
-    state : State
+    cache : MeasurementCache
     threads : int
         Of the codecs.
     """
 
-    def __init__(self, captured: Captured, taps: Sequence[Tap], images: Images, state: State, threads: int) -> None:
+    def __init__(
+        self, captured: Captured, taps: Sequence[Tap], images: Images, cache: MeasurementCache, threads: int
+    ) -> None:
         a_sample = 4 * sum(prod(tap.shape) for tap in taps)
         self._images = images.some(max(1, min(RATE_IMAGES, _MAP_BYTES // a_sample)))
         self._taps = {tap.name: tap for tap in taps}
-        self._state, self._threads = state, threads
+        self._cache, self._threads = cache, threads
         self._maps = _float_maps(captured, taps, self._images)
 
     def maps(self, tap: Tap) -> Tensor:
@@ -82,7 +84,7 @@ class Rates:
             )
             return sum(map(len, frames)) / len(frames), base64.b64encode(parameters).decode()
 
-        frame_bytes, parameters = self._state.get(f"rate {most} {tap.name} {candidate.key}", work)
+        frame_bytes, parameters = self._cache.get(f"rate {most} {tap.name} {candidate.key}", work)
         return Rate(frame_bytes, candidate.planned(tap, base64.b64decode(parameters)))
 
 

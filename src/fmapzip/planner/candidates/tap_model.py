@@ -1,4 +1,4 @@
-"""What is known of a feature map before anything is stored: some float maps, its 8-bit grid, and its noise gains."""
+"""What is known of a feature map before it is stored: some float maps, its 8-bit grid, its noise sensitivities."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fmapzip.codecs.base import IntegerMap
 from fmapzip.codecs.context_rans_requantiser import step_indices, trained_points
 from fmapzip.codecs.dct_cm_training import correlation_order
-from fmapzip.planner.frequencies import worth_keeping
+from fmapzip.planner.candidates.frequencies import worth_keeping
 from fmapzip.quantize import QuantParams
 
 _MOST_STRETCH = 4.0
@@ -23,55 +23,55 @@ _DIVISIONS = (1, 3, 5, 7, 9, 13)
 
 
 @dataclass(frozen=True)
-class Source:
-    """One feature map, and estimates of what grids and steps would damage.
+class TapModel:
+    """One feature map, and estimates of what grids and steps would distort.
 
     Parameters
     ----------
     maps : float32 array [N, C, ...]
     base : QuantParams
         The calibrated quantizer, one scale for the tensor.
-    gains : float64 array [C]
-        Damage of unit noise energy in each channel.
+    sensitivities : float64 array [C]
+        Distortion of unit noise energy in each channel.
     """
 
     maps: NDArray[np.float32]
     base: QuantParams
-    gains: NDArray[np.float64]
+    sensitivities: NDArray[np.float64]
 
-    def grid(self, reach: float, shaped: bool, least: float) -> QuantParams:
-        """Return the calibrated quantizer with its grid stretched by `reach`.
+    def grid(self, clip_ratio: float, shaped: bool, least: float) -> QuantParams:
+        """Return the calibrated quantizer with its grid stretched by `clip_ratio`.
 
         Parameters
         ----------
-        reach : float
+        clip_ratio : float
         shaped : bool
-            Channels have scales of their own, by their noise gains.
+            Channels have scales of their own, by their noise sensitivities.
         least : float
             Share of its largest value that each channel's grid reaches at least.
         """
-        if reach == 1 and not shaped:
+        if clip_ratio == 1 and not shaped:
             return self.base
-        scale, name = self.base.scale[0], f"{self.base.calibrator}*{reach:.4g}"
+        scale, name = self.base.scale[0], f"{self.base.calibrator}*{clip_ratio:.4g}"
         if not shaped:
-            return QuantParams(self.base.dtype, (scale * reach,), name)
-        scales = np.maximum(reach * stretches(self.gains), least * self._largest)
+            return QuantParams(self.base.dtype, (scale * clip_ratio,), name)
+        scales = np.maximum(clip_ratio * stretches(self.sensitivities), least * self._largest)
         return QuantParams(self.base.dtype, tuple(float(scale * each) for each in scales), f"{name}:gains")
 
     def division(self, step: float, shaped: bool) -> int:
-        """Return how many steps of the grid make the nominal `step` with the least estimated damage, none clipped."""
+        """Return how many steps of the grid make the nominal `step` with the least estimated distortion, unclipped."""
         fitting = [each for each in _DIVISIONS if each == 1 or each <= step]
         if len(fitting) == 1:
             return 1
-        return min(fitting, key=lambda d: (self.damage(self.grid(step / d, shaped, 1.0), Fraction(d)), d))
+        return min(fitting, key=lambda d: (self.distortion(self.grid(step / d, shaped, 1.0), Fraction(d)), d))
 
-    def damage(self, quantizer: QuantParams, step: Fraction) -> float:
-        """Estimate the damage to an image of values re-quantised by `step`, with trained points."""
+    def distortion(self, quantizer: QuantParams, step: Fraction) -> float:
+        """Estimate the distortion of an image of values re-quantised by `step`, with trained points."""
         q = quantizer.quantize(self._few, 1)
         decoded = q if step == 1 else _requantised(q, step)
         errors = quantizer.dequantize(decoded, 1) - self._few
         energies = np.square(errors).reshape(*q.shape[:2], -1).sum(2).astype(np.float64).mean(0)
-        return float(energies @ self.gains)
+        return float(energies @ self.sensitivities)
 
     def frequencies(self, group: int, step: float, order: str | tuple[int, ...]) -> tuple[int, ...]:
         """Return which frequencies of groups of channels are worth their bits; `order` as `dct-cm` takes it."""
@@ -104,12 +104,12 @@ def _requantised(q: IntegerMap, step: Fraction) -> IntegerMap:
     return table[q.view(np.uint8)]
 
 
-def stretches(gains: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return each channel's grid relative to the others': as the inverse root of its noise gain, within a factor of 4.
+def stretches(sensitivities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return each channel's grid relative to the others': the inverse root of its sensitivity, within a factor of 4.
 
-    At high rate, steps that give all channels the same damage a value take the fewest bits for it (reverse
+    At high rate, steps that give all channels the same distortion a value take the fewest bits for it (reverse
     water-filling).
     """
-    usual = np.exp(np.mean(np.log(gains[gains > 0]))) if (gains > 0).any() else 1.0
-    wanted = np.sqrt(usual / np.maximum(gains, usual * 1e-6))
+    usual = np.exp(np.mean(np.log(sensitivities[sensitivities > 0]))) if (sensitivities > 0).any() else 1.0
+    wanted = np.sqrt(usual / np.maximum(sensitivities, usual * 1e-6))
     return np.clip(wanted, 1 / _MOST_STRETCH, _MOST_STRETCH)

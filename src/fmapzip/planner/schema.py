@@ -5,10 +5,11 @@ from __future__ import annotations
 from math import log10, prod
 from typing import Any
 
+from fmapzip.planner.allocate.choice import points
+from fmapzip.planner.allocate.hull import lower_hull
 from fmapzip.planner.candidate import Candidate
-from fmapzip.planner.hull import lower_hull
-from fmapzip.planner.planned import Measured, Planned
-from fmapzip.planner.pool import Pool
+from fmapzip.planner.candidates.candidate_set import CandidateSet
+from fmapzip.planner.result import Measured, Planned
 
 SCHEMA = 1
 _MISSED = "the budget cannot be met; this plan comes nearest to it"
@@ -45,10 +46,10 @@ def to_json(planned: Planned, model: str, data: str, protocol: dict[str, Any], e
         "verifying": _measured(planned, planned.verifying),
         "back_offs": planned.back_offs,
         "curve": [
-            {"predicted": step.predicted, "damage": step.damage, "bytes": step.bytes}
+            {"predicted": step.predicted, "distortion": step.distortion, "bytes": step.bytes}
             for step in sorted(planned.steps, key=lambda step: step.bytes)
         ],
-        "taps": [_tap(pool, chosen) for pool, chosen in zip(planned.pools, planned.chosen, strict=True)],
+        "taps": [_tap(options, chosen) for options, chosen in zip(planned.candidate_sets, planned.chosen, strict=True)],
         "notes": [*planned.notes, *([] if planned.met else [_MISSED])],
         "protocol": protocol,
         "environment": environment,
@@ -60,14 +61,14 @@ def _measured(planned: Planned, found: Measured) -> dict[str, Any]:
     frames, share = found.outcome.bytes, len(planned.plan.to_bytes()) / planned.calibration_images
     kl = planned.metric == "kl"
     return {
-        "images": len(found.outcome.damages),
+        "images": len(found.outcome.distortions),
         "frame_bytes": frames,
         "ratio": planned.raw_bytes / frames,
         "ratio_with_plan": planned.raw_bytes / (frames + share),
-        "kl_vs_float": found.outcome.damage if kl else None,
-        "int8_kl_vs_float": found.eight_bit.damage if kl else None,
-        "output_sqnr_db": None if kl else _decibels(found.outcome.damage),
-        "int8_output_sqnr_db": None if kl else _decibels(found.eight_bit.damage),
+        "kl_vs_float": found.outcome.distortion if kl else None,
+        "int8_kl_vs_float": found.eight_bit.distortion if kl else None,
+        "output_sqnr_db": None if kl else _decibels(found.outcome.distortion),
+        "int8_output_sqnr_db": None if kl else _decibels(found.eight_bit.distortion),
         "expected_drop": found.expected_drop,
         "drop": None if found.drop is None else found.drop[0],
         "drop_interval": None if found.drop is None else list(found.drop[1:]),
@@ -78,39 +79,40 @@ def _decibels(noise: float) -> float | None:
     return -10 * log10(noise) if noise > 0 else None
 
 
-def _tap(pool: Pool, chosen: Candidate) -> dict[str, Any]:
-    on_hull = {pool.candidates[point.place].key for point in lower_hull(pool.points())}
-    runner_up = _runner_up(pool, chosen)
+def _tap(options: CandidateSet, chosen: Candidate) -> dict[str, Any]:
+    on_hull = {options.candidates[point.place].key for point in lower_hull(points(options))}
+    runner_up = _runner_up(options, chosen)
     return {
-        "name": pool.tap.name,
-        "shape": list(pool.tap.shape),
-        "raw_bytes": prod(pool.tap.shape),
-        "choice": _candidate(pool, chosen, on_hull),
-        "runner_up": None if runner_up is None else _candidate(pool, runner_up, on_hull),
+        "name": options.tap.name,
+        "shape": list(options.tap.shape),
+        "raw_bytes": prod(options.tap.shape),
+        "choice": _candidate(options, chosen, on_hull),
+        "runner_up": None if runner_up is None else _candidate(options, runner_up, on_hull),
         "candidates": [
-            _candidate(pool, candidate, on_hull) for candidate in sorted(pool.candidates, key=pool.size, reverse=True)
+            _candidate(options, candidate, on_hull)
+            for candidate in sorted(options.candidates, key=options.size, reverse=True)
         ],
     }
 
 
-def _runner_up(pool: Pool, chosen: Candidate) -> Candidate | None:
-    """Return the candidate that would come next: the smallest of those that damage no more, or the nearest in size."""
-    others = [candidate for candidate in pool.candidates if candidate != chosen]
+def _runner_up(options: CandidateSet, chosen: Candidate) -> Candidate | None:
+    """Return the candidate that would come next: the smallest of those that distort no more, or the nearest in size."""
+    others = [candidate for candidate in options.candidates if candidate != chosen]
     if not others:
         return None
-    gentle = [c for c in others if pool.damage(c) <= pool.damage(chosen)]
-    return min(gentle or others, key=lambda candidate: abs(pool.size(candidate) - pool.size(chosen)))
+    gentle = [c for c in others if options.distortion(c) <= options.distortion(chosen)]
+    return min(gentle or others, key=lambda candidate: abs(options.size(candidate) - options.size(chosen)))
 
 
-def _candidate(pool: Pool, candidate: Candidate, on_hull: set[str]) -> dict[str, Any]:
-    planned = pool.rates[candidate.key].planned
+def _candidate(options: CandidateSet, candidate: Candidate, on_hull: set[str]) -> dict[str, Any]:
+    planned = options.rates[candidate.key].planned
     return {
         **candidate.to_json(),
         "path": candidate.codec.path_taken(planned.parameters),
-        "bytes": pool.size(candidate),
+        "bytes": options.size(candidate),
         "parameter_bytes": len(planned.parameters),
-        "damage_alone": pool.damage(candidate),
-        "measured": candidate.key in pool.measured,
-        "estimate": pool.estimates[candidate.key],
+        "distortion_alone": options.distortion(candidate),
+        "measured": candidate.key in options.measured,
+        "estimate": options.estimates[candidate.key],
         "on_hull": candidate.key in on_hull,
     }

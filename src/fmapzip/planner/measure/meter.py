@@ -1,4 +1,4 @@
-"""Measuring candidates: bytes by real codecs, damage by running the network with one map coded."""
+"""Measuring candidates: bytes by real codecs, distortion by running the network with one map coded."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import torch
 
 from fmapzip.plan import Plan
 from fmapzip.planner.candidate import Candidate
-from fmapzip.planner.damage import Reference
-from fmapzip.planner.images import Images
-from fmapzip.planner.rate import Rates
-from fmapzip.planner.replay import Stop, replay
-from fmapzip.planner.state import State
+from fmapzip.planner.measure.cache import MeasurementCache
+from fmapzip.planner.measure.distortion import Reference
+from fmapzip.planner.measure.images import Images
+from fmapzip.planner.measure.rate import Rates
+from fmapzip.planner.measure.replay import Stop, replay
 from fmapzip.torch.actions import Code
 from fmapzip.torch.batches import Progress
 from fmapzip.torch.capture import Captured, Tap
 
 Wanted = Mapping[str, Sequence[Candidate]]
-Damages = dict[str, dict[str, list[float]]]
-"""By tap and by a candidate's `damage_key`: the damage to each image."""
+Distortions = dict[str, dict[str, list[float]]]
+"""By tap and by a candidate's `distortion_key`: the distortion of each image."""
 
 
 class Deadline:
@@ -38,7 +38,7 @@ class Deadline:
 
 
 @dataclass(frozen=True)
-class Bench:
+class DistortionMeter:
     """What measurements are made with.
 
     Parameters
@@ -49,7 +49,7 @@ class Bench:
     reference : Reference
         Of `choosing`.
     rates : Rates
-    state : State
+    cache : MeasurementCache
     threads : int
         Of the codecs.
     progress : callable
@@ -61,13 +61,13 @@ class Bench:
     choosing: Images
     reference: Reference
     rates: Rates
-    state: State
+    cache: MeasurementCache
     threads: int
     progress: Progress
     deadline: Deadline
 
-    def damages(self, wanted: Wanted) -> Damages:
-        """Measure the damage of each candidate, its map alone being stored.
+    def distortions(self, wanted: Wanted) -> Distortions:
+        """Measure the distortion of each candidate, its map alone being stored.
 
         Parameters
         ----------
@@ -78,7 +78,7 @@ class Bench:
         dict
             After the deadline there are fewer images, and candidates that there was no time for are missing.
         """
-        found: Damages = {name: {c.damage_key: [] for c in candidates} for name, candidates in wanted.items()}
+        found: Distortions = {name: {c.distortion_key: [] for c in candidates} for name, candidates in wanted.items()}
         for number in range(len(self.choosing.batches)):
             part = self._batch(wanted, number)
             if part is None:
@@ -88,42 +88,42 @@ class Bench:
                     found[name][key] += values
         return {name: {k: v for k, v in each.items() if v} for name, each in found.items()}
 
-    def _batch(self, wanted: Wanted, number: int) -> Damages | None:
+    def _batch(self, wanted: Wanted, number: int) -> Distortions | None:
         """Measure on one batch; None where the deadline cut it off (of the first, what there was time for)."""
         entries = {
-            (name, c.damage_key): f"damage {len(self.choosing)} {name} {c.damage_key} {number}"
+            (name, c.distortion_key): f"distortion {len(self.choosing)} {name} {c.distortion_key} {number}"
             for name, candidates in wanted.items()
             for c in candidates
         }
         actions = dict.fromkeys(wanted, _keep)
         whole = len(self.choosing.batches) * len(entries)
-        found: Damages = {name: {} for name in wanted}
+        found: Distortions = {name: {} for name in wanted}
 
         def take(name: str, key: str, work: Callable[[], list[float]]) -> bool:
             entry = entries[name, key]
-            if self.deadline.passed and entry not in self.state:
+            if self.deadline.passed and entry not in self.cache:
                 return False
-            found[name][key] = self.state.get(entry, work)
+            found[name][key] = self.cache.get(entry, work)
             return True
 
-        if all(entry in self.state for entry in entries.values()):
+        if all(entry in self.cache for entry in entries.values()):
             for name, key in entries:
                 take(name, key, list)
             return found
         complete = True
         with torch.inference_mode():
             for stop in replay(self.captured, self.choosing.batches[number], actions):
-                for candidate in {c.damage_key: c for c in wanted[stop.name]}.values():
+                for candidate in {c.distortion_key: c for c in wanted[stop.name]}.values():
                     work = partial(self._one, stop, candidate, number)
-                    complete &= take(stop.name, candidate.damage_key, work)
+                    complete &= take(stop.name, candidate.distortion_key, work)
                     done = number * len(entries) + sum(map(len, found.values()))
-                    self.progress("measuring damage", done, whole)
+                    self.progress("measuring distortion", done, whole)
         return found if complete or number == 0 else None
 
     def _one(self, stop: Stop, candidate: Candidate, batch: int) -> list[float]:
         tap = next(tap for tap in self.taps if tap.name == stop.name)
         coded = Code(tap, Plan((self.rates.measure(tap, candidate).planned,)), self.threads)(stop.value)
-        return self.reference.damages(batch, stop.finish(coded))
+        return self.reference.distortions(batch, stop.finish(coded))
 
 
 def _keep(x: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Choosing one point for each feature map so that bytes and damage are in balance everywhere.
+"""Choosing one point for each feature map so that bytes and distortion are in balance everywhere.
 
 Where both add up over the maps, the best choices for all budgets between are found by a Lagrange multiplier: each map
 takes the point of its own lower convex hull whose slope is the common one (Everett, 1963; Shoham and Gersho, 1988).
@@ -13,10 +13,10 @@ from itertools import pairwise
 
 @dataclass(frozen=True)
 class Point:
-    """A choice for one map: what it takes, what it damages, and its place in the caller's list."""
+    """A choice for one map: what it takes, how much it distorts, and its place in the caller's list."""
 
     size: float
-    damage: float
+    distortion: float
     place: int
 
 
@@ -26,11 +26,11 @@ class Allocation:
 
     places: tuple[int, ...]
     size: float
-    damage: float
+    distortion: float
 
 
 def lower_hull(points: Sequence[Point]) -> list[Point]:
-    """Return the corners of the lower convex hull, from the least damage to the least size.
+    """Return the corners of the lower convex hull, from the least distortion to the least size.
 
     Examples
     --------
@@ -39,7 +39,7 @@ def lower_hull(points: Sequence[Point]) -> list[Point]:
     [0, 1, 3]
     """
     hull: list[Point] = []
-    for point in sorted(points, key=lambda p: (p.damage, p.size, p.place)):
+    for point in sorted(points, key=lambda p: (p.distortion, p.size, p.place)):
         if hull and point.size >= hull[-1].size:
             continue
         while len(hull) > 1 and _steepness(hull[-2], point) >= _steepness(hull[-2], hull[-1]):
@@ -49,16 +49,16 @@ def lower_hull(points: Sequence[Point]) -> list[Point]:
 
 
 def allocations(maps: Sequence[Sequence[Point]]) -> list[Allocation]:
-    """Return the choices of every multiplier, from the least damage to the least size.
+    """Return the choices of every multiplier, from the least distortion to the least size.
 
     Each differs from the one before in one map, which went one corner down its hull where that saves the most for its
-    damage.
+    distortion.
 
     Examples
     --------
     >>> first = [Point(8, 0, 0), Point(4, 1, 1)]
     >>> second = [Point(8, 0, 0), Point(6, 1, 1)]
-    >>> [(step.places, step.size, step.damage) for step in allocations([first, second])]
+    >>> [(step.places, step.size, step.distortion) for step in allocations([first, second])]
     [((0, 0), 16, 0), ((1, 0), 12, 1), ((1, 1), 10, 2)]
     """
     hulls = [lower_hull(points) for points in maps]
@@ -76,13 +76,13 @@ def allocations(maps: Sequence[Sequence[Point]]) -> list[Allocation]:
 
 
 def _steepness(before: Point, after: Point) -> float:
-    """Bytes saved for the damage done, from one corner to the next."""
-    damage = after.damage - before.damage
-    return (before.size - after.size) / damage if damage > 0 else float("inf")
+    """Bytes saved for the distortion caused, from one corner to the next."""
+    distortion = after.distortion - before.distortion
+    return (before.size - after.size) / distortion if distortion > 0 else float("inf")
 
 
 def _sum(hulls: Sequence[Sequence[Point]], at: Sequence[int]) -> Allocation:
     chosen = [hull[corner] for hull, corner in zip(hulls, at, strict=True)]
     return Allocation(
-        tuple(point.place for point in chosen), sum(p.size for p in chosen), sum(p.damage for p in chosen)
+        tuple(point.place for point in chosen), sum(p.size for p in chosen), sum(p.distortion for p in chosen)
     )

@@ -65,7 +65,7 @@ def codec_entry(method: Method, taps: Sequence[TapFigures], plan: Plan | None) -
         "sqnr_db": sqnr(sum(tap.signal for tap in taps), sum(tap.squared_error for tap in taps)),
         "max_error": max((tap.max_error for tap in taps), default=0),
         "other_layout_bytes": None,
-        "damage": None,
+        "distortion": None,
         "taps": [_tap(tap) for tap in taps],
     }
 

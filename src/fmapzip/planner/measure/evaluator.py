@@ -1,4 +1,4 @@
-"""Running the network with a whole plan: damage, bytes and predictions, image by image."""
+"""Running the network with a whole plan: distortion, bytes and predictions, image by image."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from fmapzip.plan import Plan
-from fmapzip.planner.damage import Reference, mean
-from fmapzip.planner.images import Images
-from fmapzip.planner.state import State
+from fmapzip.planner.measure.cache import MeasurementCache
+from fmapzip.planner.measure.distortion import Reference, mean
+from fmapzip.planner.measure.images import Images
 from fmapzip.torch.actions import Code
 from fmapzip.torch.calibrate import running
 from fmapzip.torch.capture import Captured, Tap
@@ -27,7 +27,7 @@ class Outcome:
 
     Parameters
     ----------
-    damages : tuple of float
+    distortions : tuple of float
         Of each image.
     frame_bytes : tuple of int
         Of each image's frames.
@@ -35,14 +35,14 @@ class Outcome:
         The largest output of each image; empty where outputs are not class scores.
     """
 
-    damages: tuple[float, ...]
+    distortions: tuple[float, ...]
     frame_bytes: tuple[int, ...]
     predictions: tuple[int, ...]
 
     @property
-    def damage(self) -> float:
+    def distortion(self) -> float:
         """Mean over the images."""
-        return mean(self.damages)
+        return mean(self.distortions)
 
     @property
     def bytes(self) -> float:
@@ -51,7 +51,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Theatre:
+class PlanEvaluator:
     """A network and images to run plans on.
 
     Parameters
@@ -63,7 +63,7 @@ class Theatre:
     images : Images
     reference : Reference
         Of these images.
-    state : State
+    cache : MeasurementCache
     threads : int
         Of the codecs.
     """
@@ -73,22 +73,22 @@ class Theatre:
     taps: Sequence[Tap]
     images: Images
     reference: Reference
-    state: State
+    cache: MeasurementCache
     threads: int
 
     def run(self, plan: Plan) -> Outcome:
         """Run a plan that covers all the taps."""
         actions = {tap.name: Code(tap, plan, self.threads) for tap in self.taps}
-        damages: list[float] = []
+        distortions: list[float] = []
         sizes: list[int] = []
         predictions: list[int] = []
         for number in range(len(self.images.batches)):
             entry = f"joint {plan.hash.hex()} {self.name} {number}"
-            found = self.state.get(entry, partial(self._batch, actions, number))
-            damages += found[0]
+            found = self.cache.get(entry, partial(self._batch, actions, number))
+            distortions += found[0]
             sizes += found[1]
             predictions += found[2]
-        return Outcome(tuple(damages), tuple(sizes), tuple(predictions))
+        return Outcome(tuple(distortions), tuple(sizes), tuple(predictions))
 
     def _batch(self, actions: Mapping[str, Code], number: int) -> tuple[list[float], list[int], list[int]]:
         batch = self.images.batches[number]
@@ -100,7 +100,7 @@ class Theatre:
             for i, size in enumerate(code.sizes):
                 sizes[i * count // len(code.sizes)] += size
         predictions = output.argmax(1).tolist() if self.reference.metric == "kl" else []
-        return self.reference.damages(number, output), sizes, predictions
+        return self.reference.distortions(number, output), sizes, predictions
 
     def expected_drop(self, plan: Outcome, eight_bit: Outcome) -> float:
         """Return the top-1 that is expected to be lost against the 8-bit network, as a fraction.

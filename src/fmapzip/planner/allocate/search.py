@@ -4,38 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from fmapzip.planner.hull import Allocation
+from fmapzip.planner.allocate.hull import Allocation
 
 
 def most_saving(path: Sequence[Allocation], limit: float, measure: Callable[[Allocation], float]) -> int | None:
-    """Return the last allocation of `path` whose measured damage is within `limit`; None where the first is not.
+    """Return the last allocation of `path` whose measured distortion is within `limit`; None where the first is not.
 
     Parameters
     ----------
     path : sequence of Allocation
-        From the least damage to the least size, as `allocations` returns it.
+        From the least distortion to the least size, as `allocations` returns it.
     limit : float
     measure : callable
-        Joint damage of an allocation; taken to rise along the path.
+        Joint distortion of an allocation; taken to rise along the path.
 
     Notes
     -----
-    The sum of what single maps damage is off by a factor that changes slowly along the path (noises of many maps add
+    The sum of what single maps distort is off by a factor that changes slowly along the path (noises of many maps add
     up, and errors of one sign add up faster); the factor of the last measurement tells where to measure next.
     """
     low, high = -1, len(path)
     factor, bisect = 1.0, False
     while high - low > 1:
-        guess = sum(1 for step in path if step.damage * factor <= limit) - 1
+        guess = sum(1 for step in path if step.distortion * factor <= limit) - 1
         at = (low + high) // 2 if bisect else min(max(guess, low + 1), high - 1)
         bisect = not bisect
-        damage = measure(path[at])
-        if path[at].damage > 0 and damage > 0:
-            factor = damage / path[at].damage
-        low, high = (at, high) if damage <= limit else (low, at)
+        distortion = measure(path[at])
+        if path[at].distortion > 0 and distortion > 0:
+            factor = distortion / path[at].distortion
+        low, high = (at, high) if distortion <= limit else (low, at)
     return low if low >= 0 else None
 
 
-def least_damage(path: Sequence[Allocation], limit: float) -> int | None:
+def least_distortion(path: Sequence[Allocation], limit: float) -> int | None:
     """Return the first allocation of `path` whose size is within `limit`; None where the last is not."""
     return next((i for i, step in enumerate(path) if step.size <= limit), None)

@@ -22,13 +22,13 @@ from fmapzip.torch.inputs import Inputs, call, map_tensors
 from fmapzip.torch.metrics import output_tensor
 from fmapzip.torch.slot import Action
 
-Gains = dict[str, NDArray[np.float64]]
+Sensitivities = dict[str, NDArray[np.float64]]
 
 
-def noise_gains(
+def noise_sensitivities(
     captured: Captured, taps: Sequence[Tap], batches: Sequence[Inputs], metric: Metric, probes: int, seed: int
-) -> Gains:
-    """Return for each tap and channel the damage of unit noise energy, [C].
+) -> Sensitivities:
+    """Return for each tap and channel the distortion of unit noise energy, [C].
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def noise_gains(
     batches : sequence of Inputs
         Images to average over.
     metric : {"kl", "noise"}
-        Damage in nats, or in squared error of the output.
+        Distortion in nats, or in squared error of the output.
     probes : int
         Random vectors an image.
     seed : int
@@ -45,7 +45,7 @@ def noise_gains(
     Returns
     -------
     dict of float64 arrays
-        ``sum_c gains[c] * (squared error of channel c of an image)`` estimates the damage to that image.
+        ``sum_c sensitivities[c] * (squared error of channel c of an image)`` estimates the distortion of that image.
     """
     generator = torch.Generator().manual_seed(seed)
     sums = {tap.name: torch.zeros(tap.shape[0], dtype=torch.float64) for tap in taps}

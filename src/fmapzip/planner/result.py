@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from fmapzip.plan import Plan
 from fmapzip.planner.budget import Budget, Metric
 from fmapzip.planner.candidate import Candidate
-from fmapzip.planner.joint import Outcome
-from fmapzip.planner.pool import Pool
+from fmapzip.planner.candidates.candidate_set import CandidateSet
+from fmapzip.planner.measure.evaluator import Outcome
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Step:
     """A plan that was run on the choosing images: what was predicted of it, and what was measured."""
 
     predicted: float
-    damage: float
+    distortion: float
     bytes: float
 
 
@@ -53,20 +53,20 @@ class Planned:
     met : bool
         Whether the budget held on the images that choose and on those that verify.
     metric : {"kl", "noise"}
-        What damage is measured in.
+        What distortion is measured in.
     raw_bytes : int
         One byte a value: all the taps of an image.
     calibration_images : int
     choosing, verifying : Measured
         The plan on the images that chose it, and on the others.
-    pools : tuple of Pool
+    candidate_sets : tuple of CandidateSet
         One a tap.
     chosen : tuple of Candidate
         One a tap.
     steps : sequence of Step
         Plans that were run on the way.
     back_offs : int
-        How often verification asked for less damage.
+        How often verification asked for less distortion.
     notes : sequence of str
     seconds : float
     """
@@ -79,7 +79,7 @@ class Planned:
     calibration_images: int
     choosing: Measured
     verifying: Measured
-    pools: tuple[Pool, ...] = field(repr=False)
+    candidate_sets: tuple[CandidateSet, ...] = field(repr=False)
     chosen: tuple[Candidate, ...] = field(repr=False)
     steps: Sequence[Step] = field(repr=False)
     back_offs: int

@@ -1,0 +1,1 @@
+"""Which candidate each feature map gets, so that a budget is spent well."""

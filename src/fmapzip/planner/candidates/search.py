@@ -1,0 +1,144 @@
+"""Filling each feature map's options: a trial of the families, then the best ones' candidates measured alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import log
+
+import numpy as np
+
+import fmapzip
+from fmapzip.codecs.base import Codec
+from fmapzip.plan import Plan, TapPlan
+from fmapzip.planner.candidate import Candidate
+from fmapzip.planner.candidates.candidate_set import CandidateSet
+from fmapzip.planner.candidates.expected import learn
+from fmapzip.planner.candidates.families import STEPS, Family, families, fixed, requantised_by
+from fmapzip.planner.candidates.tap_model import TapModel
+from fmapzip.planner.measure.meter import DistortionMeter
+from fmapzip.planner.measure.rate import RATE_IMAGES
+from fmapzip.planner.measure.sensitivities import Sensitivities
+from fmapzip.quantize import QuantParams
+
+_MEASURED_STEPS = STEPS[::2]
+_TRIAL_STEPS = (2.0**1.5, 2.0**2.5)
+_TRIAL_IMAGES = 8
+_HASTY_STEPS, _HASTY_IMAGES = STEPS[::4], 2  # after the deadline
+_WORTHWHILE = 0.998  # of the bytes of a family before it: what another must take less
+
+
+class CandidateSearch:
+    """Fills the sets of all taps.
+
+    Parameters
+    ----------
+    meter : DistortionMeter
+    bases : sequence of QuantParams
+        The calibrated quantizer of each tap.
+    sensitivities : dict of arrays
+        As `noise_sensitivities` returns them.
+    codecs : sequence of Codec
+    images : int
+        Calibration images.
+    """
+
+    def __init__(
+        self,
+        meter: DistortionMeter,
+        bases: Sequence[QuantParams],
+        sensitivities: Sensitivities,
+        codecs: Sequence[Codec],
+        images: int,
+    ) -> None:
+        self.meter, self._codecs, self._images, self._sensitivities = meter, codecs, images, sensitivities
+        self._models = {
+            tap.name: TapModel(meter.rates.maps(tap).numpy(), base, sensitivities[tap.name])
+            for tap, base in zip(meter.taps, bases, strict=True)
+        }
+        self._families: dict[str, Sequence[Family]] = {}
+        self.candidate_sets = tuple(CandidateSet(tap, images) for tap in meter.taps)
+
+    def fixed(self) -> None:
+        """Add the candidates on the calibrated grid itself."""
+        for options in self.candidate_sets:
+            self._add(options, fixed(self._models[options.tap.name], self._codecs))
+
+    def coarse(self) -> None:
+        """Add candidates half an octave apart, and measure every second's distortion with the other maps in float.
+
+        After the deadline, the first family stands for all, its steps are two octaves apart, and distortion is
+        estimated.
+        """
+        for done, options in enumerate(self.candidate_sets):
+            tried = families(self._models[options.tap.name], self._codecs)
+            self._families[options.tap.name] = tried[:1] if self._late else self._best(options, tried)
+            self._add(options, self._at(options, _HASTY_STEPS if self._late else STEPS))
+            self.meter.progress("measuring bytes", done + 1, len(self.candidate_sets))
+        wanted = {
+            options.tap.name: [c for c in options.candidates if c.step in _MEASURED_STEPS]
+            for options in self.candidate_sets
+        }
+        learn(self.candidate_sets, self.meter.distortions(wanted))
+
+    def fine(self, chosen: Sequence[Candidate]) -> None:
+        """Add candidates a quarter of an octave on both sides of the chosen ones."""
+        for options, candidate in zip(self.candidate_sets, chosen, strict=True):
+            self._add(options, self._at(options, [candidate.step * 2**0.25, candidate.step * 2**-0.25]))
+
+    def _at(self, options: CandidateSet, steps: Sequence[float]) -> list[Candidate]:
+        return [family.make(step) for family in self._families[options.tap.name] for step in steps]
+
+    def _add(self, options: CandidateSet, candidates: Sequence[Candidate]) -> None:
+        for candidate in candidates:
+            rate = self.meter.rates.measure(options.tap, candidate, _HASTY_IMAGES if self._late else RATE_IMAGES)
+            options.add(candidate, rate, self._estimate(options, candidate, rate.planned))
+
+    @property
+    def _late(self) -> bool:
+        return self.meter.deadline.passed
+
+    def _best(self, options: CandidateSet, tried: Sequence[Family]) -> Sequence[Family]:
+        """Return the family that takes the fewest bytes at the same estimated distortion, the first of equals; if any.
+
+        Every family is tried at one step. What is left of a difference in distortion is made up for by the first one's
+        slope, between two steps.
+        """
+        if len(tried) < 2:
+            return tried
+        (size, distortion), (smaller, larger) = (self._trial(options, tried[0].make(step)) for step in _TRIAL_STEPS)
+        slope = (smaller - size) / max(log(larger) - log(distortion), 0.1)
+        best, least = tried[0], size
+        for family in tried[1:]:
+            found, its_distortion = self._trial(options, family.make(_TRIAL_STEPS[0]))
+            found -= slope * (log(its_distortion) - log(distortion))
+            if found < _WORTHWHILE * least:
+                best, least = family, found
+        return [best]
+
+    def _trial(self, options: CandidateSet, candidate: Candidate) -> tuple[float, float]:
+        """Return size, the scales' bytes included, and estimated distortion on a few images."""
+        few = self.meter.rates.measure(options.tap, candidate, _TRIAL_IMAGES)
+        scales = 4 * len(candidate.quantizer.scale) / self._images
+        return few.size(self._images) + scales, max(self._estimate(options, candidate, few.planned), 1e-30)
+
+    def _estimate(self, options: CandidateSet, candidate: Candidate, planned: TapPlan) -> float:
+        """Return the distortion that the noise sensitivities let expect."""
+        model, step = self._models[options.tap.name], requantised_by(candidate.codec)
+        if step is None:
+            return self._noise(options, candidate, planned)
+        return model.distortion(candidate.quantizer, step)
+
+    def _noise(self, options: CandidateSet, candidate: Candidate, planned: TapPlan) -> float:
+        """Estimate the distortion of a candidate from what its codec makes of a few maps."""
+
+        def work() -> float:
+            exact = self.meter.rates.maps(options.tap).numpy()[:_TRIAL_IMAGES]
+            plan = Plan((planned,))
+            q = candidate.quantizer.quantize(exact, 1, options.tap.name)
+            decoded = fmapzip.decode_batch(fmapzip.encode_batch(q, plan=plan, tap=0), plan=plan)
+            squares = (candidate.quantizer.dequantize(decoded, 1) - exact).astype(np.float64) ** 2
+            energies = squares.reshape(*squares.shape[:2], -1).sum(2).mean(0)
+            return float(energies @ self._sensitivities[options.tap.name])
+
+        noise: float = self.meter.cache.get(f"noise {options.tap.name} {candidate.key}", work)
+        return noise

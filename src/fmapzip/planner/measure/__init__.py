@@ -1,0 +1,1 @@
+"""What a network, its feature maps and candidates are measured to do."""
