@@ -152,8 +152,8 @@ nb::list encode_batch(const AnyArray& array, const Codec& codec, nb::handle scal
   std::vector<Status> statuses(count);
   {
     const nb::gil_scoped_release release;
-    std::vector<Scratch> scratches(static_cast<size_t>(std::max(threads, 1)));
-    parallel_for(count, threads, [&](size_t i, size_t worker) {
+    std::vector<Scratch> scratches(worker_count(count, threads));
+    parallel_for(count, scratches.size(), [&](size_t i, size_t worker) {
       statuses[i] = encode_frame(maps.samples[i], info, codec.tiles(), 1, scratches[worker], frames[i]);
     });
   }
@@ -233,12 +233,15 @@ void decode_batch_into(const std::vector<const Frame*>& frames, const OutArray& 
   if (maps.samples.size() != frames.size() || codecs.size() != frames.size()) {
     raise_error("InvalidInput", "the output's batch axis is not as long as there are frames");
   }
-  for (const Frame* frame : frames) check_output(*frame, maps);
+  for (const Frame* frame : frames) {
+    if (frame == nullptr) raise_error("InvalidType", "a frame is None");
+    check_output(*frame, maps);
+  }
   std::vector<Status> statuses(frames.size());
   {
     const nb::gil_scoped_release release;
-    std::vector<Scratch> scratches(static_cast<size_t>(std::max(threads, 1)));
-    parallel_for(frames.size(), threads, [&](size_t i, size_t worker) {
+    std::vector<Scratch> scratches(worker_count(frames.size(), threads));
+    parallel_for(frames.size(), scratches.size(), [&](size_t i, size_t worker) {
       statuses[i] = verify_checksum(frames[i]->data(), frames[i]->parsed());
       if (!statuses[i].ok()) return;
       statuses[i] = decode_frame(frames[i]->data(), frames[i]->parsed(), tiles_of(codecs[i]),

@@ -73,8 +73,8 @@ void encode_tiles(ConstView map, const FrameInfo& info, const TileCodec& codec, 
     return;
   }
   std::vector<ByteBuffer> bodies(tiles);
-  std::vector<Scratch> scratches(static_cast<size_t>(threads));
-  parallel_for(tiles, threads, [&](size_t i, size_t worker) {
+  std::vector<Scratch> scratches(worker_count(tiles, threads));
+  parallel_for(tiles, scratches.size(), [&](size_t i, size_t worker) {
     append_tile(tile(static_cast<uint32_t>(i)), info.dtype, codec, scratches[worker], bodies[i]);
   });
   for (uint32_t i = 0; i < tiles; ++i) {
@@ -152,8 +152,9 @@ Status decode_frame(std::span<const uint8_t> data, const ParsedFrame& frame, con
   if (threads <= 1 || info.tiles() == 1) {
     for (uint32_t i = 0; i < info.tiles(); ++i) decode_tile(i, scratch);
   } else {
-    std::vector<Scratch> scratches(static_cast<size_t>(threads));
-    parallel_for(info.tiles(), threads, [&](size_t i, size_t worker) { decode_tile(i, scratches[worker]); });
+    std::vector<Scratch> scratches(worker_count(info.tiles(), threads));
+    parallel_for(info.tiles(), scratches.size(),
+                 [&](size_t i, size_t worker) { decode_tile(i, scratches[worker]); });
   }
   const auto failed = std::find_if(statuses.begin(), statuses.end(), [](const Status& s) { return !s.ok(); });
   return failed == statuses.end() ? Status{} : *failed;

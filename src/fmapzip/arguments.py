@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from fmapzip.errors import InvalidInput, InvalidType
 from fmapzip.geometry import MAX_DIMS
 
+MOST_THREADS = 2**31 - 1  # the core starts no more than there is work for
+
 
 def checked_map(q: object, batched: bool = False) -> Any:
     """`q`, which may be an integer map or a batch of them; the core checks its shape and device."""
@@ -49,9 +51,9 @@ def checked_output(out: Any) -> Any:
 
 
 def checked_threads(threads: int) -> int:
-    """`threads`, a whole number of at least 1."""
-    if not isinstance(threads, int) or threads < 1:
-        raise InvalidInput("threads is a whole number of at least 1")
+    """`threads`, a whole number from 1 to `MOST_THREADS`."""
+    if not isinstance(threads, int) or not 1 <= threads <= MOST_THREADS:
+        raise InvalidInput(f"threads is a whole number from 1 to {MOST_THREADS}")
     return threads
 
 
