@@ -12,13 +12,31 @@ Examples
 
 from __future__ import annotations
 
-from fmapzip.api import decode, decode_batch, encode, encode_batch, encode_into
-from fmapzip.archive import Archive, ArchiveWriter, open
-from fmapzip.frame import Limits
-from fmapzip.geometry import frame_bound
-from fmapzip.inspection import FrameInfo, inspect
-from fmapzip.plan import Plan, TapPlan
-from fmapzip.quantize import QuantParams
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fmapzip.api import decode, decode_batch, encode, encode_batch, encode_into
+    from fmapzip.archive import Archive, ArchiveWriter, open
+    from fmapzip.frame import Limits
+    from fmapzip.geometry import frame_bound
+    from fmapzip.inspection import FrameInfo, inspect
+    from fmapzip.plan import Plan, TapPlan
+    from fmapzip.quantize import QuantParams
+
+_HOMES = {
+    "api": ("decode", "decode_batch", "encode", "encode_batch", "encode_into"),
+    "archive": ("Archive", "ArchiveWriter", "open"),
+    "frame": ("Limits",),
+    "geometry": ("frame_bound",),
+    "inspection": ("FrameInfo", "inspect"),
+    "plan": ("Plan", "TapPlan"),
+    "quantize": ("QuantParams",),
+}
+"""Where each public name is defined; it is imported when it is first used."""
+
+_MODULES = frozenset({*_HOMES, "codecs", "errors", "registry"})
+"""What is there as ``fmapzip.NAME`` without an import of its own."""
 
 __all__ = [
     "Archive",
@@ -40,10 +58,20 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> str:
+def __getattr__(name: str) -> Any:
     if name == "__version__":
         # importlib.metadata costs as much as the rest of the import, and few callers ask for the version.
         from importlib.metadata import version
 
         return version("fmapzip")
+    if name in _MODULES:
+        return import_module(f"fmapzip.{name}")
+    for home, names in _HOMES.items():
+        if name in names:
+            found = globals()[name] = getattr(import_module(f"fmapzip.{home}"), name)
+            return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_MODULES})

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PureWindowsPath
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from fmapzip.errors import InvalidInput, MissingExtra
 
 Array = NDArray[Any]
-SUFFIXES = (".npy", ".npz", ".safetensors")
+NPY = ".npy"
+SUFFIXES = (NPY, ".npz", ".safetensors")
 
 
 def read_arrays(path: Path) -> Iterator[tuple[str, Array]]:
@@ -28,7 +29,8 @@ def read_arrays(path: Path) -> Iterator[tuple[str, Array]]:
     Raises
     ------
     InvalidInput
-        Another kind of file, none there, one that is damaged, or one that holds no arrays.
+        Another kind of file, none there, one that is damaged, one that holds no arrays or something else beside them,
+        or a member of an ``.npz`` file whose name leads out of a folder.
     MissingExtra
         It is a ``.safetensors`` file and safetensors is not installed.
     """
@@ -67,22 +69,62 @@ def write_arrays(path: Path, arrays: Iterable[tuple[str, Array]], kind: str) -> 
     Raises
     ------
     InvalidInput
-        Not one of these formats, or several arrays for a ``.npy`` file.
+        Not one of these formats, several arrays for a ``.npy`` file, two of one name, or for an ``.npz`` file a name
+        that leads out of a folder into which it is unpacked.
+    OSError
+        The file cannot be written.
     """
     writer = _WRITERS.get(kind)
     if writer is None:
         raise InvalidInput(f"cannot write {kind or 'a file without suffix'}: expected one of {', '.join(SUFFIXES)}")
-    writer(path, arrays)
+    writer(path, _distinct(arrays))
+
+
+def load_npy(path: Path, mmap_mode: Literal["r"] | None = None) -> Array:
+    """The array of a ``.npy`` file.
+
+    Raises
+    ------
+    ValueError, EOFError, OSError
+        It is damaged, holds pickled objects, or is another file that was renamed (an ``.npz``).
+    """
+    found = np.load(path, mmap_mode, allow_pickle=False)
+    if not isinstance(found, np.ndarray):
+        found.close()
+        raise ValueError("a .npz file that is named .npy")
+    return found
+
+
+def _distinct(arrays: Iterable[tuple[str, Array]]) -> Iterator[tuple[str, Array]]:
+    seen = set()
+    for name, array in arrays:
+        if name in seen:
+            raise InvalidInput(f"two arrays would be named {name!r}: write them to files of their own")
+        seen.add(name)
+        yield name, array
 
 
 def _read_npy(path: Path) -> Iterator[tuple[str, Array]]:
-    yield path.stem, np.load(path, mmap_mode="r", allow_pickle=False)
+    yield path.stem, load_npy(path, "r")
 
 
 def _read_npz(path: Path) -> Iterator[tuple[str, Array]]:
-    with np.load(path, allow_pickle=False) as file:
-        for name in file.files:
-            yield name, file[name]
+    with zipfile.ZipFile(path) as file:
+        for member in file.infolist():
+            name = member.filename.removesuffix(NPY)
+            if name == member.filename:
+                raise InvalidInput(f"{path}: holds {member.filename!r}, which is not an array")
+            _check_member(name)
+            with file.open(member) as opened:
+                yield name, np.lib.format.read_array(opened, allow_pickle=False)
+
+
+def _check_member(name: str) -> None:
+    """Refuse what would be unpacked elsewhere than into the folder chosen, here or on Windows."""
+    if PureWindowsPath(name).anchor or ".." in PureWindowsPath(name).parts:
+        raise InvalidInput(
+            f"{name!r} cannot name a member of an .npz file: it leads out of the folder it is unpacked to"
+        )
 
 
 def _read_safetensors(path: Path) -> Iterator[tuple[str, Array]]:
@@ -102,15 +144,17 @@ def _write_npy(path: Path, arrays: Iterable[tuple[str, Array]]) -> None:
 def _write_npz(path: Path, arrays: Iterable[tuple[str, Array]]) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as file:
         for name, array in arrays:
-            with file.open(f"{name}.npy", "w", force_zip64=True) as member:
+            _check_member(name)
+            with file.open(name + NPY, "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
 
 
 def _write_safetensors(path: Path, arrays: Iterable[tuple[str, Array]]) -> None:
     _safetensors()
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
-    save_file({name: np.ascontiguousarray(array) for name, array in arrays}, path)
+    # Not save_file: it renames a file of its own over the path, also where that is a device.
+    path.write_bytes(save({name: np.ascontiguousarray(array) for name, array in arrays}))
 
 
 def _safetensors() -> Any:

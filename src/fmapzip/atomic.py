@@ -10,6 +10,9 @@ from pathlib import Path
 
 from fmapzip.errors import InvalidInput
 
+NAME_MAX = 255
+"""Most bytes in a file's name, on the usual file systems."""
+
 
 def check_writable(path: Path | None) -> None:
     """Refuse a path that cannot be written, before any work is done for it.
@@ -17,15 +20,16 @@ def check_writable(path: Path | None) -> None:
     Raises
     ------
     InvalidInput
-        It is a directory, or in none that exists and can be written.
+        It is a directory, in none that exists and can be written, or a link that leads back to itself.
     """
     if path is None or _is_stream(path):
         return
-    if path.is_dir():
+    target = _target(path)
+    if target.is_dir():
         raise InvalidInput(f"{path} is a directory")
-    if not path.parent.is_dir():
-        raise InvalidInput(f"{path}: no such directory: {path.parent}")
-    if not os.access(path.parent, os.W_OK):
+    if not target.parent.is_dir():
+        raise InvalidInput(f"{path}: no such directory: {target.parent if path.is_symlink() else path.parent}")
+    if not os.access(target.parent, os.W_OK):
         raise InvalidInput(f"{path}: its directory is not writable")
 
 
@@ -45,8 +49,8 @@ def replacing(path: Path) -> Iterator[Path]:
     if _is_stream(path):
         yield path
         return
-    target = path.resolve()
-    temporary = target.with_name(f".{target.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
+    target = _target(path)
+    temporary = target.with_name(_temporary_name(target.name))
     try:
         yield temporary
         if target.exists():
@@ -60,6 +64,21 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Write `data` to `path` as `replacing` says."""
     with replacing(path) as temporary:
         temporary.write_bytes(data)
+
+
+def _target(path: Path) -> Path:
+    """Where links lead."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError) as error:  # of a loop Python raises the one or the other, by its version
+        raise InvalidInput(f"{path}: its symbolic links lead nowhere: {error}") from error
+
+
+def _temporary_name(name: str) -> str:
+    """A name of its own beside `name`; as much of it as a file's name has room for."""
+    ending = f".{os.getpid()}-{os.urandom(4).hex()}.tmp"
+    kept = os.fsencode(name)[: NAME_MAX - len(ending) - 1].decode("utf-8", "ignore")
+    return f".{kept}{ending}"
 
 
 def _is_stream(path: Path) -> bool:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from fmapzip import registry
 from fmapzip.errors import FmapzipError
+from fmapzip.printable import printable
 
 GAP = 2
 """Blanks between columns."""
@@ -43,16 +44,17 @@ class Figures:
     title: str | None = None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        cells = [*self.rows, *([self.total] if self.total else [])]
+        rows = [[printable(cell) for cell in row] for row in self.rows]
+        cells = [*rows, *([self.total] if self.total else [])]
         widths = [max(_width(self.columns[i]), *(_width(row[i]) for row in cells), 1) for i in range(len(self.columns))]
         shown = list(range(len(self.columns)))
         for heading in self.left_out:
             if sum(widths[i] + GAP for i in shown) - GAP <= options.max_width:
                 break
             shown.remove(self.columns.index(heading))
-        yield self._table(shown)
+        yield self._table(shown, rows)
 
-    def _table(self, shown: list[int]) -> Table:
+    def _table(self, shown: list[int], rows: list[list[str]]) -> Table:
         table = Table(
             title=self.title and Text(self.title),
             title_justify="left",
@@ -66,7 +68,7 @@ class Figures:
             heading = self.columns[i]
             left = i == 0 or heading in self.left_aligned
             table.add_column(heading, justify="left" if left else "right", overflow="fold", no_wrap=i > 0)
-        for row in self.rows:
+        for row in rows:
             table.add_row(*(Text(row[i]) for i in shown))
         if self.total:
             table.add_section()

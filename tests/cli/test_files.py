@@ -93,7 +93,7 @@ def test_a_codec_takes_its_settings_from_the_line_or_a_file(folder: Path, capsys
     ("array", "message"),
     [
         (np.zeros((2, 3), np.int32), "'in' holds int32"),
-        (np.zeros((1, 2, 3, 4, 5), np.uint8), "'in' has 5 dimensions"),
+        (np.zeros((1, 1, 2, 3, 4, 5), np.uint8), "'in' has 5 dimensions"),
         (np.zeros((0, 3, 3), np.uint8), "'in' is empty"),
         (np.zeros((), np.uint8), "dimensions"),
         (np.full((2, 3), np.nan, np.float32), "'in': holds NaN"),

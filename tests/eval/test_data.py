@@ -1,3 +1,5 @@
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +78,11 @@ def test_classes_txt_gives_the_indexes_of_class_folders(tmp_path: Path) -> None:
         picture(tmp_path / name)
     (tmp_path / "classes.txt").write_text("bird\ndog\nfish\ncat\n")
     assert load_data(str(tmp_path)).labels.tolist() == [3, 1]
+    (tmp_path / "classes.txt").write_text("cat\ndog\n", "utf-8-sig")
+    assert load_data(str(tmp_path)).labels.tolist() == [0, 1]
+    (tmp_path / "classes.txt").write_text("größe\ncat\ndog\n", "latin-1")
+    with pytest.raises(InvalidInput, match=r"classes\.txt"):
+        load_data(str(tmp_path))
     (tmp_path / "classes.txt").write_text("dog\n")
     with pytest.raises(InvalidInput, match="no line for the folder 'cat'"):
         load_data(str(tmp_path))
@@ -122,6 +129,81 @@ def test_what_is_no_image_is_refused_by_name(tmp_path: Path) -> None:
         preprocess("imagenet")(tmp_path / "y.png")
     with pytest.raises(InvalidInput, match="there are: imagenet, cifar, none"):
         preprocess("mnist")
+
+
+def tiny_png(path: Path, width: int, height: int, data: bytes | None = None) -> Path:
+    """A grey image of any size in few bytes."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    packed = zlib.compress(bytes((width + 1) * height), 9) if data is None else data
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", packed) + chunk(b"IEND", b""))
+    return path
+
+
+@pytest.mark.parametrize("size", [(1, 20000), (20000, 1), (1, 129)])
+def test_a_thread_of_an_image_is_refused_before_it_is_scaled_up(tmp_path: Path, size: tuple[int, int]) -> None:
+    path = tiny_png(tmp_path / "x.png", *size)
+    with pytest.raises(InvalidInput, match=rf"x\.png: {size[0]} x {size[1]} pixels; one side is at most 128 times"):
+        preprocess("imagenet")(path)
+    assert preprocess("none")(path).shape == (3, size[1], size[0])
+
+
+@pytest.mark.parametrize("name", ["imagenet", "cifar", "none"])
+def test_a_decompression_bomb_is_refused_before_its_pixels_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    path = tiny_png(tmp_path / "x.png", 60_000, 60_000, b"no pixels at all")
+    with pytest.raises(InvalidInput, match=r"x\.png"):
+        preprocess(name)(path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    with pytest.raises(InvalidInput, match=r"x\.png: 60000 x 60000 pixels; an image has at most"):
+        preprocess(name)(path)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of Pillow, about the damage
+@pytest.mark.parametrize("kind", ["png", "bmp", "ppm", "tiff", "gif", "webp", "jpg"])
+def test_no_damage_to_an_image_ends_in_another_error(tmp_path: Path, kind: str) -> None:
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 256, (12, 9, 3), dtype=np.uint8)).save(tmp_path / f"x.{kind}")
+    whole = (tmp_path / f"x.{kind}").read_bytes()
+    read, refused = preprocess("cifar"), []
+    for _ in range(300):
+        data = bytearray(whole[: rng.integers(1, len(whole) + 1)])
+        for at in rng.integers(0, min(len(data), 60), rng.integers(0, 4)):
+            data[at] = rng.integers(256)
+        (tmp_path / f"y.{kind}").write_bytes(data)
+        try:
+            read(tmp_path / f"y.{kind}")
+        except InvalidInput as error:
+            refused.append(str(error))
+    assert refused
+    assert all(f"y.{kind}" in message for message in refused)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("x.ppm", b"P6 4 x 255\n"),
+        ("x.ppm", b"P6\n4 4\n99999999\n"),
+        ("x.bmp", b"BM" + bytes(12) + struct.pack("<I", 7)),
+        ("x.png", b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0"),
+        ("x.tiff", b"II*\0\x08\0\0\0\x01\0\0\x01"),
+    ],
+)
+def test_malformed_headers_are_refused_by_name(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InvalidInput, match=name):
+        preprocess("imagenet")(tmp_path / name)
+
+
+def test_an_npz_that_is_named_npy_is_no_image(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", a=np.zeros((3, 4, 4), np.float32))
+    (tmp_path / "x.npz").rename(tmp_path / "x.npy")
+    with pytest.raises(InvalidInput, match=r"x\.npy: a \.npz file"):
+        preprocess("none")(tmp_path / "x.npy")
 
 
 def test_none_takes_arrays_as_they_are(tmp_path: Path) -> None:

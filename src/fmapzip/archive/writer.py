@@ -89,6 +89,11 @@ class ArchiveWriter:
             self._file.close()
             raise
 
+    @property
+    def size(self) -> int:
+        """Bytes of the archive so far; of the whole file once it is closed."""
+        return self._end
+
     def describe(self, metadata: Mapping[str, Any]) -> None:
         """Store what a JSON object says about the archive; of several, the last one counts.
 

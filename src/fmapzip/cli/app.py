@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
+from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
+from fmapzip.cli.console import discard_stdout
 from fmapzip.cli.exits import Exit, debugging, ending, stop_on_sigterm, tell
 
 ORDER = ("eval", "demo", "plan", "bench", "capture", "encode", "decode", "inspect")
 
 
 class _Ordered(TyperGroup):
-    """Lists the commands with the main ones first."""
+    """Lists the commands with the main ones first, and ends them quietly when nobody reads what they print."""
 
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
         """The commands' names."""
         return sorted(self.commands, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # here, before Typer makes another exit code of it
+            discard_stdout()  # the reader left (fmapzip eval ... | head): nothing is wrong
+            return Exit.OK
 
 
 app = typer.Typer(
@@ -62,8 +72,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
     command = typer.main.get_command(app)
     try:
         code = command.main(args=arguments, prog_name="fmapzip", standalone_mode=False)
-    except BrokenPipeError:
-        return _closed_pipe()
     except (Exception, KeyboardInterrupt) as error:
         if debugging():
             raise
@@ -75,13 +83,23 @@ def run(arguments: Sequence[str] | None = None) -> int:
     return code if isinstance(code, int) else Exit.OK
 
 
-def _closed_pipe() -> int:
-    """End quietly when the reader of stdout left (``fmapzip eval ... | head``)."""
-    sys.stdout = open(os.devnull, "w")  # noqa: SIM115
-    return Exit.OK
-
-
-def main() -> None:
+def main() -> NoReturn:
     """Run the command line of this process and leave with its exit code."""
     stop_on_sigterm()
-    sys.exit(run())
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name must not end a command where stdout is not UTF-8
+    code = run()
+    sys.exit(_flushed(code))
+
+
+def _flushed(code: int) -> int:
+    """``code``, or that of an output which could not be written to its end."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        discard_stdout()
+        if not isinstance(error, BrokenPipeError):
+            tell(f"stdout: {error.strerror}")
+            return code or Exit.INPUT
+    return code

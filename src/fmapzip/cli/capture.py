@@ -10,7 +10,7 @@ import typer
 from fmapzip.atomic import replacing
 from fmapzip.cli import options
 from fmapzip.cli.app import app
-from fmapzip.cli.console import counted
+from fmapzip.cli.console import counted, say
 from fmapzip.eval.request import Request, require_torch
 from fmapzip.eval.split import STANDARD
 from fmapzip.quantize import DEFAULT_CALIBRATOR
@@ -52,4 +52,4 @@ def capture(
 
         with progress() as advance:
             found, images = capture_maps(request, temporary, advance)
-    print(f"{output}: {counted(found * images, 'frame')}, {counted(found, 'tap')} of {counted(images, 'image')}")
+    say(f"{output}: {counted(found * images, 'frame')}, {counted(found, 'tap')} of {counted(images, 'image')}")

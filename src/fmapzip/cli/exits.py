@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
 from enum import IntEnum
 from types import FrameType
 from typing import NoReturn
 
 from fmapzip.errors import CorruptArchive, FmapzipError, FrameError, MissingExtra, UnknownCodec
+from fmapzip.printable import printable
 
 
 class Exit(IntEnum):
@@ -54,8 +56,9 @@ def ending(error: BaseException) -> tuple[Exit, str]:
 
 
 def tell(line: str) -> None:
-    """Write one line to stderr; what would move a terminal's cursor is shown as ``?``."""
-    print("fmapzip: " + "".join(char if char.isprintable() else "?" for char in line), file=sys.stderr)
+    """Write one line to stderr."""
+    with suppress(OSError):  # nobody reads it
+        print(f"fmapzip: {printable(line)}", file=sys.stderr, flush=True)
 
 
 def debugging() -> bool:

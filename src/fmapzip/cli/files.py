@@ -11,7 +11,7 @@ import typer
 
 from fmapzip.atomic import replacing
 from fmapzip.cli.app import app
-from fmapzip.cli.console import counted
+from fmapzip.cli.console import counted, say
 from fmapzip.cli.exits import tell
 from fmapzip.cli.options import check_archive
 
@@ -49,17 +49,16 @@ def encode(
     made = parse_codec(codec)
     raw = maps = 0
     single = []
-    with replacing(target) as temporary:
-        with ArchiveWriter(temporary) as archive:
-            for name, array in read_arrays(source):
-                is_batch = batched or array.ndim >= 4
-                samples = array if is_batch else array[None]
-                _encode_samples(archive, name, samples, made, quantizer, threads)
-                raw, maps = raw + array.size, maps + len(samples)
-                single += [] if is_batch else [name]
-            archive.describe({"source": source.name, "codec": made.config(), "quantizer": quantizer, SINGLE: single})
-        total = temporary.stat().st_size
-    print(f"{target}: {counted(maps, 'map')}, {raw} values in {total} bytes, ratio to 8-bit {raw / total:.3f}")
+    with replacing(target) as temporary, ArchiveWriter(temporary) as archive:
+        for name, array in read_arrays(source):
+            is_batch = batched or array.ndim >= 4
+            samples = array if is_batch else array[None]
+            _encode_samples(archive, name, samples, made, quantizer, threads)
+            raw, maps = raw + array.size, maps + len(samples)
+            single += [] if is_batch else [name]
+        archive.describe({"source": source.name, "codec": made.config(), "quantizer": quantizer, SINGLE: single})
+    total = archive.size
+    say(f"{target}: {counted(maps, 'map')}, {raw} values in {total} bytes, ratio to 8-bit {raw / total:.3f}")
 
 
 def _encode_samples(
@@ -115,7 +114,7 @@ def decode(
         if not names:
             raise InvalidInput(f"{source} has no map named {name!r}; it has: {', '.join(archive.names) or 'none'}")
         write_arrays(temporary, _decoded(archive, names, dequantize, threads), target.suffix.lower())
-    print(f"{target}: {counted(len(names), 'map')}")
+    say(f"{target}: {counted(len(names), 'map')}")
 
 
 def _decoded(archive: Archive, names: list[str], dequantize: bool, threads: int) -> Iterator[tuple[str, NDArray[Any]]]:

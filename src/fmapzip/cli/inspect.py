@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +14,7 @@ import typer
 
 from fmapzip.cli.app import app
 from fmapzip.cli.console import counted, stdout
+from fmapzip.cli.exits import Exit, tell
 
 if TYPE_CHECKING:
     from fmapzip.archive import Archive
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 
 PLAN, FRAME = b"fmapzip-plan", b"FMAP"
 """How plans and frames begin."""
+TOLD = 10
+"""How many unreadable parts of an archive are told on stderr; JSON has all."""
 
 
 @app.command()
@@ -28,7 +33,7 @@ def inspect(
     source: Annotated[Path, typer.Argument(metavar="FILE", help="An archive, a plan, or frames one after another.")],
     name: Annotated[str, typer.Option(metavar="GLOB", help="Only the maps of these names.")] = "*",
     sample: Annotated[int | None, typer.Option(min=0, help="Only this sample; shows where its bytes went.")] = None,
-    check: Annotated[bool, typer.Option("--check", help="Decode every frame; the first bad one ends it.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Decode every frame.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Show what an archive or a plan holds, and where the bytes went."""
@@ -49,27 +54,52 @@ def inspect(
         _show_plan(found)
     else:
         _show_maps(found)
+    if unreadable := found.get("unreadable"):
+        for each in unreadable[:TOLD]:
+            tell(f"{each['what']}: {each['error']}")
+        if len(unreadable) > TOLD:
+            tell(f"and {len(unreadable) - TOLD} more")
+        raise typer.Exit(Exit.CORRUPT)
 
 
 def _archive(archive: Archive, pattern: str, sample: int | None, check: bool) -> dict[str, Any]:
-    from fmapzip.errors import InvalidInput
+    """What an archive holds; of what cannot be read, the error, and the rest all the same."""
+    from fmapzip.api import decode
+    from fmapzip.errors import CorruptArchive, FrameError, InvalidInput, InvalidPlan
+    from fmapzip.inspection import inspect as inspect_frame
 
     chosen = [(n, s) for n, s in archive if fnmatchcase(n, pattern) and sample in (None, s)]
     if not chosen and len(archive):
         raise InvalidInput(f"no such map or sample; there are: {', '.join(archive.names)}")
+    unreadable: list[dict[str, str]] = []
+
+    @contextmanager
+    def reading(what: str) -> Iterator[None]:
+        try:
+            yield
+        except (CorruptArchive, FrameError, InvalidPlan) as error:
+            unreadable.append({"what": what, "error": str(error)})
+
+    plan, metadata = None, {}
+    with reading("plan"):
+        plan = archive.plan
+    with reading("metadata"):
+        metadata = archive.metadata
     maps: dict[str, dict[str, Any]] = {}
     for name, number in chosen:
-        if check:
-            archive.read(name, number)
-        _add(maps, name, archive.info(name, number))
-    plan = archive.plan
+        with reading(f"{name}, sample {number}"):
+            frame = archive.frame(name, number)
+            if check:
+                decode(frame, plan=plan)
+            _add(maps, name, inspect_frame(frame, plan))
     return {
         "kind": "archive",
         "recovered": archive.recovered,
         "frames": len(archive),
         "plan": None if plan is None else {"hash": plan.hash.hex(), "bytes": len(plan.to_bytes())},
-        "metadata": archive.metadata,
+        "metadata": metadata,
         "checked": check,
+        "unreadable": unreadable,
         "maps": maps,
     }
 
@@ -163,7 +193,9 @@ def _show_maps(found: dict[str, Any]) -> None:
         notes[0] += f" of {counted(len(found['maps']), 'map')}"
     if found.get("plan"):
         notes.append(f"plan {found['plan']['hash'][:16]} ({found['plan']['bytes']} bytes)")
-    if found.get("checked"):
+    if found.get("unreadable"):
+        notes.append(f"{len(found['unreadable'])} unreadable")
+    elif found.get("checked"):
         notes.append("every frame decodes")
     if found.get("recovered"):
         notes.append("no index: read by scanning, up to the last whole frame")

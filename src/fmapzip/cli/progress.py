@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -15,6 +14,8 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+from fmapzip.cli.console import SafeConsole
 
 Advance = Callable[[str, int, int | None], None]
 """Takes what is being done, how much of it is done, and how much there is, if known."""
@@ -29,7 +30,7 @@ def progress() -> Iterator[Advance]:
     Advance
         To be called with ``(stage, done, total)``; a stage's first call starts its bar.
     """
-    console = Console(stderr=True)
+    console = SafeConsole(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     bars: dict[str, TaskID] = {}
     with Progress(

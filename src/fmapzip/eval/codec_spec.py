@@ -51,7 +51,7 @@ def _from_file(file: Path, name: str) -> dict[str, Any]:
         found = json.loads(file.read_text("utf-8"))
     except OSError as error:
         raise InvalidInput(f"codec settings {file}: {error.strerror or error}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInput(f"codec settings {file}: not JSON: {error}") from error
     if not isinstance(found, dict):
         raise InvalidInput(f"codec settings {file}: expected a JSON object")
@@ -94,5 +94,5 @@ def _split(text: str) -> list[str]:
 def _value(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text

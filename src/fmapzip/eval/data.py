@@ -144,7 +144,10 @@ def _foldered(root: Path) -> tuple[tuple[str, ...], list[int], str]:
 def _folder_indexes(root: Path, folders: list[str]) -> tuple[list[int], str]:
     listing = root / CLASSES
     if listing.is_file():
-        lines = [x.strip() for x in listing.read_text("utf-8").splitlines()]
+        try:
+            lines = [x.strip() for x in listing.read_text("utf-8-sig").splitlines()]
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidInput(f"{listing}: {error}") from error
         missing = [x for x in folders if x not in lines]
         if missing:
             raise InvalidInput(f"{listing}: has no line for the folder {missing[0]!r}")

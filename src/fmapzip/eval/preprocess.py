@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fmapzip.arrays import load_npy
 from fmapzip.errors import InvalidInput, MissingExtra
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 STD = np.array([0.229, 0.224, 0.225], np.float32)
 SHORTER_SIDE, CROP = 256, 224
+MAX_PIXELS = 178_956_970
+"""The most pixels of an image: where Pillow suspects a decompression bomb."""
+MAX_ASPECT = 128
+"""The longer side over the shorter, at most: scaled to its shorter side, an image has up to 256 x 32768 pixels."""
 
 Pixels = NDArray[np.float32]
 """One image as the network reads it: ``float32 [C, H, W]``."""
@@ -22,8 +32,7 @@ def imagenet(path: Path) -> Pixels:
     """RGB, shorter side to 256 (bilinear), centre crop 224, to [0, 1], less mean, over std."""
     from PIL import Image
 
-    with Image.open(path) as file:
-        image = file.convert("RGB")
+    image = _opened(path, MAX_ASPECT)
     shorter = min(image.size)
     width, height = (round(SHORTER_SIDE * side / shorter) for side in image.size)
     left, top = (width - CROP) // 2, (height - CROP) // 2
@@ -64,34 +73,45 @@ def preprocess(name: str) -> Callable[[Path], Pixels]:
     if name not in PREPROCESSES:
         raise InvalidInput(f"unknown preprocessing {name!r}; there are: {', '.join(PREPROCESSES)}")
     try:
-        from PIL import Image, UnidentifiedImageError
+        import PIL  # noqa: F401
     except ImportError as error:
         raise MissingExtra("reading images needs Pillow: pip install 'fmapzip[torch]'") from error
-    function = PREPROCESSES[name]
+    return PREPROCESSES[name]
 
-    def read(path: Path) -> Pixels:
-        try:
-            return function(path)
-        except UnidentifiedImageError as error:
-            raise InvalidInput(f"{path}: not an image that Pillow can read") from error
-        except Image.DecompressionBombError as error:
-            raise InvalidInput(f"{path}: {error}") from error
-        except OSError as error:
-            raise InvalidInput(f"{path}: {error.strerror or error}") from error
 
-    return read
+def _opened(path: Path, max_aspect: float = math.inf) -> Image.Image:
+    """The image in RGB; what is too large is refused before its pixels are read."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as file:
+            width, height = file.size
+            if width * height > MAX_PIXELS:
+                raise InvalidInput(f"{path}: {width} x {height} pixels; an image has at most {MAX_PIXELS}")
+            if max(width, height) > max_aspect * min(width, height):
+                raise InvalidInput(
+                    f"{path}: {width} x {height} pixels; one side is at most {max_aspect:g} times the other"
+                )
+            return file.convert("RGB")
+    except (InvalidInput, MemoryError):
+        raise
+    except UnidentifiedImageError as error:
+        raise InvalidInput(f"{path}: not an image that Pillow can read") from error
+    except OSError as error:
+        raise InvalidInput(f"{path}: {error.strerror or error}") from error
+    except Exception as error:  # what Pillow raises of a damaged file is of many kinds: SyntaxError, struct.error, ...
+        raise InvalidInput(f"{path}: {error or type(error).__name__}") from error
 
 
 def _rgb(path: Path) -> NDArray[np.uint8]:
-    from PIL import Image
-
-    with Image.open(path) as file:
-        return np.asarray(file.convert("RGB"))
+    return np.asarray(_opened(path))
 
 
 def _array(path: Path) -> Pixels:
     try:
-        values = np.load(path, allow_pickle=False)
+        values = load_npy(path)
+    except OSError as error:
+        raise InvalidInput(f"{path}: {error.strerror or error}") from error
     except (ValueError, EOFError) as error:
         raise InvalidInput(f"{path}: {error}") from error
     if values.ndim != 3 or values.dtype.kind != "f":
