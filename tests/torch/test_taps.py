@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -10,10 +12,11 @@ import tricky
 from torch import nn
 
 from fmapzip.errors import CaptureError, InvalidInput, InvalidType
-from fmapzip.torch import capture, taps
+from fmapzip.torch import capture, evaluate, taps
 from fmapzip.torch.capture import select
 from fmapzip.torch.inputs import call
 
+FUNCTIONAL = (tricky.Functional, tricky.Products)
 IMAGE = torch.rand(1, 3, 8, 8)
 TAPS = {"squeezenet1_1": 17, "resnet50v2_trunk": 39, "mobilenetv2_trunk": 51, "cifar_resnet20": 19}
 
@@ -28,9 +31,7 @@ def test_graphs_give_the_taps_of_the_definition(network, method):
     assert listed(taps(network().eval(), IMAGE, [method])) == tricky.EXPECTED[network]
 
 
-@pytest.mark.parametrize(
-    "network", [n for n in tricky.EXPECTED if n not in (tricky.Functional, tricky.Split)], ids=lambda n: n.__name__
-)
+@pytest.mark.parametrize("network", [n for n in tricky.EXPECTED if n not in FUNCTIONAL], ids=lambda n: n.__name__)
 def test_hooks_give_the_same_names(network):
     if network is tricky.Normalised:
         pytest.skip("hooks cannot see arithmetic on the input")
@@ -40,7 +41,7 @@ def test_hooks_give_the_same_names(network):
 @pytest.mark.parametrize("method", ["fx", "export", "hooks"])
 @pytest.mark.parametrize("network", list(tricky.EXPECTED), ids=lambda network: network.__name__)
 def test_a_captured_network_computes_what_the_network_computes(network, method):
-    if network is tricky.Functional and method == "hooks":
+    if network in FUNCTIONAL and method == "hooks":
         pytest.skip("hooks cannot see functional layers")
     net = network().eval()
     captured = capture(net, IMAGE, [method])
@@ -112,6 +113,78 @@ def test_training_mode_is_put_back():
     assert not net.features.training
 
 
+class Keeps(nn.Module):
+    """Fills caches, counts, and hooks itself while it runs, as LeViT and others do."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.last = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 2, 1)
+        self.cache, self.nested, self.calls = {}, {"seen": [set()]}, 0
+        self.register_buffer("count", torch.zeros(1))
+
+    def forward(self, x):
+        y = torch.relu(self.stem(x))
+        self.cache[str(x.device)] = y
+        self.nested["seen"].append(y)
+        self.nested["seen"][0].add(len(self.nested["seen"]))
+        self.calls += 1
+        self.late = y
+        self.count.add_(1)
+        if self.calls == 1:
+            self.last.register_forward_hook(lambda *_: None)
+        return self.last(y)
+
+
+@pytest.mark.parametrize("method", ["fx", "export", "hooks"])
+def test_nothing_that_a_network_keeps_while_it_is_captured_stays(method):
+    net = Keeps().eval()
+    before = pickle.dumps(net)
+    try:
+        taps(net, IMAGE, [method])
+    except CaptureError:
+        assert method == "export"  # refuses networks that keep tensors
+    assert pickle.dumps(net) == before
+
+
+def test_nothing_that_a_network_keeps_while_it_is_evaluated_stays():
+    net = Keeps().eval()
+    before = pickle.dumps(net)
+    images = torch.rand(2, 3, 8, 8)
+    evaluate(net, [images], ["zvc"], [images], methods=["fx", "hooks"])
+    assert pickle.dumps(net) == before
+
+
+@pytest.mark.parametrize("method", ["fx", "export", "hooks"])
+def test_layers_whose_reads_are_not_stored_are_named(method):
+    class Closed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stem, self.attention = nn.Conv2d(3, 8, 4, 4), nn.MultiheadAttention(8, 2, batch_first=True)
+            self.mix, self.last = nn.Parameter(torch.rand(8, 8)), nn.Linear(8, 2)
+
+        def forward(self, x):
+            y = self.stem(x).flatten(2).transpose(1, 2)
+            y = self.attention(y, y, y, need_weights=False)[0]
+            return self.last(torch.einsum("nlc,cd->nld", y, self.mix))
+
+    captured = capture(Closed().eval(), IMAGE, [method])
+    assert [tap.name for tap in captured.taps] == ["last"]
+    assert captured.notes[-1] == "what these read is not stored: attention (MultiheadAttention), einsum"
+
+
+def test_functional_layers_that_hooks_cannot_see_are_named():
+    class Mixed(tricky.Functional):
+        def __init__(self):
+            super().__init__()
+            self.last = nn.Linear(7, 2)
+
+        def forward(self, x):
+            return self.last(torch.relu(super().forward(x)))
+
+    captured = capture(Mixed().eval(), IMAGE, ["hooks"])
+    assert captured.notes[-1] == "what these read is not stored: inner.conv2d, linear"
+
+
 def test_capturing_leaves_the_network_as_it_was():
     net = tricky.Residual().eval()
     before = {name: value.clone() for name, value in net.state_dict().items()}
@@ -168,12 +241,17 @@ def test_unknown_methods_are_refused():
         taps(tricky.Residual(), IMAGE, ["jit"])
 
 
-def test_a_tap_of_five_dimensions_is_listed_and_refused_by_name():
-    found = taps(tricky.Volumes().eval(), IMAGE)
-    assert [(tap.name, bool(tap.problem)) for tap in found] == [("volume", False), ("last", True)]
-    with pytest.raises(CaptureError, match=r"tap 'last' cannot be stored: it has 5 dimensions"):
-        select(found, None)
-    assert [tap.name for tap in select(found, "!last")] == ["volume"]
+@pytest.mark.parametrize("method", ["fx", "export", "hooks"])
+def test_a_tap_of_five_dimensions_is_stored_with_some_folded(method):
+    net = tricky.Volumes().eval()
+    captured = capture(net, IMAGE, [method])
+    assert [(tap.name, tap.shape, tap.axis) for tap in captured.taps] == [
+        ("volume", (4, 8, 8), 1),
+        ("last", (2, 32, 8), 1),
+    ]
+    batch = torch.rand(3, 3, 8, 8)
+    with torch.no_grad():
+        torch.testing.assert_close(captured.module(batch), net(batch))
 
 
 def test_a_tap_without_batch_dimension_is_refused_by_name():
@@ -188,6 +266,23 @@ def test_a_tap_without_batch_dimension_is_refused_by_name():
 
     found = taps(TimeFirst(), torch.rand(2, 5, 3))
     assert [(tap.name, tap.problem) for tap in found] == [("second", "its first dimension is not the batch")]
+    with pytest.raises(CaptureError, match="tap 'second' cannot be stored: its first dimension is not the batch"):
+        select(found, "second")
+
+
+def test_what_cannot_be_stored_is_left_out_with_a_note():
+    class Mixed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second, self.third = nn.Linear(3, 4), nn.Linear(4, 2), nn.Linear(2, 2)
+
+        def forward(self, x):
+            y = torch.relu(self.first(x.transpose(0, 1).contiguous()))
+            return self.third(torch.relu(self.second(y).transpose(0, 1).sum(1)))
+
+    captured = capture(Mixed().eval(), torch.rand(2, 5, 3))
+    assert [tap.name for tap in select(captured.taps, None)] == ["third"]
+    assert captured.notes == ("tap 'second' is left out: its first dimension is not the batch",)
 
 
 def test_taps_are_chosen_by_name_and_glob():

@@ -207,6 +207,136 @@ class Volumes(nn.Module):
         return self.last(F.relu(self.volume(F.relu(self.stem(x)).unsqueeze(1))))
 
 
+class _Stemmed(nn.Module):
+    """A convolution, something that a subclass does with its output, and another convolution."""
+
+    channels = 8
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.last = nn.Conv2d(3, 8, 1), nn.Conv2d(self.channels, 4, 1)
+
+    def forward(self, x):
+        return self.last(self.between(self.stem(x)))
+
+
+class AddsIntoSlice(_Stemmed):
+    """A residual sum into a part of a tensor, as in MViT."""
+
+    def between(self, u):
+        y = u.sigmoid()
+        y[:, :, 1:, :] += u[:, :, 1:, :]
+        return y
+
+
+class AssignsSlice(_Stemmed):
+    """A part of a tensor set to a constant."""
+
+    def between(self, u):
+        u[:, 0] = 1.5
+        return u
+
+
+class FillsZeros(_Stemmed):
+    """A tensor of zeros, a part of which is then computed."""
+
+    channels = 12
+
+    def between(self, u):
+        z = u.new_zeros(u.shape[0], 12, u.shape[2], u.shape[3])
+        z[:, :8] = u
+        return z
+
+
+class ViewBeforeWrite(nn.Module):
+    """A view taken before its base is written into in place, and read after."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.last = nn.Conv2d(3, 8, 1), nn.Conv1d(8, 4, 1)
+
+    def forward(self, x):
+        u = self.stem(x)
+        v = u.flatten(2)
+        u.relu_()
+        return self.last(v)
+
+
+class PartWritten(_Stemmed):
+    """A tensor read after one of its parts is written into in place."""
+
+    def between(self, u):
+        p, _ = u.chunk(2, 1)
+        p.relu_()
+        return u
+
+
+class ReadTwice(nn.Module):
+    """A tensor that is read, written into through a view, and read again."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.first, self.second = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 4, 1), nn.Conv2d(8, 4, 1)
+
+    def forward(self, x):
+        u = self.stem(x)
+        before = self.first(u)
+        u[:, 2:4].mul_(2)
+        return before + self.second(u)
+
+
+class CopiesInto(_Stemmed):
+    """A tensor overwritten by a computed one."""
+
+    def between(self, u):
+        v = torch.empty_like(u)
+        v.copy_(u.tanh())
+        v.view(-1)[:5].fill_(0.25)
+        return v
+
+
+class WritesData(_Stemmed):
+    """A write that no version counter of the tensor that is read shows."""
+
+    def between(self, u):
+        u.data.clamp_(-0.1, 0.1)
+        return u
+
+
+WRITES_THROUGH_VIEWS = [
+    AddsIntoSlice, AssignsSlice, FillsZeros, ViewBeforeWrite, PartWritten, ReadTwice, CopiesInto
+]  # fmt: skip
+
+
+class Products(nn.Module):
+    """Linear layers written as products of matrices, on either side and with a sum, as in CLIP and GPT-2."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 6, 1)
+        self.right, self.left = nn.Parameter(torch.rand(6, 5)), nn.Parameter(torch.rand(4, 64))
+        self.weight, self.bias = nn.Parameter(torch.rand(5, 2)), nn.Parameter(torch.rand(2))
+
+    def forward(self, x):
+        y = F.relu(self.stem(x)).flatten(2).transpose(1, 2) @ self.right
+        y = torch.matmul(self.left, torch.tanh(y))
+        return torch.addmm(self.bias, y.relu().reshape(-1, 5), self.weight).view(-1, 4, 2)
+
+
+class Picks(nn.Module):
+    """Parts by `unbind`, and values picked by a list, which makes a new tensor."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.token, self.last = nn.Conv2d(3, 8, 1), nn.Linear(8, 4), nn.Conv2d(4, 2, 1)
+
+    def forward(self, x):
+        y = F.relu(self.stem(x))
+        first, _, third = y[:, :, :3].unbind(2)
+        tokens = self.token(first.mT) + self.token(third.mT)
+        return self.last(y[:, [0, 2, 1, 5]]) + tokens.mean()
+
+
 EXPECTED = {
     Residual: [("left", (4, 8, 8), ("left", "right"))],
     Classifier: [("head.2", (6, 2, 2), ("head.2",)), ("head.4", (10,), ("head.4",))],
@@ -226,5 +356,11 @@ EXPECTED = {
     ChannelsLast: [("up", (6, 4, 4), ("up",)), ("down", (12, 4, 4), ("down",)), ("last", (6, 4, 4), ("last",))],
     Sequences: [("decode", (6, 31), ("decode",)), ("last", (4, 63), ("last",))],
     Padded: [("reflect", (4, 8, 8), ("reflect",)), ("same", (4, 8, 8), ("same",)), ("zero.1", (4, 8, 8), ("zero.1",))],
+    Products: [
+        ("matmul", (6, 8, 8), ("matmul",)),
+        ("matmul#2", (64, 5), ("matmul#2",)),
+        ("matmul#3", (5, 4), ("matmul#3",)),
+    ],
+    Picks: [("token", (8, 8, 8), ("token", "token#2")), ("last", (4, 8, 8), ("last",))],
     Attention: [("last", (8, 4), ("last",))],
 }

@@ -37,8 +37,9 @@ from fmapzip.quantize import DEFAULT_CALIBRATOR
 from fmapzip.torch.batches import Batches, Progress, ignore_progress
 from fmapzip.torch.calibrate import Calibration, calibrate
 from fmapzip.torch.capture import METHODS, Captured, capture, select
-from fmapzip.torch.inputs import evaluation_mode, first_sample
+from fmapzip.torch.inputs import first_sample
 from fmapzip.torch.metrics import MetricsChoice
+from fmapzip.torch.preserve import evaluation_mode
 
 _GROUPS = ("choosing", "verifying")
 _MEASURING: dict[Metric, int] = {"kl": 64, "noise": 12}  # images; noise varies far less from one to the next than KL

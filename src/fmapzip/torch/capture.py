@@ -15,15 +15,18 @@ from fmapzip.errors import CaptureError, InvalidInput
 from fmapzip.torch.capture_export import export
 from fmapzip.torch.capture_fx import trace
 from fmapzip.torch.capture_hooks import hook
-from fmapzip.torch.graph import SHAPE, CallSites, find_sites, insert_slots
-from fmapzip.torch.inputs import Inputs, batch_size, call, doubled, evaluation_mode, same_outputs, sample_shapes
+from fmapzip.torch.graph import CallSites, closed_layers, find_sites, insert_slots, shape_in_slot
+from fmapzip.torch.inputs import Inputs, batch_size, call, cloned, doubled, same_outputs, sample_shapes
+from fmapzip.torch.interpret import shape_of
+from fmapzip.torch.preserve import evaluation_mode
 from fmapzip.torch.slot import TapSlot
+from fmapzip.torch.tensor_quantizer import is_dense
 
 METHODS = ("fx", "export", "hooks")
 _TITLES = {"fx": "torch.fx", "export": "torch.export", "hooks": "module hooks"}
 HOOKS_NOTE = (
-    "captured by module hooks: functional convolutions are not seen, and sums and concatenations that read a feature "
-    "map too (residual shortcuts) go on with the values from before it was stored"
+    "captured by module hooks: sums and concatenations that read a feature map too (residual shortcuts) go on with the "
+    "values from before it was stored"
 )
 
 
@@ -120,21 +123,21 @@ def capture(model: nn.Module, example: Inputs, methods: Sequence[str] = METHODS)
     batch_size(example)
     model = getattr(model, "_orig_mod", model)  # what torch.compile wrapped
     notes: list[str] = []
-    with evaluation_mode(model), torch.no_grad():
-        expected = _run_original(model, example)
+    with torch.inference_mode(False), torch.no_grad():  # writes are not counted in inference mode
+        example = cloned(example)
+        with evaluation_mode(model):
+            expected = _run_original(model, cloned(example))
         for method in methods:
             try:
-                captured = _CAPTURES[method](model, example, expected)
+                with evaluation_mode(model):
+                    captured = _CAPTURES[method](model, cloned(example))
+                    return _checked(captured, example, expected, notes)
             except CaptureError:
                 raise
             except Exception as error:  # a capture may fail in any way that the model's code can
                 notes.append(
                     f"torch.{method} failed: {_first_line(error)}" if method != "hooks" else _first_line(error)
                 )
-                continue
-            if method == "hooks":
-                notes.append(HOOKS_NOTE)
-            return _checked(Captured(*captured, method, tuple(notes), sample_shapes(example)), example)
     raise CaptureError(f"{type(model).__name__} cannot be captured; " + "; ".join(notes))
 
 
@@ -152,7 +155,7 @@ def select(found: Sequence[Tap], patterns: Sequence[str] | str | None) -> list[T
     InvalidInput
         A pattern matches no tap.
     CaptureError
-        A picked tap cannot be stored.
+        No tap is left, or one that is picked by its whole name cannot be stored. Globs leave such taps out.
     """
     wanted = [patterns] if isinstance(patterns, str) else list(patterns or ["*"])
     for pattern in wanted:
@@ -161,21 +164,17 @@ def select(found: Sequence[Tap], patterns: Sequence[str] | str | None) -> list[T
     refused = [pattern[1:] for pattern in wanted if pattern.startswith("!")]
     allowed = [pattern for pattern in wanted if not pattern.startswith("!")] or ["*"]
     picked = [tap for tap in found if _matches(tap, allowed) and not _matches(tap, refused)]
+    for tap in picked:
+        if tap.problem and tap.name in allowed:
+            raise CaptureError(f"tap {tap.name!r} cannot be stored: {tap.problem}")
+    picked = [tap for tap in picked if not tap.problem]
     if not picked:
         raise CaptureError("no feature map is left: none is read by a convolution or linear layer, or all are left out")
-    for tap in picked:
-        if tap.problem:
-            raise CaptureError(
-                f"tap {tap.name!r} cannot be stored: {tap.problem}; leave it out with taps='!{tap.name}'"
-            )
     return picked
 
 
 def _matches(tap: Tap, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(tap.name, pattern) for pattern in patterns)
-
-
-_Result = tuple[nn.Module, tuple[Tap, ...], tuple[TapSlot, ...]]
 
 
 def _run_original(model: nn.Module, example: Inputs) -> Any:
@@ -185,73 +184,93 @@ def _run_original(model: nn.Module, example: Inputs) -> Any:
         raise CaptureError(f"{type(model).__name__} does not run on the example: {_first_line(error)}") from error
 
 
-def _by_graph(make: Callable[[nn.Module, Inputs], tuple[fx.GraphModule, Any]]) -> Callable[..., _Result]:
-    def capture_graph(model: nn.Module, example: Inputs, expected: Any) -> _Result:
-        module, output = make(model, example)
-        if not same_outputs(output, expected):
-            raise ValueError("its graph computes something else than the model, which depends on more than its inputs")
-        sites = find_sites(module.graph, CallSites(model))
-        found = tuple(_tap(site.name, site.readers, site.node.meta.get(SHAPE, ()), site.axis) for site in sites)
-        return module, found, tuple(insert_slots(module, sites))
-
-    return capture_graph
+def _by_graph(
+    method: str, make: Callable[[nn.Module, Inputs], tuple[fx.GraphModule, Any]], model: nn.Module, example: Inputs
+) -> Captured:
+    module, _ = make(model, example)
+    sites, unseen = find_sites(module.graph, CallSites(model))
+    found = tuple(_tap(site.name, site.readers, shape_of(site.node) or (), site.axis) for site in sites)
+    notes = _unseen_notes([*closed_layers(model), *unseen])
+    return Captured(module, found, tuple(insert_slots(module, sites)), method, notes, sample_shapes(example))
 
 
-def _by_hooks(model: nn.Module, example: Inputs, expected: Any) -> _Result:
-    module, sites, _ = hook(model, example)
+def _by_hooks(model: nn.Module, example: Inputs) -> Captured:
+    module, sites, unseen = hook(model, example)
     if not sites:
         raise ValueError("no convolution or linear layer was seen to read a feature map")
     found = tuple(_tap(site.name, site.readers, site.shape, site.axis) for site in sites)
-    return module, found, tuple(module.slots)  # type: ignore[arg-type]
+    notes = (HOOKS_NOTE, *_unseen_notes([*closed_layers(model), *unseen]))
+    return Captured(module, found, tuple(module.slots), "hooks", notes, sample_shapes(example))  # type: ignore[arg-type]
 
 
-_CAPTURES: dict[str, Callable[..., _Result]] = {
-    "fx": _by_graph(trace),
-    "export": _by_graph(export),
+_CAPTURES: dict[str, Callable[[nn.Module, Inputs], Captured]] = {
+    "fx": partial(_by_graph, "fx", trace),
+    "export": partial(_by_graph, "export", export),
     "hooks": _by_hooks,
 }
 
 
+def _unseen_notes(unseen: Sequence[str]) -> tuple[str, ...]:
+    return (f"what these read is not stored: {', '.join(unseen)}",) if unseen else ()
+
+
 def _tap(name: str, readers: tuple[str, ...], shape: tuple[int, ...], axis: int) -> Tap:
+    shape, axis = shape_in_slot(shape, axis)
     sample = list(shape[1:])
-    if not 1 <= len(sample) <= 3:
+    if not sample:
         problem = f"it has {len(shape)} dimensions; feature maps are [N, F], [N, C, L] or [N, C, H, W]"
         return Tap(name, tuple(sample), readers, axis, problem)
     sample.insert(0, sample.pop(axis - 1))
     return Tap(name, tuple(sample), readers, axis)
 
 
-def _checked(captured: Captured, example: Inputs) -> Captured:
-    """Say of each tap whether its first dimension is the batch, by running the example twice in one batch."""
-    once = _stored_shapes(captured, example)
+def _checked(captured: Captured, example: Inputs, expected: Any, failed: Sequence[str]) -> Captured:
+    """Return `captured` with what is learnt from running it: that its slots hold what readers read, and the batch.
+
+    Each slot hands on a copy and spoils the tensor itself, so that whatever still reads that shows in the output.
+
+    Raises
+    ------
+    ValueError
+        The output is not the model's.
+    """
+    once, output = _stored(captured, cloned(example), spoil=captured.method != "hooks")
+    if not same_outputs(output, expected):
+        raise ValueError("it computes something else than the model, which depends on more than its inputs")
+    notes, problems = [*failed, *captured.notes], {name: problem for name, (_, problem) in once.items()}
     try:
-        twice = _stored_shapes(captured, doubled(example))
+        twice, _ = _stored(captured, doubled(example), spoil=False)
     except Exception as error:  # the network's own
-        note = f"the network does not run on other batch sizes than the example's: {_first_line(error)}"
-        return replace(captured, notes=(*captured.notes, note))
-    fits = [a[1:] == b[1:] and 2 * a[0] == b[0] for a, b in zip(once, twice, strict=True)]
-    problem = "its first dimension is not the batch"
-    pairs = zip(captured.taps, fits, strict=True)
-    return replace(
-        captured, taps=tuple(tap if fits or tap.problem else replace(tap, problem=problem) for tap, fits in pairs)
-    )
+        notes.append(f"the network does not run on other batch sizes than the example's: {_first_line(error)}")
+    else:
+        for name, (shape, _) in once.items():
+            other = twice[name][0] if name in twice else ()
+            if (2 * shape[0], *shape[1:]) != other:
+                problems[name] = "its first dimension is not the batch"
+    taps = tuple(replace(tap, problem=tap.problem or problems.get(tap.name, "")) for tap in captured.taps)
+    notes += [f"tap {tap.name!r} is left out: {tap.problem}" for tap in taps if tap.problem]
+    return replace(captured, taps=taps, notes=tuple(notes))
 
 
-def _stored_shapes(captured: Captured, inputs: Inputs) -> list[tuple[int, ...]]:
-    shapes: dict[str, tuple[int, ...]] = {}
+def _stored(captured: Captured, inputs: Inputs, spoil: bool) -> tuple[dict[str, tuple[tuple[int, ...], str]], Any]:
+    """Run a network and return the shape that each slot held, with why it cannot be stored or "", and the output."""
+    seen: dict[str, tuple[tuple[int, ...], str]] = {}
 
     def record(name: str, x: Tensor) -> Tensor:
-        shapes[name] = tuple(x.shape)
-        return x
+        seen[name] = tuple(x.shape), "" if x.is_floating_point() else f"it holds {str(x.dtype).removeprefix('torch.')}"
+        copy = x.clone()
+        if spoil and x.is_floating_point() and is_dense(x):
+            x.fill_(torch.nan)
+        return copy
 
     for slot in captured.slots:
         slot.action = partial(record, slot.name)
     try:
-        call(captured.module, inputs)
+        output = call(captured.module, inputs)
     finally:
         for slot in captured.slots:
             slot.action = None
-    return [shapes[slot.name] for slot in captured.slots]
+    return seen, output
 
 
 def _first_line(error: Exception) -> str:

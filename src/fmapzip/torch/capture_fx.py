@@ -7,20 +7,14 @@ from typing import Any
 
 from torch import fx, nn
 
-from fmapzip.torch.graph import is_leaf, record_shape
+from fmapzip.torch.graph import is_leaf
 from fmapzip.torch.inputs import Inputs, as_call
+from fmapzip.torch.interpret import replay
 
 
 class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return is_leaf(m)
-
-
-class _ShapeRecorder(fx.Interpreter):
-    def run_node(self, n: fx.Node) -> Any:
-        value = super().run_node(n)
-        record_shape(n, value)
-        return value
 
 
 def trace(model: nn.Module, example: Inputs) -> tuple[fx.GraphModule, Any]:
@@ -42,7 +36,7 @@ def trace(model: nn.Module, example: Inputs) -> tuple[fx.GraphModule, Any]:
     module = fx.GraphModule(model, graph, type(model).__name__)
     _drop_unused_inputs(module, set(given))
     values = [given[str(node.target)] for node in module.graph.nodes if node.op == "placeholder"]
-    return module, _ShapeRecorder(module).run(*values)
+    return module, replay(module, values)
 
 
 def _refuse_hidden_layers(graph: fx.Graph) -> None:

@@ -19,9 +19,10 @@ from fmapzip.torch.capture import METHODS, Captured, capture, select
 from fmapzip.torch.choose import DEFAULT_LIMIT, DistortionLimit, choose
 from fmapzip.torch.compare import Comparison
 from fmapzip.torch.fit import fitted_taps
-from fmapzip.torch.inputs import evaluation_mode, first_sample
+from fmapzip.torch.inputs import first_sample
 from fmapzip.torch.metrics import MetricsChoice
 from fmapzip.torch.passes import CodedPass
+from fmapzip.torch.preserve import evaluation_mode
 from fmapzip.torch.results import Evaluation, ImageResult
 
 

@@ -1,6 +1,6 @@
 """Finding the taps of a captured graph, and putting slots there.
 
-The rules are those of the glossary: a tap is a tensor read by a convolution or linear layer, traced back through views
+The rules are those of decision 3: a tap is a tensor read by a convolution or linear layer, traced back through views
 to the tensor that is stored, unless that is the network's input or an affine function of it.
 """
 
@@ -9,15 +9,19 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from math import prod
 
-from torch import Tensor, fx, nn
+import torch
+from torch import fx, nn
 
 from fmapzip.torch import ops
+from fmapzip.torch.interpret import shape_of
 from fmapzip.torch.slot import TapSlot
+from fmapzip.torch.views import gathers, stored_view, trace_back
 
-SHAPE = "fmapzip_shape"  # key in a node's meta: shape of the tensor that it makes
+MOST_DIMENSIONS = 4  # of a batch of feature maps
 SLOTS = "fmapzip_slots"  # name of the submodule that holds the slots
 
 
@@ -31,7 +35,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Site:
-    """A stored tensor of a graph and who reads it."""
+    """A tensor of a graph that is stored, and who reads it."""
 
     node: fx.Node
     name: str
@@ -77,55 +81,117 @@ def is_leaf(module: nn.Module) -> bool:
     )
 
 
-def find_sites(graph: fx.Graph, sites: CallSites) -> list[Site]:
-    """Return the taps of `graph`, whose nodes carry shapes, in the order of their first readers."""
-    follow_in_place_writes(graph)
+def closed_layers(model: nn.Module) -> list[str]:
+    """Name the layers that are taken as one though they multiply by matrices inside, as attention and LSTM do."""
+    found: list[str] = []
+    for path, module in model.named_modules():
+        scripted = isinstance(module, torch.jit.ScriptModule)
+        if isinstance(module, ops.READER_MODULES + ops.WITHOUT_PRODUCTS) or not (scripted or is_leaf(module)):
+            continue
+        if any(path.startswith(f"{name.rpartition(' (')[0]}.") for name in found):
+            continue
+        if any(parameter.ndim > 1 for parameter in module.parameters()):
+            found.append(f"{path} ({type(module).__name__})")
+    return found
+
+
+def find_sites(graph: fx.Graph, sites: CallSites) -> tuple[list[Site], list[str]]:
+    """Return the taps of a replayed `graph`, in the order of their first readers, and what reads unseen."""
     kinds = classify(graph)
     found: dict[fx.Node, Site] = {}
+    unseen: list[str] = []
     for node in graph.nodes:
-        op = ops.op_name(node)
-        if op not in ops.READERS:
+        reading = _reading(node, kinds)
+        if reading is None:
             continue
         path = _innermost_module(node, sites)
         if path is None:
+            continue  # inside a layer that is taken as one, which is named as such
+        read, axis = reading
+        if axis is None:
+            if kinds[read] is Kind.VALUE:
+                unseen.append(f"{path}.{ops.op_name(node)}".removeprefix("."))
             continue
-        reader = sites.name(path, op)
-        read = node.args[0] if node.args else node.kwargs["input"]
-        if not isinstance(read, fx.Node) or kinds[read] is not Kind.VALUE:
+        reader = sites.name(path, ops.reader_name(ops.op_name(node)))
+        if kinds[read] is not Kind.VALUE:
             continue
-        stored, axis = _stored_tensor(read, -1 if op == "linear" else 1, sites)
-        if stored in found:
-            site = found[stored]
-            found[stored] = Site(stored, site.name, (*site.readers, reader), site.axis)
+        chain = trace_back(read, axis, lambda source: _is_hidden(source, sites))
+        origin = chain[-1].node
+        if origin in found:
+            site = found[origin]
+            found[origin] = replace(site, readers=(*site.readers, reader))
         else:
-            found[stored] = Site(stored, reader, (reader,), axis)
-    return list(found.values())
+            stored = stored_view(chain, MOST_DIMENSIONS)
+            found[origin] = Site(stored.node, reader, (reader,), stored.axis or 1)
+    return list(found.values()), unseen
+
+
+def _reading(node: fx.Node, kinds: dict[fx.Node, Kind]) -> tuple[fx.Node, int | None] | None:
+    """Return what a layer reads and the axis that it sums over, None where that is no one axis; None for no layer."""
+    op = ops.op_name(node)
+    if op in ops.READERS:
+        read = node.args[0] if node.args else node.kwargs["input"]
+        return (read, -1 if op == "linear" else 1) if isinstance(read, fx.Node) else None
+    if op not in ops.MATRIX_PRODUCTS and op not in ops.OTHER_PRODUCTS:
+        return None
+    if op in ops.OTHER_PRODUCTS:
+        factors = node.all_input_nodes
+    else:
+        given = (*node.args, *(node.kwargs[name] for name in ("mat1", "mat2", "other") if name in node.kwargs))
+        factors = [given for given in given[ops.MATRIX_PRODUCTS[op] :][:2] if isinstance(given, fx.Node)]
+    constant = [kinds[factor] is Kind.CONSTANT and len(shape_of(factor) or ()) > 1 for factor in factors]
+    if not any(constant) or all(kinds[factor] is Kind.CONSTANT for factor in factors):
+        return None
+    if op in ops.OTHER_PRODUCTS:
+        return next(factor for factor in factors if kinds[factor] is not Kind.CONSTANT), None
+    return (factors[1], -2) if constant[0] else (factors[0], -1)
 
 
 def insert_slots(module: fx.GraphModule, sites: Sequence[Site]) -> list[TapSlot]:
-    """Put a slot behind each stored tensor, so that everything that reads the tensor reads what the slot returns."""
+    """Put a slot behind each stored tensor, so that everything that reads the tensor reads what the slot returns.
+
+    A tensor of more dimensions than a feature map has is seen by its slot with some of them folded into one.
+    """
     slots = [TapSlot(site.name) for site in sites]
     module.add_submodule(SLOTS, nn.ModuleList(slots))
     for i, site in enumerate(sites):
+        first, last = folded_dimensions(len(shape_of(site.node) or ()), site.axis)
         with module.graph.inserting_after(site.node):
-            slot = module.graph.call_module(f"{SLOTS}.{i}", (site.node,))
-        site.node.replace_all_uses_with(slot, delete_user_cb=lambda user, slot=slot: user is not slot)  # type: ignore[misc]
+            seen = module.graph.call_method("flatten", (site.node, first, last)) if last > first else site.node
+        with module.graph.inserting_after(seen):
+            slot = module.graph.call_module(f"{SLOTS}.{i}", (seen,))
+        result = slot
+        if last > first:
+            sizes = list((shape_of(site.node) or ())[first : last + 1])
+            with module.graph.inserting_after(slot):
+                result = module.graph.call_method("unflatten", (slot, first, sizes))
+        own = {seen, slot}
+        site.node.replace_all_uses_with(result, delete_user_cb=lambda user, own=own: user not in own)  # type: ignore[misc]
     module.graph.lint()
     module.recompile()
     return slots
 
 
-def follow_in_place_writes(graph: fx.Graph) -> None:
-    """Let what comes after an in-place operation read its result, which is what the tensor then holds."""
-    position = {node: i for i, node in enumerate(graph.nodes)}
-    for node in graph.nodes:
-        if not ops.writes_into_first_argument(node):
-            continue
-        written = node.args[0]
-        assert isinstance(written, fx.Node)
-        for user in list(written.users):
-            if position[user] > position[node]:
-                user.replace_input_with(written, node)
+def folded_dimensions(rank: int, axis: int) -> tuple[int, int]:
+    """Return the first and last of the dimensions to fold into one for a feature map; equal where none is.
+
+    Neither the batch nor the channel axis is folded.
+
+    Examples
+    --------
+    >>> folded_dimensions(6, 5), folded_dimensions(6, 1), folded_dimensions(4, 1)
+    ((1, 2), (2, 3), (1, 1))
+    """
+    excess = rank - MOST_DIMENSIONS
+    first = 1 if axis > 1 + max(excess, 0) else axis + 1
+    return (first, first + excess) if excess > 0 else (1, 1)
+
+
+def shape_in_slot(shape: Sequence[int], axis: int) -> tuple[tuple[int, ...], int]:
+    """Return the shape and the channel axis of a stored tensor as its slot sees it."""
+    first, last = folded_dimensions(len(shape), axis)
+    folded = (*shape[:first], prod(shape[first : last + 1]), *shape[last + 1 :])
+    return folded, axis - (last - first) if axis > last else axis
 
 
 def classify(graph: fx.Graph) -> dict[fx.Node, Kind]:
@@ -147,6 +213,8 @@ def _kind_of_call(node: fx.Node, kinds: dict[fx.Node, Kind]) -> Kind:
     if op in ops.FACTS or all(kind is Kind.CONSTANT for kind in arguments):
         return Kind.CONSTANT
     if Kind.VALUE in arguments or op not in ops.VIEWS | ops.AFFINE | ops.JOINS:
+        return Kind.VALUE
+    if op == "getitem" and gathers(node.args[1]):
         return Kind.VALUE
     if op in ops.PRODUCTS and arguments.count(Kind.INPUT) > 1:
         return Kind.VALUE
@@ -177,66 +245,3 @@ def _is_hidden(node: fx.Node, sites: CallSites) -> bool:
     leaves = (module for module in map(sites.module, _module_stack(node, sites)) if is_leaf(module))
     leaf = next(leaves, None)
     return leaf is not None and not isinstance(leaf, ops.READER_MODULES) and ops.module_op(leaf) not in ops.VIEWS
-
-
-def _stored_tensor(node: fx.Node, axis: int, sites: CallSites) -> tuple[fx.Node, int]:
-    """Trace `node`, whose channel axis is `axis`, back through views; return the stored tensor and its channel axis."""
-    shape = _shape(node)
-    axis = axis % len(shape) if shape else 1
-    while ops.op_name(node) in ops.VIEWS and not _is_hidden(node, sites):
-        source = _viewed(node)
-        if source is None:
-            break
-        before, after = _shape(source), _shape(node)
-        if before and after:
-            axis = _axis_before(node, axis, before, after)
-        node = source
-    rank = len(_shape(node) or ())
-    return node, axis if axis < rank else 1
-
-
-def _viewed(node: fx.Node) -> fx.Node | None:
-    """Return what the view `node` looks at; None where it only picks one of an operation's several outputs."""
-    source = node.args[0] if node.args else node.kwargs.get("input")
-    if not isinstance(source, fx.Node):
-        return None
-    if _shape(source) is None and ops.op_name(source) not in ops.VIEWS:
-        return None
-    return source
-
-
-def _axis_before(node: fx.Node, axis: int, before: tuple[int, ...], after: tuple[int, ...]) -> int:
-    order = _permutation(node, len(before))
-    if order:
-        return order[axis]
-    if before == after:
-        return axis
-    if axis == len(after) - 1 and len(before) > 2 and before[-1] == after[-1]:
-        return len(before) - 1
-    return 1
-
-
-def _permutation(node: fx.Node, rank: int) -> list[int] | None:
-    op, arguments = ops.op_name(node), [argument for argument in node.args[1:] if not isinstance(argument, fx.Node)]
-    if op == "permute":
-        dims = (
-            arguments[0] if arguments and isinstance(arguments[0], list | tuple) else arguments or node.kwargs["dims"]
-        )
-        return [int(dim) % rank for dim in dims]  # type: ignore[union-attr, arg-type]
-    if op in ("transpose", "swapaxes") and len(arguments) == 2:
-        first, second = (int(dim) % rank for dim in arguments)  # type: ignore[arg-type]
-        order = list(range(rank))
-        order[first], order[second] = second, first
-        return order
-    return None
-
-
-def _shape(node: fx.Node) -> tuple[int, ...] | None:
-    shape = node.meta.get(SHAPE)
-    return shape if isinstance(shape, tuple) else None
-
-
-def record_shape(node: fx.Node, value: object) -> None:
-    """Note in `node` the shape of the tensor that it made; symbolic sizes become -1."""
-    if isinstance(value, Tensor):
-        node.meta[SHAPE] = tuple(size if type(size) is int else -1 for size in value.shape)

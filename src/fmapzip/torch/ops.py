@@ -16,6 +16,13 @@ READERS = frozenset(
 READER_MODULES = (
     nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d, nn.Linear
 )  # fmt: skip
+# Layers of torch that look up or scale by their parameters, whatever the shape.
+WITHOUT_PRODUCTS = (nn.Embedding, nn.EmbeddingBag, nn.LayerNorm, nn.RMSNorm)
+
+# Products of matrices, and the place of the first factor among the arguments: linear layers where one is constant.
+MATRIX_PRODUCTS = {"matmul": 0, "mm": 0, "bmm": 0, "addmm": 1, "baddbmm": 1}
+# Products that may sum over several axes or none.
+OTHER_PRODUCTS = frozenset(["bilinear", "einsum", "tensordot"])
 
 # The same stored values, seen otherwise: views, permutations, parts, padding, and what does nothing at inference.
 # fmt: off
@@ -27,7 +34,7 @@ VIEWS = frozenset([
     "permute", "pixel_shuffle", "pixel_unshuffle", "reflection_pad1d", "reflection_pad2d", "reflection_pad3d",
     "replication_pad1d", "replication_pad2d", "replication_pad3d", "reshape", "reshape_as", "select", "slice",
     "split", "split_with_sizes", "squeeze", "swapaxes", "t", "tensor_split", "to", "transpose", "type", "unflatten",
-    "unsafe_chunk", "unsafe_split", "unsqueeze", "view", "view_as",
+    "unbind", "unsafe_chunk", "unsafe_split", "unsqueeze", "view", "view_as",
 ])
 # fmt: on
 
@@ -36,12 +43,15 @@ AFFINE = frozenset(
     ["add", "sub", "rsub", "neg", "mul", "div", "true_divide", "batch_norm", "_native_batch_norm_legit_no_training"]
 )
 PRODUCTS = frozenset(["mul", "div", "true_divide"])
-JOINS = frozenset(["cat", "concat", "concatenate", "stack"])
+JOINS = frozenset(["cat", "concat", "concatenate", "copy", "fill", "select_scatter", "slice_scatter", "stack"])
 
-# Give shapes or other plain facts, not values.
-FACTS = frozenset(
-    ["size", "shape", "dim", "numel", "ndim", "dtype", "device", "sym_size", "stride", "is_floating_point"]
-)
+# Give shapes or other plain facts of their arguments, not values.
+# fmt: off
+FACTS = frozenset([
+    "size", "shape", "dim", "numel", "ndim", "dtype", "device", "sym_size", "stride", "is_floating_point",
+    "empty_like", "full_like", "ones_like", "zeros_like", "new_empty", "new_full", "new_ones", "new_zeros",
+])
+# fmt: on
 
 _MODULE_OPS: dict[type[nn.Module], str] = {
     nn.Conv1d: "conv1d",
@@ -81,6 +91,11 @@ def module_op(module: nn.Module) -> str:
         if kind in _MODULE_OPS:
             return _MODULE_OPS[kind]
     return type(module).__name__.lower()
+
+
+def reader_name(op: str) -> str:
+    """Return what call sites of `op` are called: matrix products have one name, however they are written."""
+    return "matmul" if op in MATRIX_PRODUCTS else op
 
 
 def op_name(node: fx.Node) -> str:
