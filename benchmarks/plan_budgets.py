@@ -108,7 +108,7 @@ def main() -> None:
     budgets = parser.add_mutually_exclusive_group(required=True)
     budgets.add_argument("--max-kl", type=float, nargs="+", default=(), metavar="NATS")
     budgets.add_argument("--min-sqnr", type=float, nargs="+", default=(), metavar="DB")
-    parser.add_argument("--codecs", nargs="+", default=["auto"], help="as `fmapzip plan --codecs` takes them")
+    parser.add_argument("--codecs", nargs="+", default=["auto"], help="as `fmapzip plan --codec` takes them")
     parser.add_argument("--images", type=int, help="how many of the others to measure on; all by default")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--work", type=Path, required=True, help="folder for what is done")

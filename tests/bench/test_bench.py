@@ -195,23 +195,39 @@ def test_a_broken_promise_has_an_exit_code_of_its_own(maps: Path, monkeypatch: p
 
     right = Huffman.decode
     monkeypatch.setattr(Huffman, "decode", lambda *args, **options: right(*args, **options) ^ 1)
-    assert command(["bench", str(maps), "--codecs", "zvc,huffman", "--repeat", "1"]) == Exit.BROKEN_PROMISE == 7
+    assert (
+        command(["bench", str(maps), "--codec", "zvc", "--codec", "huffman", "--repeat", "1"])
+        == Exit.BROKEN_PROMISE
+        == 7
+    )
 
 
 def test_the_command_on_files(maps: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     target = tmp_path / "report.json"
-    code = command(["bench", str(maps), "--codecs", "zvc,huffman", "--repeat", "1", "--json", str(target)])
+    code = command(["bench", str(maps), "--codec", "zvc", "--codec", "huffman", "--repeat", "1", "--json", str(target)])
     assert code == Exit.OK
     assert "zvc *" in capfd.readouterr().out
     assert json.loads(target.read_text())["kind"] == "bench"
     assert command(["bench", str(maps), "extra", "third"]) == Exit.INPUT
-    assert command(["bench", str(maps), "--codecs", "gzip"]) == Exit.USAGE
+    assert command(["bench", str(maps), "--codec", "gzip"]) == Exit.USAGE
 
 
 def test_the_command_on_a_network_measures_distortion(tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
     target = tmp_path / "report.json"
-    arguments = ["bench", "demo", "demo", "--limit", "5", "--codecs", "zvc,jpeg-act:table=optH,pca"]
+    arguments = [
+        "bench",
+        "demo",
+        "demo",
+        "--limit",
+        "5",
+        "--codec",
+        "zvc",
+        "--codec",
+        "jpeg-act:table=optH",
+        "--codec",
+        "pca",
+    ]
     assert command([*arguments, "--repeat", "1", "--json", str(target)]) == Exit.OK
     report = json.loads(target.read_text())
     distortion = {entry["label"]: entry["distortion"] for entry in report["codecs"]}

@@ -65,7 +65,7 @@ def test_a_plan_is_written_reported_and_run(job: tuple[Path, list[str]], capsys:
 def test_a_budget_that_cannot_be_met_has_its_own_exit_code_and_still_gives_a_plan(job: tuple[Path, list[str]]) -> None:
     folder, where = job
     plan = folder / "tight.fmzp"
-    arguments = ["--codecs", "zvc", "--max-bytes", "10", "--state", str(folder / "kept.state")]
+    arguments = ["--codec", "zvc", "--max-bytes", "10", "--state", str(folder / "kept.state")]
     assert run(["plan", *where, "-o", str(plan), *arguments]) == Exit.UNMET
     assert len(Plan.load(plan)) == 2
     assert (folder / "kept.state").exists()

@@ -1,15 +1,15 @@
-"""What ``--codecs`` takes: ``all``, ``ours``, or codecs of ours and baselines by name, with settings."""
+"""What ``bench --codec`` takes: ``all``, ``ours``, or a codec of ours or a baseline by name, with settings."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from fmapzip import baselines, registry
 from fmapzip.bench.baseline_codec import BaselineCodec
 from fmapzip.bench.methods import Method, OurMethod, of_baseline
-from fmapzip.errors import InvalidInput, UnknownCodec
-from fmapzip.eval.codec_spec import parse_codec, parse_settings
+from fmapzip.errors import UnknownCodec
+from fmapzip.eval.codec_spec import parse_codec, read_spec
 
 ALL, OURS = "all", "ours"
 
@@ -63,14 +63,13 @@ class Chosen:
     missing: tuple[tuple[str, str], ...]
 
 
-def choose(text: str, threads: int = 1) -> Chosen:
-    """The methods that ``--codecs`` names.
+def choose(specs: Sequence[str], threads: int = 1) -> Chosen:
+    """The methods that ``--codec`` names.
 
     Parameters
     ----------
-    text
-        ``all``, ``ours`` or ``NAME[:key=value,...]``, separated by commas. A part with ``=`` and no colon before it is
-        a further setting of the codec before it.
+    specs
+        Each ``all``, ``ours`` or ``NAME[:key=value,...]``.
     threads
         Threads for codecs of ours.
 
@@ -83,12 +82,12 @@ def choose(text: str, threads: int = 1) -> Chosen:
 
     Examples
     --------
-    >>> [method.label for method in choose("zvc,ebpc:block=16").methods]
+    >>> [method.label for method in choose(["zvc", "ebpc:block=16"]).methods]
     ['zvc', 'ebpc:block=16']
     """
     methods: dict[tuple[str, str], Method] = {}
     missing: dict[str, str] = {}
-    for label in _labels(text):
+    for label in _labels(specs):
         for method, module in _methods(label, threads):
             if module:
                 missing[label] = module
@@ -97,29 +96,14 @@ def choose(text: str, threads: int = 1) -> Chosen:
     return Chosen(tuple(methods.values()), tuple(missing.items()))
 
 
-def _labels(text: str) -> Iterator[str]:
-    for part in _parts(text):
+def _labels(specs: Sequence[str]) -> Iterator[str]:
+    for part in specs:
         if part in (ALL, OURS):
             yield from _ours()
         if part == ALL:
             yield from _BASELINES
         if part not in (ALL, OURS):
             yield part
-
-
-def _parts(text: str) -> list[str]:
-    found: list[str] = []
-    for part in filter(None, (x.strip() for x in text.split(","))):
-        head = part.partition("=")[0]
-        if "=" in part and ":" not in head:
-            if not found:
-                raise InvalidInput(f"--codecs {text}: {part!r} is a setting of no codec")
-            found[-1] += ("," if ":" in found[-1] else ":") + part
-        else:
-            found.append(part)
-    if not found:
-        raise InvalidInput("--codecs names no codec")
-    return found
 
 
 def _ours() -> Iterator[str]:
@@ -131,11 +115,11 @@ def _ours() -> Iterator[str]:
 
 def _methods(label: str, threads: int) -> Iterator[tuple[Method, str]]:
     """The methods of one label, each with the module that it lacks, or ""."""
-    name, _, text = label.partition(":")
+    name = label.partition(":")[0]
     if name in registry.names():
         yield OurMethod(label, codec=parse_codec(label), threads=threads), ""
     elif name in baselines.names():
-        settings = parse_settings(label, text) if text else {}
+        settings = read_spec(label)[1]
         baseline = baselines.make(name, **settings)
         for method in of_baseline(label, baseline, "layout" in settings):
             yield method, baseline.missing()

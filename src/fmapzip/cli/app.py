@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 from fmapzip.cli.console import discard_stdout
 from fmapzip.cli.exits import Exit, debugging, ending, stop_on_sigterm, tell
 
-ORDER = ("eval", "demo", "plan", "bench", "capture", "encode", "decode", "inspect")
+ORDER = ("eval", "demo", "plan", "bench", "capture", "encode", "decode", "inspect", "codecs")
 
 
 class _Ordered(TyperGroup):
@@ -38,6 +38,7 @@ app = typer.Typer(
     help="Compress the feature maps of CNNs: real bytes, per-layer savings, measured accuracy cost.",
     add_completion=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 

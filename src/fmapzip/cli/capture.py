@@ -7,49 +7,45 @@ from typing import Annotated
 
 import typer
 
-from fmapzip.atomic import replacing
+from fmapzip.atomic import check_writable, replacing
 from fmapzip.cli import options
 from fmapzip.cli.app import app
 from fmapzip.cli.console import counted, say
+from fmapzip.cli.help import Command
+from fmapzip.errors import InvalidInput
 from fmapzip.eval.request import Request, require_torch
-from fmapzip.eval.split import STANDARD
-from fmapzip.quantize import DEFAULT_CALIBRATOR
+
+Codec = Annotated[
+    str,
+    typer.Option(
+        metavar=options.CODEC,
+        help="The codec that the maps are stored by; a lossless one.",
+        rich_help_panel=options.CODECS,
+    ),
+]
 
 
-@app.command()
+@app.command(cls=Command)
+@options.gathers(request=options.request("metrics", "torch_threads"))
 def capture(
-    model: options.Model,
-    data: options.Data,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT.fmz", help="The archive to write.")],
-    calib: options.Calib = STANDARD,
-    quantizer: options.Quantizer = DEFAULT_CALIBRATOR,
-    preprocess: options.Preprocess = None,
-    taps: options.Taps = None,
-    batch: options.Batch = None,
-    limit: options.Limit = None,
-    weights: options.Weights = None,
+    request: Request,
+    codec: Codec = "zvc",
 ) -> None:
     """Store the 8-bit feature maps of MODEL on DATA.
 
     They are what eval hands to the codecs, stored without loss, for benches and test vectors.
     """
-    request = Request(
-        model=model,
-        data=data,
-        calib=calib,
-        quantizer=quantizer,
-        preprocess=preprocess,
-        taps=tuple(taps) if taps else None,
-        batch=batch,
-        limit=limit,
-        weights=None if weights is None else str(weights),
-    )
     options.check_archive(output)
+    check_writable(output)
     require_torch()
-    with replacing(output) as temporary:
-        from fmapzip.cli.progress import progress
-        from fmapzip.eval.capture import capture_maps
+    from fmapzip.cli.progress import progress
+    from fmapzip.eval.capture import capture_maps
+    from fmapzip.eval.codec_spec import parse_codec
 
-        with progress() as advance:
-            found, images = capture_maps(request, temporary, advance)
+    chosen = parse_codec(codec)
+    if not chosen.lossless:
+        raise InvalidInput(f"--codec {codec} is lossy: capture stores maps as they are")
+    with replacing(output) as temporary, progress() as advance:
+        found, images = capture_maps(request, temporary, advance, chosen)
     say(f"{output}: {counted(found * images, 'frame')}, {counted(found, 'tap')} of {counted(images, 'image')}")

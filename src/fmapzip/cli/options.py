@@ -1,13 +1,21 @@
-"""Arguments and options that several commands share."""
+"""Arguments and options that several commands share, and the objects that they are gathered in."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
+from fmapzip.cli.output import Outputs
 from fmapzip.errors import InvalidInput
+from fmapzip.eval.request import Request
+
+CODECS, IMAGES, RUNNING, REPORTS = "Codecs", "Network and images", "Running", "Reports"
+"""Titles that options stand under in ``--help``."""
 
 Model = Annotated[
     str,
@@ -19,54 +27,184 @@ Model = Annotated[
 Data = Annotated[
     str, typer.Argument(metavar="DATA", help="demo, a directory with labels.csv, or a directory of class folders.")
 ]
-Codecs = Annotated[
-    list[str] | None,
+CODEC = "NAME[:key=value,...]"
+"""How a codec and its settings are written, everywhere."""
+Plans = Annotated[
+    list[Path] | None,
     typer.Option(
-        "--codec",
-        metavar="NAME[:key=value,...]",
-        help="A codec, or NAME:@settings.json; repeatable.",
-        show_default="zvc and dct-cm, or none with --plan",
+        "--plan", metavar="FILE", help="A plan, instead of or beside codecs; repeatable.", rich_help_panel=CODECS
     ),
 ]
-Plans = Annotated[
-    list[Path] | None, typer.Option("--plan", metavar="FILE", help="A plan, instead of or beside codecs; repeatable.")
-]
 Calib = Annotated[
-    str, typer.Option(metavar="RULE", help="Images that calibrate: every:K, first:N, or a directory of its own.")
+    str,
+    typer.Option(
+        metavar="RULE",
+        help="Images that calibrate: every:K, first:N, or a directory of its own.",
+        rich_help_panel=IMAGES,
+    ),
 ]
 Quantizer = Annotated[
-    str, typer.Option(metavar="RULE", help="minmax, percentile:P or mse; with :channel, a scale a channel.")
+    str,
+    typer.Option(
+        metavar="RULE",
+        help="minmax, percentile:P or mse; with :channel, a scale a channel.",
+        rich_help_panel=CODECS,
+    ),
 ]
 Preprocess = Annotated[
-    str | None, typer.Option(metavar="NAME", help="imagenet (default), cifar or none.", show_default=False)
+    str | None,
+    typer.Option(metavar="NAME", help="imagenet (default), cifar or none.", show_default=False, rich_help_panel=IMAGES),
 ]
 Taps = Annotated[
-    list[str] | None, typer.Option(metavar="GLOB", help="Only the feature maps of these names; repeatable.")
+    list[str] | None,
+    typer.Option(metavar="GLOB", help="Only the feature maps of these names; repeatable.", rich_help_panel=IMAGES),
 ]
-Batch = Annotated[int | None, typer.Option(min=1, metavar="N", help="Images in a batch; by default, by their size.")]
-Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="Use the first N images only.")]
+Batch = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="Images in a batch; by default, by their size.", rich_help_panel=RUNNING),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="Use the first N images only, to calibrate too.", rich_help_panel=IMAGES),
+]
 Images = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="Report on the first N of the images that do not calibrate.")
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Report on the first N of the images that do not calibrate.",
+        rich_help_panel=IMAGES,
+    ),
 ]
 Metrics = Annotated[
     Literal["auto", "classes", "output"],
-    typer.Option(help="Whether the output is class scores; auto: if it predicts the labels better than chance."),
+    typer.Option(
+        help="Whether the output is class scores; auto: if it predicts the labels better than chance.",
+        rich_help_panel=RUNNING,
+    ),
 ]
-Threads = Annotated[int, typer.Option(min=1, metavar="N", help="Codec threads.")]
+Threads = Annotated[int, typer.Option(min=1, metavar="N", help="Codec threads.", rich_help_panel=RUNNING)]
 TorchThreads = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="Threads of the network itself; PyTorch chooses by default.")
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Threads of the network itself; PyTorch chooses by default.",
+        rich_help_panel=RUNNING,
+    ),
 ]
 Weights = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="A local state dict (.safetensors, .pt) for the model.")
+    str | None,
+    typer.Option(metavar="FILE", help="A local state dict (.safetensors, .pt) for the model.", rich_help_panel=IMAGES),
 ]
 JsonFile = Annotated[
-    Path | None, typer.Option("--json", metavar="FILE", help="Write the report as JSON (- for stdout).")
+    Path | None,
+    typer.Option("--json", metavar="FILE", help="Write the report as JSON (- for stdout).", rich_help_panel=REPORTS),
 ]
 HtmlFile = Annotated[
     Path | None,
-    typer.Option("--html", metavar="FILE", help="Write the report as one HTML file that needs nothing else."),
+    typer.Option(
+        "--html",
+        metavar="FILE",
+        help="Write the report as one HTML file that needs nothing else.",
+        rich_help_panel=REPORTS,
+    ),
 ]
-PerImage = Annotated[Path | None, typer.Option(metavar="FILE", help="Write one JSON line an image.")]
+
+_REQUEST: dict[str, Any] = {
+    "model": Model,
+    "data": Data,
+    "quantizer": Quantizer,
+    "calib": Calib,
+    "preprocess": Preprocess,
+    "taps": Taps,
+    "limit": Limit,
+    "images": Images,
+    "weights": Weights,
+    "batch": Batch,
+    "threads": Threads,
+    "torch_threads": TorchThreads,
+    "metrics": Metrics,
+}
+_OUTPUTS: dict[str, Any] = {"json_file": JsonFile, "html": HtmlFile}
+
+
+@dataclass(frozen=True)
+class Part:
+    """Options that a command gets as one object.
+
+    Attributes
+    ----------
+    options
+        Their names and annotations.
+    make
+        The object's class; a field of it without an option keeps its default, and so does an option that is not given.
+    fixed
+        Fields that have no option here.
+    """
+
+    options: Mapping[str, Any]
+    make: type[Any]
+    fixed: Mapping[str, Any]
+
+    def parameters(self) -> list[inspect.Parameter]:
+        """The options as keyword parameters, with the class's defaults."""
+        defaults = {field.name: field.default for field in fields(self.make)}
+        return [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=inspect.Parameter.empty if defaults[name] is MISSING else defaults[name],
+                annotation=annotation,
+            )
+            for name, annotation in self.options.items()
+        ]
+
+    def gather(self, given: dict[str, Any]) -> Any:
+        """The object, of the options taken out of `given`."""
+        values = {name: given.pop(name) for name in self.options}
+        return self.make(**self.fixed, **{name: tuple(x) if isinstance(x, list) else x for name, x in values.items()})
+
+
+def request(*without: str, **fixed: Any) -> Part:
+    """The options of a `Request`, but for those named in `without`, and those that the command fixes."""
+    left = {name: x for name, x in _REQUEST.items() if name not in without and name not in fixed}
+    return Part(left, Request, fixed)
+
+
+OUTPUTS = Part(_OUTPUTS, Outputs, {})
+"""The options of `Outputs`."""
+
+
+def gathers(**parts: Part) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Replace parameters of a command by the options of its parts, and hand it the parts as objects.
+
+    Examples
+    --------
+    >>> @gathers(request=request("weights"))
+    ... def command(request: Request) -> None: ...
+    >>> list(inspect.signature(command).parameters)[:3]
+    ['model', 'data', 'quantizer']
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        def run(**given: Any) -> None:
+            made = {name: part.gather(given) for name, part in parts.items()}
+            command(**given, **made)
+
+        hints = get_type_hints(command, include_extras=True)
+        parameters: list[inspect.Parameter] = []
+        for name, parameter in inspect.signature(command).parameters.items():
+            if name in parts:
+                parameters += parts[name].parameters()
+            else:
+                parameters.append(parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY))
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        run.__name__, run.__doc__ = command.__name__, command.__doc__
+        return run
+
+    return decorate
 
 
 def check_archive(path: Path) -> None:

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fmapzip.atomic import check_writable, replacing
 from fmapzip.cli import options
 from fmapzip.cli.app import app
 from fmapzip.cli.exits import Exit, tell
+from fmapzip.cli.help import Command
+from fmapzip.cli.output import Outputs
 from fmapzip.eval.request import Request, require_torch
-from fmapzip.eval.split import STANDARD
 
 if TYPE_CHECKING:
     from fmapzip.planner import Budget, Planned
 
-STDOUT = Path("-")
+BUDGET, SEARCH = "Budget (give one)", "Search"
 
 
 def _limit(name: str, metavar: str, text: str) -> Any:
-    return typer.Option(name, metavar=metavar, help=text, show_default=False)
+    return typer.Option(name, metavar=metavar, help=text, show_default=False, rich_help_panel=BUDGET)
 
 
 MaxKl = Annotated[float | None, _limit("--max-kl", "NATS", "Mean KL(float || plan) at most; 0: lossless.")]
@@ -36,21 +34,32 @@ MaxBytes = Annotated[float | None, _limit("--max-bytes", "B", "Bytes of frames a
 Codecs = Annotated[
     list[str] | None,
     typer.Option(
-        "--codecs",
-        metavar="NAME[:key=value,...]",
-        help="A codec to choose from, as eval's --codec takes it; repeatable. auto: every built-in one.",
+        "--codec",
+        metavar=options.CODEC,
+        help="A codec to choose from; repeatable. auto: every built-in one.",
         show_default="auto",
+        rich_help_panel=options.CODECS,
     ),
 ]
 Validate = Annotated[
     str | None,
-    typer.Option(metavar="DIR", help="Data that verifies.", show_default="every fourth of the calibration images"),
+    typer.Option(
+        metavar="DIR",
+        help="Data that verifies.",
+        show_default="every fourth of the calibration images",
+        rich_help_panel=options.IMAGES,
+    ),
 ]
 TimeLimit = Annotated[
     float | None,
-    typer.Option(min=0, metavar="SECONDS", help="After it, measuring is hasty and distortion estimated."),
+    typer.Option(
+        min=0, metavar="SECONDS", help="After it, measuring is hasty and distortion estimated.", rich_help_panel=SEARCH
+    ),
 ]
-Seed = Annotated[int, typer.Option(metavar="N", help="Of the random vectors that estimate noise sensitivities.")]
+Seed = Annotated[
+    int,
+    typer.Option(metavar="N", help="Of the random vectors that estimate noise sensitivities.", rich_help_panel=SEARCH),
+]
 StateFile = Annotated[
     Path | None,
     typer.Option(
@@ -58,35 +67,28 @@ StateFile = Annotated[
         metavar="FILE",
         help="Measurements: an interrupted run goes on from them. Kept if it is given.",
         show_default="PLAN.state, removed at the end",
+        rich_help_panel=SEARCH,
     ),
 ]
 
 
-@app.command("plan")
+@app.command("plan", cls=Command)
+@options.gathers(request=options.request("quantizer", "batch", "images"), outputs=options.OUTPUTS)
 def plan(
-    model: options.Model,
-    data: options.Data,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="PLAN.fmzp", help="The plan to write.")],
+    request: Request,
     max_kl: MaxKl = None,
     max_drop: MaxDrop = None,
     min_sqnr: MinSqnr = None,
     min_ratio: MinRatio = None,
     max_bytes: MaxBytes = None,
-    codecs: Codecs = None,
-    calib: options.Calib = STANDARD,
+    codec: Codecs = None,
     validate: Validate = None,
-    preprocess: options.Preprocess = None,
-    taps: options.Taps = None,
-    limit: options.Limit = None,
-    threads: options.Threads = 1,
-    torch_threads: options.TorchThreads = None,
-    metrics: options.Metrics = "auto",
-    weights: options.Weights = None,
     time_limit: TimeLimit = None,
     seed: Seed = 0,
     state: StateFile = None,
-    json_file: options.JsonFile = None,
-    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as one HTML file.")] = None,
+    *,
+    outputs: Outputs,
 ) -> None:
     """Find for each feature map of MODEL how to store it, to save the most within a budget of distortion.
 
@@ -96,24 +98,11 @@ def plan(
     from fmapzip.planner.budget import one_of
 
     budget = one_of(max_kl, max_drop, min_sqnr, min_ratio, max_bytes)
-    for file in (output, html, None if json_file == STDOUT else json_file):
-        check_writable(file)
-    request = Request(
-        model=model,
-        data=data,
-        calib=calib,
-        preprocess=preprocess,
-        taps=tuple(taps) if taps else None,
-        limit=limit,
-        threads=threads,
-        torch_threads=torch_threads,
-        metrics=metrics,
-        weights=None if weights is None else str(weights),
-    )
+    outputs.check(output)
     kept = state or output.with_name(output.name + ".state")
-    found = _search(request, budget, codecs or ["auto"], validate, time_limit, seed, kept)
+    found = _search(request, budget, codec or ["auto"], validate, time_limit, seed, kept)
     found.plan.save(output)
-    _report(found, request, json_file, html, {"validate": validate, "time_limit": time_limit, "seed": seed})
+    _report(found, request, outputs, {"validate": validate, "time_limit": time_limit, "seed": seed})
     if state is None:
         kept.unlink(missing_ok=True)
     if not found.met:
@@ -157,26 +146,12 @@ def _search(
         )
 
 
-def _report(
-    found: Planned, request: Request, json_file: Path | None, html: Path | None, settings: dict[str, Any]
-) -> None:
+def _report(found: Planned, request: Request, outputs: Outputs, settings: dict[str, Any]) -> None:
     from dataclasses import asdict
 
-    from fmapzip.cli.console import stdout
     from fmapzip.eval.environment import environment
     from fmapzip.planner.schema import to_json
     from fmapzip.planner.table import render
 
-    report = to_json(found, request.model, request.data, {**asdict(request), **settings}, environment(request.threads))
-    if html is not None:
-        from fmapzip.report import write_html
-
-        write_html(report, html)
-    text = json.dumps(report, indent=1, allow_nan=False) + "\n"
-    if json_file == STDOUT:
-        sys.stdout.write(text)
-        return
-    if json_file is not None:
-        with replacing(json_file) as temporary:
-            temporary.write_text(text, "utf-8")
-    stdout().print(render(report))
+    asked = {**asdict(request), **settings}
+    outputs.write(to_json(found, request.model, request.data, asked, environment(request.threads)), render)

@@ -21,10 +21,11 @@ from fmapzip.torch.inputs import batch_size, call
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from fmapzip.codecs.base import Codec
     from fmapzip.plan import Plan
 
 
-def capture_maps(request: Request, path: Path, progress: Progress) -> tuple[int, int]:
+def capture_maps(request: Request, path: Path, progress: Progress, codec: Codec | str = "zvc") -> tuple[int, int]:
     """Store the maps that the 8-bit network makes of each reported image, without loss.
 
     They are what a codec gets in `fmapzip.eval.run`: the quantizers come from the calibration images, and every
@@ -38,6 +39,8 @@ def capture_maps(request: Request, path: Path, progress: Progress) -> tuple[int,
         The archive to write. Its plan holds the quantizers, its metadata the images' names and classes.
     progress
         Told how far each stage has come.
+    codec
+        The lossless codec that stores them, trained on the calibration images.
 
     Returns
     -------
@@ -45,7 +48,7 @@ def capture_maps(request: Request, path: Path, progress: Progress) -> tuple[int,
         How many there are; the archive holds a frame for each pair.
     """
     ready = prepare(request, progress)
-    plan = ready.calibration.plan(registry.make("zvc"))
+    plan = ready.calibration.plan(registry.make(codec), ready.progress)
     with ArchiveWriter(path, plan=plan, metadata=_metadata(request, ready.inputs)) as archive:
         ready.store(archive, plan)
     return len(ready.calibration.taps), len(ready.inputs.parts.images)

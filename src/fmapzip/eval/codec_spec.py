@@ -33,16 +33,21 @@ def parse_codec(spec: str) -> Codec:
     >>> parse_codec("zvc").id
     'zvc'
     """
-    name, colon, text = spec.partition(":")
-    if not colon:
-        return make(name)
-    settings = _from_file(Path(text[1:]), name) if text.startswith("@") else parse_settings(spec, text)
+    name, settings = read_spec(spec)
     try:
         return make(name, **settings)
     except FmapzipError:
         raise
     except (TypeError, ValueError) as error:
         raise InvalidInput(f"codec {spec!r}: {error}") from error
+
+
+def read_spec(spec: str) -> tuple[str, dict[str, Any]]:
+    """The name and the settings in ``spec``, whether or not there is such a codec."""
+    name, colon, text = spec.partition(":")
+    if not colon:
+        return name, {}
+    return name, _from_file(Path(text[1:]), name) if text.startswith("@") else _settings(spec, text)
 
 
 def _from_file(file: Path, name: str) -> dict[str, Any]:
@@ -60,7 +65,7 @@ def _from_file(file: Path, name: str) -> dict[str, Any]:
     return found
 
 
-def parse_settings(spec: str, text: str) -> dict[str, Any]:
+def _settings(spec: str, text: str) -> dict[str, Any]:
     """The settings of ``key=value,...``; `spec` is what errors name."""
     settings: dict[str, Any] = {}
     for part in _split(text):

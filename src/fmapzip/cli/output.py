@@ -1,0 +1,60 @@
+"""Where reports go: as JSON, as an HTML page, or as tables on stdout."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fmapzip.atomic import check_writable, replacing
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+_STDOUT = Path("-")
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The files that a report was asked for in.
+
+    Attributes
+    ----------
+    json_file
+        Its JSON; ``-`` writes it to stdout instead of the tables.
+    html
+        Its page.
+    """
+
+    json_file: Path | None = None
+    html: Path | None = None
+
+    @property
+    def kept_json(self) -> Path | None:
+        """The JSON's file, if it goes to one."""
+        return None if self.json_file == _STDOUT else self.json_file
+
+    def check(self, *others: Path | None) -> None:
+        """Refuse files that cannot be written, before the work is done; `others` are the command's own."""
+        for file in (self.kept_json, self.html, *others):
+            check_writable(file)
+
+    def write(self, report: dict[str, Any], render: Callable[[dict[str, Any]], RenderableType]) -> None:
+        """Write the files that were asked for, and the tables unless the JSON took their place."""
+        from fmapzip.cli.console import stdout
+
+        if self.html is not None:
+            from fmapzip.report import write_html
+
+            write_html(report, self.html)
+        text = json.dumps(report, indent=1, allow_nan=False) + "\n"
+        if self.json_file == _STDOUT:
+            sys.stdout.write(text)
+            return
+        if self.json_file is not None:
+            with replacing(self.json_file) as temporary:
+                temporary.write_text(text, "utf-8")
+        stdout().print(render(report))
