@@ -253,3 +253,24 @@ def test_torch_tensors_are_encoded_without_a_copy_and_never_written_when_they_re
         fmapzip.encode(torch.zeros(3, 3, 3, requires_grad=True))
     with pytest.raises(InvalidInput, match="grad"):
         fmapzip.decode(fmapzip.encode(SPARSE), torch.zeros(3, requires_grad=True))
+
+
+class Interrupted:
+    """An array whose export the user interrupts."""
+
+    requires_grad = False
+
+    def __dlpack__(self, **options: Any) -> Any:
+        raise KeyboardInterrupt
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 1, 0
+
+
+def test_an_interrupt_while_an_array_is_handed_over_stays_one() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        fmapzip.encode(Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        fmapzip.decode(fmapzip.encode(SPARSE), out=Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        fmapzip.decode_batch([fmapzip.encode(SPARSE)], out=Interrupted())

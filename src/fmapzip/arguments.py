@@ -29,6 +29,8 @@ def checked_map(q: object, batched: bool = False) -> Any:
             memoryview(q)  # type: ignore[arg-type]
         except TypeError:
             raise InvalidType(f"a map is an array with DLPack or the buffer protocol, not {type(q).__name__}") from None
+    else:
+        q = _imported(q)
     return q if depth_joins_rows(q, batched) else np.ascontiguousarray(as_numpy(q))
 
 
@@ -47,7 +49,10 @@ def checked_output(out: Any) -> Any:
         raise InvalidInput("the output requires grad and is not written into")
     if isinstance(out, np.ndarray) and not out.flags.writeable:
         raise InvalidInput("the output is read-only")
-    return out
+    if isinstance(out, np.ndarray) or not hasattr(out, "__dlpack__"):
+        return out
+    found = _imported(out)
+    return found if isinstance(found, np.ndarray) and found.flags.writeable else out
 
 
 def checked_threads(threads: int) -> int:
@@ -55,6 +60,17 @@ def checked_threads(threads: int) -> int:
     if not isinstance(threads, int) or not 1 <= threads <= MOST_THREADS:
         raise InvalidInput(f"threads is a whole number from 1 to {MOST_THREADS}")
     return threads
+
+
+def _imported(array: Any) -> Any:
+    """The same memory as a NumPy array, or `array` itself where NumPy cannot: the core then says what is wrong with it.
+
+    Asked for here because the binding takes any exception of `__dlpack__` for a wrong argument, also an interrupt.
+    """
+    try:
+        return np.from_dlpack(array)
+    except Exception:
+        return array
 
 
 def as_numpy(array: Any) -> NDArray[Any]:
