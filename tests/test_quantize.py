@@ -195,3 +195,18 @@ def test_mse_clips_a_lone_outlier_and_beats_minmax():
 
     assert squared_error("mse") < squared_error("minmax")
     assert calibrate(values, "mse").scale[0] < calibrate(values, "minmax").scale[0]
+
+
+@pytest.mark.parametrize("calibrator", ["minmax", "mse", "percentile:99", "minmax:channel"])
+@pytest.mark.parametrize("low", [-1.0, 0.0])
+def test_the_largest_floats_give_a_scale_whose_values_are_finite(calibrator, low):
+    largest = float(np.finfo(np.float32).max)
+    quantizer = calibrate(np.array([[low * largest, largest]], np.float32), calibrator)
+    every = np.arange(256).astype(np.uint8).view(quantizer.dtype)
+    for scale in quantizer.scale:
+        assert np.isfinite(QuantParams(quantizer.dtype, (scale,)).dequantize(every)).all()
+
+
+def test_a_scale_that_overflows_is_refused():
+    with pytest.raises(InvalidInput, match="scales lie between"):
+        QuantParams("int8", (2.0**121,))

@@ -1,7 +1,6 @@
 #include "frame_header.hpp"
 
 #include <algorithm>
-#include <cmath>
 
 #include "bits/endian.hpp"
 #include "bits/varint.hpp"
@@ -69,7 +68,7 @@ bool printable(std::span<const uint8_t> text) {
 bool scales_valid(std::span<const uint8_t> scales) {
   for (size_t i = 0; i < scales.size(); i += kScaleBytes) {
     const float scale = load_le<float>(scales.data() + i);
-    if (!std::isnormal(scale) || scale < 0) return false;
+    if (!(scale >= kLeastScale && scale <= kLargestScale)) return false;
   }
   return true;
 }
@@ -192,7 +191,7 @@ Status read_header(std::span<const uint8_t> data, const Limits& limits, FrameInf
   if (!in.ok()) return in.status();
   if (info.has_quantizer) {
     info.scales = in.bytes(kScaleBytes * (info.per_channel ? size_t{info.dims[0]} : 1));
-    if (in.ok()) in.require(scales_valid(info.scales), "a scale is not a positive normal number");
+    if (in.ok()) in.require(scales_valid(info.scales), "a scale is not from 2^-126 to 2^120");
   }
   read_parameters(in, limits, info);
   info.tile_rows = in.varint();

@@ -13,6 +13,8 @@ inline constexpr std::array<uint8_t, 4> kMagic{'F', 'M', 'A', 'P'};
 inline constexpr size_t kChecksumBytes = 4;
 inline constexpr size_t kTileLengthBytes = 4;
 inline constexpr size_t kScaleBytes = 4;
+inline constexpr float kLeastScale = 0x1p-126f;   // below it scales are subnormal
+inline constexpr float kLargestScale = 0x1p120f;  // above it values overflow
 inline constexpr size_t kMaxExternalId = 64;
 
 namespace flag {

@@ -12,8 +12,7 @@ the binary tables that the JSON points into::
        "quantizer": {"dtype": "uint8", "calibrator": "minmax", "scale": 0.11}}]}
 
 A tap's ``codec`` is a position in ``codecs``; ``parameters`` and, for scales per channel, ``scales`` (float32, little
-endian) are ``[offset, length]`` in the tables, left out where empty. The hash is the SHA-256 of what
-:meth:`Plan.to_bytes` writes: it names the content, whatever spacing or order of keys a file was edited to.
+endian) are ``[offset, length]`` in the tables, left out where empty. The hash is the SHA-256 of the file.
 """
 
 from __future__ import annotations
@@ -21,26 +20,25 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
+from msgspec import UNSET
 
-from fmapzip import registry
+from fmapzip import plan_file, registry
 from fmapzip.atomic import write_atomically
 from fmapzip.bound import BoundCodec, bind_tap
 from fmapzip.codecs.base import Codec
-from fmapzip.errors import InvalidInput, InvalidPlan, PlanMismatch, UnsupportedVersion
+from fmapzip.errors import InvalidInput, InvalidPlan, InvalidType, PlanMismatch
 from fmapzip.geometry import MAX_DIMS
+from fmapzip.plan_file import MAX_DIM, PlanFile, QuantizerEntry, TapEntry
 from fmapzip.quantize import QuantParams
 
-PLAN_VERSION = 0
-_MAGIC = b"fmapzip-plan "
-_MAX_DIM = 2**31 - 1
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -68,8 +66,10 @@ class TapPlan:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
             raise InvalidInput("a tap needs a name")
+        if any("\ud800" <= letter <= "\udfff" for letter in self.name):
+            raise InvalidInput(f"tap {self.name!r}: a name has no lone surrogates")
         object.__setattr__(self, "shape", tuple(self.shape))
-        if not 1 <= len(self.shape) <= MAX_DIMS or not all(type(n) is int and 0 < n <= _MAX_DIM for n in self.shape):
+        if not 1 <= len(self.shape) <= MAX_DIMS or not all(type(n) is int and 0 < n <= MAX_DIM for n in self.shape):
             raise InvalidInput(f"tap {self.name!r}: shape {list(self.shape)} must be 1 to {MAX_DIMS} positive integers")
         if len(self.quantizer.scale) not in (1, self.shape[0]):
             raise InvalidInput(f"tap {self.name!r}: {len(self.quantizer.scale)} scales for {self.shape[0]} channels")
@@ -89,7 +89,7 @@ class Plan:
 
     Examples
     --------
-    >>> from fmapzip import registry
+    >>> from fmapzip import plan_file, registry
     >>> from fmapzip.quantize import QuantParams
     >>> tap = TapPlan("conv2", (16, 8, 8), QuantParams("uint8", (0.1,)), registry.make("zvc"))
     >>> plan = Plan((tap,))
@@ -172,18 +172,12 @@ class Plan:
     @cached_property
     def _encoded(self) -> bytes:
         tables = bytearray()
-        codecs: list[dict[str, Any]] = []
-        lines = [json.dumps(_tap_to_json(tap, codecs, tables), separators=(",", ":")) for tap in self.taps]
-        checked = {"bytes": len(tables), "crc32": zlib.crc32(tables)}
-        heads = (
-            f'"{key}":{json.dumps(value, separators=(",", ":"), allow_nan=False)}'
-            for key, value in (("metadata", dict(self.metadata)), ("codecs", codecs), ("tables", checked))
-        )
-        text = "{" + ",\n ".join(heads) + ',\n "taps":[\n  ' + ",\n  ".join(lines) + "]}\n"
-        return _MAGIC + str(PLAN_VERSION).encode() + b"\n" + text.encode() + b"\0" + bytes(tables)
+        codecs: dict[str, int] = {}
+        taps = [_tap_entry(tap, codecs, tables) for tap in self.taps]
+        return plan_file.write(self.metadata, [json.loads(config) for config in codecs], taps, bytes(tables))
 
     def to_bytes(self) -> bytes:
-        """Return the plan file; the same plan gives the same bytes."""
+        """Return the plan file: the one that the plan was read from; else the same plan gives the same bytes."""
         return self._encoded
 
     @classmethod
@@ -193,26 +187,19 @@ class Plan:
         Raises
         ------
         InvalidPlan
-            The bytes are not a plan; it says what is wrong.
+            The bytes are not a plan; it says what is wrong, and at which field (``$.taps[3].shape``).
         UnsupportedVersion
             A plan of a version that this release does not read.
-        UnknownCodec, InvalidInput, InvalidType
-            A codec, setting, quantizer or shape that does not exist.
+        UnknownCodec
+            A codec that this installation does not have.
         """
-        head, found, rest = bytes(data).partition(b"\n")
-        if not found or not head.startswith(_MAGIC):
-            raise InvalidPlan("not a plan: it does not begin with 'fmapzip-plan'")
-        if head != _MAGIC + str(PLAN_VERSION).encode():
-            version = head[len(_MAGIC) :][:20].decode("ascii", "replace")
-            raise UnsupportedVersion(f"plan version {version}; this release reads version {PLAN_VERSION}")
-        text, found, tables = rest.partition(b"\0")
-        if not found:
-            raise InvalidPlan("the plan is cut off: no zero byte ends its JSON")
-        content = _parse_json(text)
-        _check_tables(content["tables"], tables)
-        codecs = [registry.from_config(entry) for entry in _list(content, "codecs")]
-        taps = tuple(_tap_from_json(entry, codecs, tables) for entry in _list(content, "taps"))
-        return cls(taps, content["metadata"])
+        data = bytes(data)
+        file = plan_file.read(data)
+        codecs = [_at(f"$.codecs[{i}]", registry.from_config, config) for i, config in enumerate(file.codecs)]
+        taps = tuple(_tap(entry, codecs, file, f"$.taps[{i}]") for i, entry in enumerate(file.taps))
+        plan = _at("$", cls, taps, file.metadata)
+        plan.__dict__["_encoded"] = data  # what the hash names: the file as it is, also after an edit by hand
+        return plan
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the plan file: to a temporary file beside `path`, then renamed, so that none is left half written."""
@@ -224,94 +211,50 @@ class Plan:
         return cls.from_bytes(Path(path).read_bytes())
 
 
-def _tap_to_json(tap: TapPlan, codecs: list[dict[str, Any]], tables: bytearray) -> dict[str, Any]:
-    codec = tap.codec.config()
-    if codec not in codecs:
-        codecs.append(codec)
-    quantizer = tap.quantizer.to_json()
-    scale = quantizer.pop("scale")
+def _tap_entry(tap: TapPlan, codecs: dict[str, int], tables: bytearray) -> TapEntry:
+    """A tap as its file has it; its codec joins `codecs`, its scales and parameters join `tables`."""
+    codec = codecs.setdefault(json.dumps(tap.codec.config(), separators=(",", ":")), len(codecs))
+    quantizer = QuantizerEntry(tap.quantizer.dtype, tap.quantizer.calibrator)
     if tap.quantizer.per_channel:
-        quantizer["scales"] = _append(tables, np.array(tap.quantizer.scale, "<f4").tobytes())
+        quantizer.scales = _append(tables, np.array(tap.quantizer.scale, "<f4").tobytes())
     else:
-        quantizer["scale"] = scale[0]
-    entry = {"name": tap.name, "shape": list(tap.shape), "codec": codecs.index(codec), "quantizer": quantizer}
-    if tap.parameters:
-        entry["parameters"] = _append(tables, tap.parameters)
-    return entry
+        quantizer.scale = tap.quantizer.to_json()["scale"][0]
+    parameters = _append(tables, tap.parameters) if tap.parameters else UNSET
+    return TapEntry(tap.name, list(tap.shape), codec, quantizer, parameters)
 
 
-def _append(tables: bytearray, blob: bytes) -> list[int]:
-    place = [len(tables), len(blob)]
+def _append(tables: bytearray, blob: bytes) -> tuple[int, int]:
+    place = len(tables), len(blob)
     tables += blob
     return place
 
 
-def _parse_json(text: bytes) -> dict[str, Any]:
+def _tap(entry: TapEntry, codecs: Sequence[Codec], file: PlanFile, path: str) -> TapPlan:
+    if entry.codec >= len(codecs):
+        raise InvalidPlan(f"codec {entry.codec} of a plan with {len(codecs)} codecs - at `{path}.codec`")
+    quantizer = _at(f"{path}.quantizer", _quantizer, entry.quantizer, file, f"{path}.quantizer.scales")
+    parameters = b"" if entry.parameters is UNSET else file.at(entry.parameters, f"{path}.parameters")
+    return _at(path, TapPlan, entry.name, tuple(entry.shape), quantizer, codecs[entry.codec], parameters)
+
+
+def _quantizer(entry: QuantizerEntry, file: PlanFile, path: str) -> QuantParams:
+    if (entry.scale is UNSET) == (entry.scales is UNSET):
+        raise InvalidInput("either 'scale' or 'scales' is needed")
+    if entry.scale is not UNSET:
+        return QuantParams(entry.dtype, (entry.scale,), entry.calibrator)
+    assert entry.scales is not UNSET
+    blob = file.at(entry.scales, path)
+    if len(blob) % 4:
+        raise InvalidInput(f"its scales are {len(blob)} bytes, not a multiple of 4")
+    return QuantParams(entry.dtype, tuple(float(value) for value in np.frombuffer(blob, "<f4")), entry.calibrator)
+
+
+def _at(path: str, make: Callable[..., T], *arguments: Any) -> T:
+    """What `make` makes; its refusal becomes the plan's, with the path of the field."""
     try:
-        content = json.loads(text.decode("utf-8"), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise InvalidPlan(f"the plan's JSON does not parse: {error}") from None
-    keys = {"metadata": dict, "codecs": list, "tables": dict, "taps": list}
-    if not isinstance(content, dict) or set(content) != set(keys):
-        raise InvalidPlan(f"the plan's JSON must have exactly the keys {', '.join(keys)}")
-    for key, kind in keys.items():
-        if not isinstance(content[key], kind):
-            raise InvalidPlan(f"the plan's {key!r} must be a JSON {'object' if kind is dict else 'array'}")
-    return content
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not a number")
-
-
-def _check_tables(stated: dict[str, Any], tables: bytes) -> None:
-    if stated.get("bytes") != len(tables):
-        raise InvalidPlan(f"the plan's tables are {len(tables)} bytes, its JSON says {stated.get('bytes')!r}")
-    if stated.get("crc32") != zlib.crc32(tables):
-        raise InvalidPlan("the plan's tables do not match their checksum")
-
-
-def _list(content: dict[str, Any], key: str) -> list[dict[str, Any]]:
-    entries: list[dict[str, Any]] = content[key]
-    for i, entry in enumerate(entries):
-        if not isinstance(entry, dict):
-            raise InvalidPlan(f"entry {i} of the plan's {key!r} is not a JSON object")
-    return entries
-
-
-def _tap_from_json(entry: dict[str, Any], codecs: Sequence[Codec], tables: bytes) -> TapPlan:
-    name = entry.get("name")
-    label = f"tap {name!r} of the plan"
-    if not set(entry) - {"parameters"} == {"name", "shape", "codec", "quantizer"}:
-        raise InvalidPlan(f"{label} needs exactly the keys name, shape, codec, quantizer and, if any, parameters")
-    codec, shape, quantizer = entry["codec"], entry["shape"], entry["quantizer"]
-    if type(codec) is not int or not 0 <= codec < len(codecs):
-        raise InvalidPlan(f"{label}: codec {codec!r} is not a position among the {len(codecs)} codecs")
-    if not isinstance(shape, list) or not isinstance(quantizer, dict):
-        raise InvalidPlan(f"{label}: shape must be an array and quantizer an object")
-    parameters = _blob(entry["parameters"], tables, label) if "parameters" in entry else b""
-    return TapPlan(name, tuple(shape), _quantizer_from_json(quantizer, tables, label), codecs[codec], parameters)  # type: ignore[arg-type]
-
-
-def _quantizer_from_json(entry: dict[str, Any], tables: bytes, label: str) -> QuantParams:
-    entry = dict(entry)
-    if "scales" in entry:
-        blob = _blob(entry.pop("scales"), tables, label)
-        if len(blob) % 4:
-            raise InvalidPlan(f"{label}: its scales are {len(blob)} bytes, not a multiple of 4")
-        scale = [float(value) for value in np.frombuffer(blob, "<f4")]
-    else:
-        scale = [entry.pop("scale", None)]
-    if "scale" in entry:
-        raise InvalidPlan(f"{label}: it has both 'scale' and 'scales'")
-    return QuantParams.from_json({**entry, "scale": scale})
-
-
-def _blob(place: Any, tables: bytes, label: str) -> bytes:
-    valid = isinstance(place, list) and len(place) == 2 and all(type(n) is int and n >= 0 for n in place)
-    if not valid or place[0] + place[1] > len(tables):
-        raise InvalidPlan(f"{label}: {place!r} is not [offset, length] within {len(tables)} bytes of tables")
-    return tables[place[0] : place[0] + place[1]]
+        return make(*arguments)
+    except (InvalidInput, InvalidType) as error:
+        raise InvalidPlan(f"{error} - at `{path}`") from None
 
 
 def _is_list_of(kind: type, value: Any) -> bool:

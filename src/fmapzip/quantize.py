@@ -22,6 +22,7 @@ DEFAULT_CALIBRATOR = "minmax"
 
 _LIMITS: dict[DtypeName, tuple[int, int]] = {"uint8": (0, 255), "int8": (-127, 127)}
 _SMALLEST_SCALE = float(np.finfo(np.float32).tiny)  # below it float32 loses precision, and some machines flush to 0
+_LARGEST_SCALE = 2.0**120  # above it float32 overflows where 8-bit integers are multiplied
 _FLOATS = (np.float16, np.float32, np.float64)
 
 
@@ -34,7 +35,7 @@ class QuantParams:
     dtype : {"uint8", "int8"}
         Integer type; ``int8`` uses -127..127.
     scale : tuple of float
-        Step of the grid, positive float32 values: one for the whole tensor, or one a channel.
+        Step of the grid, float32 values from 2^-126 to 2^120: one for the whole tensor, or one a channel.
     calibrator : str
         What set the scale, as in :func:`make_observer`; named beside every ratio, since it alone moves ratios.
 
@@ -60,8 +61,8 @@ class QuantParams:
             raise InvalidInput("quantizer needs at least one scale")
         with np.errstate(over="ignore"):
             rounded = tuple(float(np.float32(value)) for value in self.scale)
-        if not all(np.isfinite(value) and value >= _SMALLEST_SCALE for value in rounded):
-            raise InvalidInput(f"quantizer scales must be finite and at least {_SMALLEST_SCALE:.3g}")
+        if not all(_SMALLEST_SCALE <= value <= _LARGEST_SCALE for value in rounded):
+            raise InvalidInput(f"quantizer scales lie between {_SMALLEST_SCALE:.3g} and {_LARGEST_SCALE:.3g}")
         object.__setattr__(self, "scale", rounded)
 
     @property
@@ -159,6 +160,7 @@ def make_observer(calibrator: str = DEFAULT_CALIBRATOR, name: str = "") -> Obser
         ``percentile:P``: it reaches the magnitude that P % of all values, zeros included, do not exceed (the largest
         where that is zero).
         ``mse``: it reaches the magnitude with the smallest squared error, rounding and saturation together.
+        A scale that would leave 2^-126 to 2^120 is cut to it: beyond, dequantised values are not finite.
         With ``:channel`` behind it, one scale a channel: ``minmax:channel``, ``percentile:99.9:channel``.
     name : str
         Name of the feature map, for errors.
@@ -227,7 +229,9 @@ class _MinMax:
         dtype: DtypeName = "int8" if bool((self._low < 0).any()) else "uint8"
         reach = self._reach(np.maximum(self._high, -self._low), _LIMITS[dtype])
         scale = reach.astype(np.float32) / np.float32(_LIMITS[dtype][1])
-        scale = np.where(reach > 0, np.maximum(scale, np.float32(_SMALLEST_SCALE)), np.float32(1))
+        scale = np.where(
+            reach > 0, np.clip(scale, np.float32(_SMALLEST_SCALE), np.float32(_LARGEST_SCALE)), np.float32(1)
+        )
         return QuantParams(dtype, tuple(float(value) for value in scale), self._calibrator)
 
     def _reach(self, largest: NDArray[np.float32], limits: tuple[int, int]) -> NDArray[np.float32]:

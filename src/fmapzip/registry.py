@@ -135,4 +135,6 @@ def from_config(config: Mapping[str, Any]) -> Codec:
         name = config["codec"]
     except (KeyError, TypeError) as error:
         raise InvalidInput('a codec\'s settings name it under "codec"') from error
+    if not isinstance(name, str):
+        raise InvalidInput(f"a codec's id is a string, not {name!r}")
     return get(name).from_config(config)

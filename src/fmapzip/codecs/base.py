@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmapzip.bound import BoundPlan, bound_for_encoding
+from fmapzip.codecs.settings import check_settings
 from fmapzip.decoding import decode_one
 from fmapzip.errors import InvalidInput, MissingCodec
 from fmapzip.frame import DEFAULT_LIMITS, EXTERNAL_CODE, Limits
@@ -129,7 +130,7 @@ class Codec(ABC):
         Raises
         ------
         InvalidInput
-            A setting that this codec does not have; the message lists those that it has.
+            A setting that this codec does not have (the message lists those that it has), or one of a wrong type.
         """
         settings = {key: value for key, value in config.items() if key != "codec"}
         known = [field.name for field in dataclasses.fields(cls)]
@@ -137,6 +138,7 @@ class Codec(ABC):
             if key not in known:
                 listing = ", ".join(known) if known else "none"
                 raise InvalidInput(f"codec {cls.id!r} has no setting {key!r}; its settings: {listing}")
+        check_settings(cls, settings)
         return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in settings.items()})
 
     def __repr__(self) -> str:
