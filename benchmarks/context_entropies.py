@@ -74,7 +74,7 @@ def measure(name: str, samples: list[NDArray[Any]], level: str) -> dict[str, Any
     )
     model = model_bits(parameters, coded)
     lanes = lanes_of(read(parameters), coded[0].shape)
-    states = 8 * STATE_BYTES * lanes * sum(len(frame.tile_spans) for frame in frames)
+    states = 8 * STATE_BYTES * lanes * sum(len(frame.tile_lengths) for frame in frames)
     return {
         "name": name,
         "shape": list(coded[0].shape),

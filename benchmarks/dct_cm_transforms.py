@@ -61,7 +61,7 @@ def figures(codec: Codec, maps: Sequence[Sequence[NDArray[Any]]]) -> Figures:
         plan = fmapzip.Plan((tap,))
         for q in samples[half:]:
             frame = fmapzip.encode(q, plan=plan, tap="x")
-            size += sum(length for _, length in parse(frame).tile_spans)
+            size += sum(parse(frame).tile_lengths)
             squares += int(((fmapzip.decode(frame, plan=plan).astype(np.int64) - q) ** 2).sum())
             values += q.size
     return 8 * size / values, squares / values

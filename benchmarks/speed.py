@@ -35,6 +35,7 @@ DEFAULT_CODECS = (
     "context-rans:level=max",
 )
 LATENCY_BYTES = (8_000, 800_000)
+BOUND_TAPS = 256
 
 
 def measure(archive: Path, spec: str, repeat: int) -> dict[str, Any]:
@@ -138,6 +139,31 @@ def latency(codec: Any, ordered: list[tuple[str, Any]], repeat: int) -> dict[str
     return found
 
 
+def bound_overhead(repeat: int) -> dict[str, float]:
+    """Microseconds that one 4 KiB frame takes through a bound codec beyond its share of a batch, which is the core's.
+
+    By `zvc`, which has no tables to be fetched into the cache anew for each of many taps.
+    """
+    codec = parse_codec("zvc")
+    q = np.maximum(np.random.default_rng(0).normal(0, 20, (64, 8, 8)), 0).astype(np.uint8)
+    parameters = codec.train(q[None])
+    quantizer = fmapzip.QuantParams("uint8", (0.5,))
+    taps = (fmapzip.TapPlan(f"tap{i}", q.shape, quantizer, codec, parameters) for i in range(BOUND_TAPS))
+    plan = fmapzip.Plan(tuple(taps))
+    bound = [plan.bound(i) for i in range(BOUND_TAPS)]
+    frames = [tap.encode(q) for tap in bound]
+    batch, out = np.stack([q] * BOUND_TAPS), np.zeros_like(q)
+    batch_frames, outs = bound[0].encode_batch(batch), np.zeros_like(batch)
+    tasks = {
+        "encode": lambda: [tap.encode(q) for tap in bound],
+        "encode, core": lambda: bound[0].encode_batch(batch),
+        "decode": lambda: [tap.decode(frame, out) for tap, frame in zip(bound, frames, strict=True)],
+        "decode, core": lambda: bound[0].decode_parsed(bound[0].parse_batch(batch_frames), outs),
+    }
+    seconds = side_by_side(tasks, 5 * repeat)
+    return {way: 1e6 * (seconds[way] - seconds[f"{way}, core"]) / BOUND_TAPS for way in ("encode", "decode")}
+
+
 def import_seconds(repeat: int) -> float:
     """Seconds that `import fmapzip` takes beyond the start of Python with NumPy."""
     starts = {
@@ -184,7 +210,17 @@ def main() -> None:
                 f"{row['decode_x_zstd1']:.2f}; two threads x: {row['encode_two_threads_x']:.2f}, "
                 f"{row['decode_two_threads_x']:.2f}"
             )
-    result = {"archive": arguments.archive.name, "import_seconds": import_seconds(arguments.repeat), "rows": rows}
+    result = {
+        "archive": arguments.archive.name,
+        "import_seconds": import_seconds(arguments.repeat),
+        "bound_overhead_us_of_4_kib": bound_overhead(arguments.repeat),
+        "rows": rows,
+    }
+    overhead = result["bound_overhead_us_of_4_kib"]
+    print(
+        f"a 4 KiB frame through a bound codec: {overhead['encode']:.1f} us to encode beyond the core's time, "
+        f"{overhead['decode']:.1f} us to decode"
+    )
     print(f"import fmapzip: {1e3 * result['import_seconds']:.0f} ms beyond NumPy")
     if arguments.json:
         write_result(arguments.json, "speed", result)

@@ -280,13 +280,17 @@ nb::bytes assemble(uint8_t dtype, const std::vector<uint32_t>& dims, const std::
   return to_bytes(out.bytes());
 }
 
-nb::list tile_spans(const Frame& frame) {
-  nb::list spans;
+nb::bytes tile_bytes(const Frame& frame, uint32_t tile) {
+  if (tile >= frame.info().tiles()) raise_error("InvalidInput", "the frame has no such tile");
+  return to_bytes(tile_body(frame.data(), frame.parsed(), tile));
+}
+
+nb::list tile_lengths(const Frame& frame) {
+  nb::list lengths;
   for (uint32_t i = 0; i < frame.info().tiles(); ++i) {
-    const auto body = tile_body(frame.data(), frame.parsed(), i);
-    spans.append(nb::make_tuple(static_cast<size_t>(body.data() - frame.data().data()), body.size()));
+    lengths.append(tile_body(frame.data(), frame.parsed(), i).size());
   }
-  return spans;
+  return lengths;
 }
 
 }  // namespace
@@ -340,7 +344,8 @@ NB_MODULE(_core, m) {
       .def_prop_ro("tap", [](const Frame& f) { return f.info().plan.tap; })
       .def_prop_ro("parameters", [](const Frame& f) { return to_bytes(f.info().parameters); })
       .def_prop_ro("tile_rows", [](const Frame& f) { return f.info().tile_rows; })
-      .def_prop_ro("tile_spans", &tile_spans)
+      .def_prop_ro("tile_lengths", &tile_lengths)
+      .def("body", &tile_bytes, nb::arg("tile"))
       .def_prop_ro("all_stored", [](const Frame& f) { return f.parsed().all_stored; })
       .def_prop_ro("lengths_offset", [](const Frame& f) { return f.parsed().lengths_offset; })
       .def_prop_ro("payload_offset", [](const Frame& f) { return f.parsed().payload_offset; })

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fmapzip import _core
 from fmapzip.arguments import as_numpy, checked_map, checked_output, checked_threads
 from fmapzip.errors import CorruptFrame, InvalidInput, PlanMismatch
-from fmapzip.frame import EXTERNAL_CODE
+from fmapzip.frame import DEFAULT_LIMITS, EXTERNAL_CODE, Limits, dtype_of, parse_only
 from fmapzip.python_tiles import Header, PythonTiles, decode_in_python, encode_in_python
 from fmapzip.quantize import QuantParams
 
@@ -99,9 +101,43 @@ class BoundCodec(ABC):
     def encode_batch(self, q: object, threads: int = 1) -> list[bytes]:
         """`fmapzip.encode_batch`: a frame for each sample."""
 
-    def decode_into(self, data: Any, frame: _core.Frame, out: Any, threads: int = 1) -> None:
-        """Decode a frame of this kind, parsed from `data`, into integers."""
-        del data
+    def decode(self, data: Any, out: Any = None, limits: Limits = DEFAULT_LIMITS, threads: int = 1) -> NDArray[Any]:
+        """`fmapzip.decode` of one frame of this kind to integers.
+
+        Raises
+        ------
+        FrameError
+            The bytes are not one whole frame.
+        PlanMismatch
+            The frame is of another plan, tap or codec.
+        """
+        frame = parse_only(data, limits)
+        self._refuse_others(frame)
+        result = np.empty(frame.shape, dtype_of(frame)) if out is None else checked_output(out)
+        self.decode_into(frame, result, checked_threads(threads))
+        return out if out is not None else result
+
+    def parse_batch(self, frames: Sequence[Any], limits: Limits = DEFAULT_LIMITS) -> list[_core.Frame]:
+        """Frames of this kind, one buffer each, for `decode_parsed`, which verifies their checksums."""
+        parsed = [parse_only(data, limits, verify=False) for data in frames]
+        for frame in parsed:
+            self._refuse_others(frame)
+        return parsed
+
+    def decode_parsed(self, frames: Sequence[_core.Frame], out: Any, threads: int = 1) -> None:
+        """Decode what `parse_batch` parsed into a batch of integers [N, ...]."""
+        for index, frame in enumerate(frames):
+            frame.verify()
+            self.decode_into(frame, out[index], threads)
+
+    def _refuse_others(self, frame: _core.Frame) -> None:
+        if frame.plan_hash != self.plan_hash or frame.tap != self.tap:
+            raise PlanMismatch(f"the frame is not of this plan's tap {self.tap}")
+        if frame.code != self.codec.code or frame.external_id not in ("", self.codec.id):
+            raise PlanMismatch(f"the frame is not of codec {self.codec.id!r}")
+
+    def decode_into(self, frame: _core.Frame, out: Any, threads: int = 1) -> None:
+        """Decode a frame of this kind, parsed and verified, into integers."""
         prepared = None if frame.all_stored else self.prepared or _core.Codec(frame.code, frame.parameters)
         frame.decode_into(out, prepared, threads)
 
@@ -122,6 +158,10 @@ class _InCore(BoundCodec):
 
     def encode_batch(self, q: object, threads: int = 1) -> list[bytes]:
         return _core.encode_batch(checked_map(q, batched=True), self.prepared, *self._header, checked_threads(threads))
+
+    def decode_parsed(self, frames: Sequence[_core.Frame], out: Any, threads: int = 1) -> None:
+        decoders = [None if frame.all_stored else self.prepared for frame in frames]
+        _core.decode_batch_into(frames, out, decoders, checked_threads(threads))
 
 
 class _OneByOne(BoundCodec):
@@ -162,9 +202,9 @@ class _InPython(_OneByOne):
         parameters = self.codec.parameters(array) if fitted else self.parameters
         return encode_in_python(array, self._tiles, parameters, self._header)
 
-    def decode_into(self, data: Any, frame: _core.Frame, out: Any, threads: int = 1) -> None:
+    def decode_into(self, frame: _core.Frame, out: Any, threads: int = 1) -> None:
         parameters = self.parameters if self.plan_hash else frame.parameters
-        as_numpy(out)[...] = decode_in_python(data, frame, self._tiles, parameters)
+        as_numpy(out)[...] = decode_in_python(frame, self._tiles, parameters)
 
 
 def bind(codec: BindableCodec, quantizer: QuantParams | None = None) -> BoundCodec:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ def decode_one(
     _refuse_out_for_floats(out, dequantize)
     frame = parse_only(data, limits)
     result = np.empty(frame.shape, dtype_of(frame)) if out is None else checked_output(out)
-    quantizer = _decode(data, frame, result, plan, checked_threads(threads), find)
+    quantizer = _decode(frame, result, plan, checked_threads(threads), find)
     if not dequantize:
         return out if out is not None else result
     return np.asarray(_given(quantizer).dequantize(result))
@@ -59,9 +59,9 @@ def decode_many(
     threads = checked_threads(threads)
     if any(_alone(frame) for frame in parsed):
         quantizers = []
-        for frame, part, each in zip(parsed, _parts(frames, parsed), result, strict=True):
+        for index, frame in enumerate(parsed):
             frame.verify()
-            quantizers.append(_decode(part, frame, each, plan, threads, find))
+            quantizers.append(_decode(frame, result[index], plan, threads, find))
     else:
         bound = [resolve_tap(frame, plan) if frame.plan_hash else None for frame in parsed]
         decoders = [_prepared(frame, tap) for frame, tap in zip(parsed, bound, strict=True)]
@@ -91,13 +91,11 @@ def _alone(frame: _core.Frame) -> bool:
     return bool(frame.parameters) or (frame.code == EXTERNAL_CODE and not frame.all_stored)
 
 
-def _decode(
-    data: Any, frame: _core.Frame, out: Any, plan: BoundPlan | None, threads: int, find: FindCodec
-) -> QuantParams | None:
+def _decode(frame: _core.Frame, out: Any, plan: BoundPlan | None, threads: int, find: FindCodec) -> QuantParams | None:
     """Decode a verified frame into integers; returns its quantizer, where it or its plan has one."""
     tap = resolve_tap(frame, plan) if frame.plan_hash else None
     if frame.code == EXTERNAL_CODE and not frame.all_stored:
-        (tap or bind(find(frame.external_id))).decode_into(data, frame, out, threads)
+        (tap or bind(find(frame.external_id))).decode_into(frame, out, threads)
     else:
         _into_even_rows(out, False, lambda even: frame.decode_into(even, _prepared(frame, tap), threads))
     return _quantizer(frame, tap)
@@ -128,14 +126,3 @@ def _parse_unverified(frames: Any, limits: Limits) -> Iterable[_core.Frame]:
     if isinstance(frames, (list, tuple)):
         return [parse_only(data, limits, verify=False) for data in frames]
     return parse_all(frames, limits, verify=False)
-
-
-def _parts(frames: Any, parsed: Sequence[_core.Frame]) -> Iterable[Any]:
-    """The bytes of each frame."""
-    if isinstance(frames, (list, tuple)):
-        yield from frames
-        return
-    view, offset = memoryview(frames).cast("B"), 0
-    for frame in parsed:
-        yield view[offset : offset + frame.frame_bytes]
-        offset += frame.frame_bytes

@@ -93,7 +93,7 @@ def inspect(data: Any, plan: BoundPlan | None = None, limits: Limits = DEFAULT_L
     frame = parse_only(data, limits)
     tap = resolve_tap(frame, plan) if frame.plan_hash and plan is not None else None
     quantizer = quantizer_of(frame) or (tap.quantizer if tap is not None else None)
-    tiles = [length for _, length in frame.tile_spans]
+    tiles = frame.tile_lengths
     stored = sum(length == prod(tile_shape(frame.shape, frame.tile_rows, i)) for i, length in enumerate(tiles))
     return FrameInfo(
         version=_core.FORMAT_VERSION,
@@ -110,7 +110,7 @@ def inspect(data: Any, plan: BoundPlan | None = None, limits: Limits = DEFAULT_L
         raw_bytes=prod(frame.shape),
         payload_bytes=frame.payload_bytes,
         total_bytes=frame.frame_bytes,
-        sections=_sections(data, frame, tap),
+        sections=_sections(frame, tap),
     )
 
 
@@ -122,18 +122,17 @@ def _codec_id(frame: _core.Frame) -> str:
         return f"unknown ({frame.code})"
 
 
-def _sections(data: Any, frame: _core.Frame, tap: BoundCodec | None) -> dict[str, int]:
+def _sections(frame: _core.Frame, tap: BoundCodec | None) -> dict[str, int]:
     sections = {
         "header": frame.lengths_offset - len(frame.parameters),
         "parameters": len(frame.parameters),
         "tile table": frame.payload_offset - frame.lengths_offset,
     }
     parts_of = _parts_of_bodies(frame, tap)
-    view = memoryview(data).cast("B")
-    for index, (offset, length) in enumerate(frame.tile_spans):
+    for index, length in enumerate(frame.tile_lengths):
         shape = tile_shape(frame.shape, frame.tile_rows, index)
         stored = length == prod(shape)
-        parts = {"stored values": length} if stored else parts_of(bytes(view[offset : offset + length]), shape)
+        parts = {"stored values": length} if stored else parts_of(frame.body(index), shape)
         if sum(parts.values()) != length or min(parts.values()) < 0:
             raise CorruptFrame(f"the sections of tile {index} do not sum to its {length} bytes")
         for name, size in parts.items():

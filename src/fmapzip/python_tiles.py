@@ -55,14 +55,13 @@ def encode_in_python(q: NDArray[Any], codec: PythonTiles, parameters: bytes, hea
     return _core.assemble(signed, q.shape, codec.id, inline, *header, rows, bodies)
 
 
-def decode_in_python(data: Any, frame: _core.Frame, codec: PythonTiles, parameters: bytes) -> NDArray[Any]:
+def decode_in_python(frame: _core.Frame, codec: PythonTiles, parameters: bytes) -> NDArray[Any]:
     """The map of a frame."""
-    view = memoryview(data).cast("B")
     dtype = dtype_of(frame)
     tiles = []
-    for index, (offset, length) in enumerate(frame.tile_spans):
+    for index, length in enumerate(frame.tile_lengths):
         shape = tile_shape(frame.shape, frame.tile_rows, index)
-        body = bytes(view[offset : offset + length])
+        body = frame.body(index)
         if length == prod(shape):
             tile = np.frombuffer(body, dtype).reshape(shape)
         else:

@@ -18,6 +18,7 @@ from hypothesis.extra import numpy as hnp
 
 import fmapzip
 from fmapzip import Plan, QuantParams
+from fmapzip.bound import BoundCodec
 from fmapzip.errors import InvalidInput, PlanMismatch, UnknownCodec
 from fmapzip.torch import capture, compress_model
 from fmapzip.torch.tensor_quantizer import TensorQuantizer
@@ -91,7 +92,7 @@ def test_large_batches_are_worked_on_in_parts(monkeypatch):
     net = tricky.Residual().eval()
     stored = compress_model(net, "zvc", calibration=IMAGES)
     together = run(stored, IMAGES)
-    monkeypatch.setattr("fmapzip.torch.actions._CHUNK_VALUES", 300)
+    monkeypatch.setattr("fmapzip.torch.chunks._CHUNK_VALUES", 300)
     assert torch.equal(run(stored, IMAGES), together)
 
 
@@ -256,8 +257,8 @@ def test_wrong_arguments_say_what_is_missing():
 
 def test_frames_are_those_of_the_library(monkeypatch):
     frames = []
-    real = fmapzip.decode_batch
-    monkeypatch.setattr(fmapzip, "decode_batch", lambda data, **options: frames.extend(data) or real(data, **options))
+    real = BoundCodec.parse_batch
+    monkeypatch.setattr(BoundCodec, "parse_batch", lambda self, data: frames.extend(data) or real(self, data))
     net = tricky.Residual().eval()
     stored = compress_model(net, "zvc", calibration=IMAGES)
     frames.clear()

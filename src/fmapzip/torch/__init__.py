@@ -17,6 +17,7 @@ from fmapzip.torch.choose import DistortionLimit
 from fmapzip.torch.compress import CompressedModel, compress_model
 from fmapzip.torch.evaluate import evaluate
 from fmapzip.torch.feature_store import FeatureStore
+from fmapzip.torch.operators import register_plan, tap_handle
 from fmapzip.torch.report import Report
 from fmapzip.torch.results import Baseline, CodecResult, Evaluation, ImageCodec, ImageResult, TapResult
 
@@ -36,5 +37,7 @@ __all__ = [
     "capture",
     "compress_model",
     "evaluate",
+    "register_plan",
+    "tap_handle",
     "taps",
 ]
