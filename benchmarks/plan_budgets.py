@@ -4,18 +4,17 @@
         --max-kl 0.01 0.02 0.03 0.06 0.12 --work plans --json benchmarks/results/plan_budgets_squeezenet1_1.json
 
 Beside them stands `context-rans` at one step for all maps, its points trained on the same calibration images. The
-standard protocol: rows 0, 5, 10, ... calibrate. What is done is kept in the folder `--work`, one file a plan and one a
-measurement: a run that was stopped goes on from there, and other `--codecs` share it. A change of the code or the
-protocol asks for another folder.
+standard protocol: rows 0, 5, 10, ... calibrate. Plans and measurements are kept in the folder `--work`: a run that was
+stopped goes on from there, and other `--codecs` share it. A change of the code asks for another folder.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +22,12 @@ from common import write_result
 
 import fmapzip
 from fmapzip import registry
-from fmapzip.atomic import replacing
 from fmapzip.cli.progress import progress
 from fmapzip.codecs.base import Codec
 from fmapzip.eval.codec_spec import parse_codec
 from fmapzip.eval.request import Request, load
 from fmapzip.eval.run import run
+from fmapzip.measurements import MeasurementCache
 from fmapzip.planner import Budget, make_plan
 from fmapzip.planner.budget import Kind
 
@@ -48,13 +47,10 @@ CONDITIONS = ("images", "calibration_images", "quantizer", "baselines")
 Values = dict[str, Any]
 
 
-def remembered(path: Path, work: Callable[[], Values]) -> Values:
-    """What `work` returned when it was first asked for, kept in `path`."""
-    if not path.exists():
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(work()) + "\n")
-    found: Values = json.loads(path.read_text())
-    print(path.stem, {key: found[key] for key in SHOWN if found.get(key) is not None}, flush=True)
+def remembered(cache: MeasurementCache, name: str, work: Callable[[], Values]) -> Values:
+    """What `work` returned when it was first asked for."""
+    found: Values = cache.get(name, work)
+    print(name, {key: found[key] for key in SHOWN if found.get(key) is not None}, flush=True)
     return found
 
 
@@ -127,13 +123,15 @@ def main() -> None:
     work: Path = arguments.work
     work.mkdir(parents=True, exist_ok=True)
     images = arguments.images or "all"
-    base = remembered(work / f"uniform_{images}.json", partial(uniform, reported))
+    conditions = [arguments.model, arguments.data, arguments.preprocess, version("fmapzip")]
+    cache = MeasurementCache(work / "measurements", "plan budgets", conditions)
+    base = remembered(cache, f"uniform_{images}", partial(uniform, reported))
     plans = []
     for value in (*arguments.max_kl, *arguments.min_sqnr):
         name = f"{kind}_{value:g}_{'+'.join(arguments.codecs)}"
         file, making = work / f"{name}.fmzp", (request, Budget(kind, value), codecs, work / "state")
-        made = remembered(work / f"{name}.json", partial(planned, *making, file))
-        plans.append({**made, **remembered(work / f"{name}_{images}.json", partial(measured, reported, file))})
+        made = remembered(cache, name, partial(planned, *making, file))
+        plans.append({**made, **remembered(cache, f"{name}_{images}", partial(measured, reported, file))})
     result = {
         "model": arguments.model.rpartition("/")[2],
         "data": arguments.data.rstrip("/").rpartition("/")[2],

@@ -13,10 +13,9 @@ import pytest
 
 from fmapzip.archive import ArchiveWriter
 from fmapzip.bench import run as run_module
-from fmapzip.bench.journal import SUFFIX
 from fmapzip.bench.measure import measure
 from fmapzip.bench.methods import BaselineMethod, OurMethod
-from fmapzip.bench.run import bench
+from fmapzip.bench.run import PARTIAL, bench
 from fmapzip.bench.source import FileSource
 from fmapzip.bench.specs import choose
 from fmapzip.bench.summary import sentences
@@ -103,18 +102,53 @@ def test_an_interrupted_bench_goes_on_where_it_stopped(maps: Path, monkeypatch: 
     monkeypatch.setattr(run_module, "measure", interrupted)
     with pytest.raises(KeyboardInterrupt):
         report_of(maps, report_file=target)
-    assert target.with_name(target.name + SUFFIX).exists()
+    assert target.with_name(target.name + PARTIAL).exists()
     report = report_of(maps, report_file=target)
     assert len(calls) == 4 + 2 * len(choose(CODECS).methods) - 3
     assert len(report["codecs"]) == 5
-    assert not target.with_name(target.name + SUFFIX).exists()
+    assert not target.with_name(target.name + PARTIAL).exists()
+
+
+def test_a_bench_that_is_interrupted_at_every_measurement_measures_each_once(
+    maps: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = maps.with_name("report.json")
+    partial = target.with_name(target.name + PARTIAL)
+    real, calls = run_module.measure, []
+
+    def once_a_run(*args: Any) -> Any:
+        if partial.read_bytes().count(b"\n") - 1 > finished:
+            raise KeyboardInterrupt
+        calls.append(args)
+        return real(*args)
+
+    monkeypatch.setattr(run_module, "measure", once_a_run)
+    methods = len(choose(CODECS).methods)
+    for done in range(2 * methods - 1):
+        finished = done
+        with pytest.raises(KeyboardInterrupt):
+            report_of(maps, report_file=target)
+        with partial.open("ab") as file:  # killed within the next line
+            file.write(b'01234567 ["late')
+    finished = 2 * methods - 1
+    assert len(report_of(maps, report_file=target)["codecs"]) == 5
+    assert len(calls) == 2 * methods
+
+
+def test_a_foreign_file_beside_the_report_is_refused_and_left_alone(maps: Path) -> None:
+    target = maps.with_name("report.json")
+    foreign = target.with_name(target.name + PARTIAL)
+    foreign.write_text("my notes\n")
+    assert command(["bench", str(maps), "--codec", "zvc", "--json", str(target)]) == Exit.INPUT
+    assert foreign.read_text() == "my notes\n"
+    assert not target.exists()
 
 
 def test_other_conditions_start_afresh(maps: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = maps.with_name("report.json")
-    journal = target.with_name(target.name + SUFFIX)
+    journal = target.with_name(target.name + PARTIAL)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run_module.Journal, "finish", lambda self: None)
+        patch.setattr(run_module.MeasurementCache, "remove", lambda self: None)
         report_of(maps, "zvc", report_file=target)
     assert len(journal.read_text().splitlines()) == 3
     calls: list[Any] = []

@@ -79,3 +79,22 @@ def test_budgets_exclude_each_other_and_one_is_needed(
         assert run(["plan", *where, "-o", str(folder / "none.fmzp"), *budgets]) == Exit.INPUT
         assert "give one budget" in capsys.readouterr().err
     assert not (folder / "none.fmzp").exists()
+
+
+def test_a_state_file_that_is_none_is_refused_and_left_alone(
+    job: tuple[Path, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, where = job
+    state, plan = folder / "state", folder / "refused.fmzp"
+    for foreign in ("my notes\n", "without a newline", "file,label\n1,2\n"):
+        state.write_text(foreign)
+        assert run(["plan", *where, "-o", str(plan), "--max-kl", "0", "--state", str(state)]) == Exit.INPUT
+        assert state.read_text() == foreign
+    assert not plan.exists()
+    assert "left alone" in capsys.readouterr().err
+    state.unlink()
+    assert run(["plan", *where, "-o", str(plan), "--max-kl", "0", "--state", str(state)]) == Exit.OK
+    lines = state.read_text().splitlines()
+    state.write_text("\n".join([lines[0], lines[1].replace("joint", "jaint"), *lines[2:]]) + "\n")
+    assert run(["plan", *where, "-o", str(plan), "--max-kl", "0", "--state", str(state)]) == Exit.INPUT
+    assert "damaged" in capsys.readouterr().err

@@ -1,10 +1,9 @@
-"""The planner's parts: allocation, stored measurements, partial runs, noise sensitivities and estimates."""
+"""The planner's parts: allocation, partial runs, noise sensitivities and estimates."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,6 @@ from fmapzip.planner.candidates.candidate_set import CandidateSet
 from fmapzip.planner.candidates.expected import learn
 from fmapzip.planner.candidates.frequencies import worth_keeping
 from fmapzip.planner.candidates.tap_model import TapModel
-from fmapzip.planner.measure.cache import MeasurementCache
 from fmapzip.planner.measure.evaluator import drop_interval
 from fmapzip.planner.measure.rate import Rate
 from fmapzip.planner.measure.replay import replay
@@ -82,21 +80,6 @@ def test_exactly_one_budget_is_asked_for() -> None:
             one_of(*given_budgets)
     assert Budget("kl", 0).lossless
     assert not Budget("sqnr", 0).lossless
-
-
-def test_state_survives_an_interrupted_line_and_refuses_other_measurements(tmp_path: Path) -> None:
-    file = tmp_path / "state"
-    first = MeasurementCache(file, "network")
-    assert first.get("a", lambda: [1.5, 2]) == [1.5, 2]
-    first.get("b", lambda: 3)
-    file.write_text(file.read_text()[:-4])  # cut within the last line
-    again = MeasurementCache(file, "network")
-    assert again.get("a", lambda: pytest.fail("known")) == [1.5, 2]
-    assert "b" not in again
-    assert again.get("b", lambda: 4) == 4
-    assert MeasurementCache(file, "network").get("b", lambda: 0) == 4
-    with pytest.raises(InvalidInput, match="something else"):
-        MeasurementCache(file, "another network")
 
 
 class _InPlace(nn.Module):

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from fmapzip.bench.baseline_codec import baseline_plan
-from fmapzip.bench.journal import Journal
 from fmapzip.bench.measure import TapFigures, measure
 from fmapzip.bench.methods import BaselineMethod, Method, OurMethod
 from fmapzip.bench.schema import better_layouts, codec_entry, missing_entry, tap_entry, totals
@@ -20,11 +19,14 @@ from fmapzip.codecs.base import IntegerMap
 from fmapzip.errors import FmapzipError
 from fmapzip.eval.environment import PACKAGES, environment
 from fmapzip.eval.request import Progress
+from fmapzip.measurements import MeasurementCache
 from fmapzip.plan import Plan
 
 SCHEMA = 1
 BASELINE_PACKAGES = ("zstandard", "lz4", "blosc2", "pcodec", "zfpy", "brotli")
 BENCHING = "encoding and decoding"
+PARTIAL = ".partial"
+"""Behind the name of a report: the file of what is finished."""
 
 
 def bench(
@@ -61,13 +63,14 @@ def bench(
         The report that docs/BENCH_JSON.md describes.
     """
     conditions = _conditions(source, repeat, threads)
-    journal = Journal(report_file, conditions)
+    partial = None if report_file is None else report_file.with_name(report_file.name + PARTIAL)
+    cache = MeasurementCache(partial, "bench", conditions, restart=True)
     plans = {
         method.label: source.plan(method.codec)
         for method in chosen.methods
         if isinstance(method, OurMethod) and method.codec is not None
     }
-    taps, figures = _figures(source.taps, chosen.methods, plans, repeat, journal, progress)
+    taps, figures = _figures(source.taps, chosen.methods, plans, repeat, cache, progress)
     entries = better_layouts([codec_entry(m, found, plans.get(m.label)) for m, found in figures])
     if distortion:
         _add_distortion(source, chosen.methods, entries, plans)
@@ -81,7 +84,7 @@ def bench(
         + [missing_entry(label, module) for label, module in chosen.missing],
     }
     report["int8"] = next((e.pop("_int8") for e in entries if "_int8" in e), None)
-    journal.finish()
+    cache.remove()
     return report
 
 
@@ -95,7 +98,7 @@ def _figures(
     methods: Sequence[Method],
     plans: dict[str, Plan | None],
     repeat: int,
-    journal: Journal,
+    cache: MeasurementCache,
     progress: Progress,
 ) -> tuple[list[dict[str, Any]], list[tuple[Method, list[TapFigures]]]]:
     entries = []
@@ -106,7 +109,7 @@ def _figures(
         identity = f"{tap.name} {_fingerprint(maps):08x}"
         for number, (method, found) in enumerate(zip(methods, results, strict=True)):
             plan = plans.get(method.label)
-            found.append(_one(method, tap, place, plan, maps, repeat, journal, identity))
+            found.append(_one(method, tap, place, plan, maps, repeat, cache, identity))
             progress(BENCHING, place * len(methods) + number + 1, len(taps) * len(methods))
     return entries, list(zip(methods, results, strict=True))
 
@@ -118,21 +121,20 @@ def _one(
     plan: Plan | None,
     maps: Sequence[IntegerMap],
     repeat: int,
-    journal: Journal,
+    cache: MeasurementCache,
     identity: str,
 ) -> TapFigures:
     key = " ".join((identity, method.label, method.layout, "" if plan is None else plan.hash8.hex()))
-    known = journal.get(key)
-    if known is not None:
-        return TapFigures(**known)
-    try:
-        figures = measure(method, method.job(tap, place, plan), maps, repeat)
-    except FmapzipError:
-        raise
-    except Exception as error:
-        raise RuntimeError(f"{method.label} on {tap.name}: {type(error).__name__}: {error}") from error
-    journal.put(key, figures.to_json())
-    return figures
+
+    def work() -> dict[str, Any]:
+        try:
+            return measure(method, method.job(tap, place, plan), maps, repeat).to_json()
+        except FmapzipError:
+            raise
+        except Exception as error:
+            raise RuntimeError(f"{method.label} on {tap.name}: {type(error).__name__}: {error}") from error
+
+    return TapFigures(**cache.get(key, work))
 
 
 def _fingerprint(maps: Sequence[IntegerMap]) -> int:

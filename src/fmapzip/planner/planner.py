@@ -14,6 +14,7 @@ from torch import nn
 from fmapzip import registry
 from fmapzip.codecs.base import Codec
 from fmapzip.errors import InvalidInput
+from fmapzip.measurements import MeasurementCache
 from fmapzip.plan import Plan
 from fmapzip.planner.allocate.choice import Chooser
 from fmapzip.planner.allocate.objective import BudgetObjective
@@ -22,7 +23,6 @@ from fmapzip.planner.candidate import Candidate
 from fmapzip.planner.candidates.candidate_set import CandidateSet
 from fmapzip.planner.candidates.families import codecs_of
 from fmapzip.planner.candidates.search import CandidateSearch
-from fmapzip.planner.measure.cache import MeasurementCache
 from fmapzip.planner.measure.distortion import reference
 from fmapzip.planner.measure.evaluator import PlanEvaluator
 from fmapzip.planner.measure.fingerprint import fingerprint
@@ -110,7 +110,7 @@ def make_plan(
         found = calibrate(captured, select(captured.taps, taps), batches, DEFAULT_CALIBRATOR, progress)
         metric = _metric(budget, found.class_scores if metrics == "auto" else metrics == "classes")
         groups = _groups(batches, None if validation is None else Batches(validation, "validation"))
-        known = MeasurementCache(state, fingerprint(model, groups, found, metric, seed))
+        known = MeasurementCache(state, "plan", fingerprint(model, groups, found, metric, seed))
         session = _Session(captured, batches, found, groups, metric, known, threads, deadline, progress)
         return session.plan(budget, options, seed, start)
 

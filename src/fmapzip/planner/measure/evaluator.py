@@ -10,8 +10,8 @@ from math import sqrt
 import torch
 from torch import Tensor
 
+from fmapzip.measurements import MeasurementCache
 from fmapzip.plan import Plan
-from fmapzip.planner.measure.cache import MeasurementCache
 from fmapzip.planner.measure.distortion import Reference, mean
 from fmapzip.planner.measure.images import Images
 from fmapzip.torch.actions import Code

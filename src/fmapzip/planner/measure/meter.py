@@ -9,9 +9,9 @@ from time import monotonic
 
 import torch
 
+from fmapzip.measurements import MeasurementCache
 from fmapzip.plan import Plan
 from fmapzip.planner.candidate import Candidate
-from fmapzip.planner.measure.cache import MeasurementCache
 from fmapzip.planner.measure.distortion import Reference
 from fmapzip.planner.measure.images import Images
 from fmapzip.planner.measure.rate import Rates

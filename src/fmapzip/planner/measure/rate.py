@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 import fmapzip
+from fmapzip.measurements import MeasurementCache
 from fmapzip.plan import Plan, TapPlan
 from fmapzip.planner.candidate import Candidate
-from fmapzip.planner.measure.cache import MeasurementCache
 from fmapzip.planner.measure.images import Images
 from fmapzip.torch.actions import check_shape
 from fmapzip.torch.calibrate import running
