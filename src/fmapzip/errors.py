@@ -31,6 +31,10 @@ class CaptureError(FmapzipError):
     """A model's feature maps cannot be found; the message says what was tried."""
 
 
+class UnsupportedModel(FmapzipError):
+    """A model file that cannot be imported; the message names the node or the output that it is about."""
+
+
 class FrameError(FmapzipError, ValueError):
     """Bytes that are not a frame which this version can read."""
 

@@ -21,7 +21,7 @@ Model = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="demo, torchvision:NAME, timm:NAME, path/to/file.py:function or package.module:function.",
+        help="demo, torchvision:NAME, timm:NAME, path/to/file.py:function, package.module:function or a file.onnx.",
     ),
 ]
 Data = Annotated[

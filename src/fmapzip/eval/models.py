@@ -14,7 +14,7 @@ from torch import nn
 
 from fmapzip.errors import InvalidInput, MissingExtra
 
-FORMS = "demo, torchvision:NAME, timm:NAME, path/to/file.py:function or package.module:function"
+FORMS = "demo, torchvision:NAME, timm:NAME, path/to/file.py:function, package.module:function or path/to/file.onnx"
 
 
 def load_model(spec: str, weights: str | os.PathLike[str] | None = None) -> nn.Module:
@@ -25,7 +25,7 @@ def load_model(spec: str, weights: str | os.PathLike[str] | None = None) -> nn.M
     spec
         ``demo``; ``torchvision:NAME`` or ``timm:NAME``, with pretrained weights, which the library downloads on
         first use; ``path/to/file.py:function`` or ``package.module:function``, a function without arguments that
-        returns an ``nn.Module``.
+        returns an ``nn.Module``; ``path/to/file.onnx``, with the extra ``onnx``.
     weights
         A ``.safetensors`` or torch state dict file to load into the network instead of pretrained weights (nothing
         is downloaded then).
@@ -35,8 +35,10 @@ def load_model(spec: str, weights: str | os.PathLike[str] | None = None) -> nn.M
     InvalidInput
         Not of one of these forms, no such file, function or network, the function failed or returned something
         else, the weights cannot be downloaded or do not fit.
+    UnsupportedModel
+        An ONNX file that cannot be imported.
     MissingExtra
-        torchvision or timm is not installed.
+        torchvision, timm or the extra ``onnx`` is not installed.
 
     Examples
     --------
@@ -46,6 +48,8 @@ def load_model(spec: str, weights: str | os.PathLike[str] | None = None) -> nn.M
     source, colon, name = spec.rpartition(":")
     if spec == "demo":
         net = _demo()
+    elif spec.endswith(".onnx"):
+        net = _onnx(spec, weights)
     elif not (source and colon and name):
         raise InvalidInput(f"model {spec!r}: expected {FORMS}")
     elif source == "torchvision":
@@ -63,6 +67,14 @@ def _demo() -> nn.Module:
     from fmapzip.demo.network import network
 
     return network()
+
+
+def _onnx(spec: str, weights: str | os.PathLike[str] | None) -> nn.Module:
+    if weights is not None:
+        raise InvalidInput(f"model {spec!r}: an ONNX file has its own weights")
+    from fmapzip.onnx import load_onnx
+
+    return load_onnx(spec)
 
 
 def _torchvision(name: str, pretrained: bool) -> nn.Module:

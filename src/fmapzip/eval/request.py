@@ -102,6 +102,12 @@ def require_torch() -> None:
         raise MissingExtra("running a network needs PyTorch: pip install 'fmapzip[torch]'") from error
 
 
+def only_batch(model: nn.Module) -> int | None:
+    """The one batch size that an imported network takes, None where it takes any."""
+    found: int | None = getattr(model, "meta", {}).get("batch")
+    return found
+
+
 def load(request: Request) -> Inputs:
     """Load what a request names; the images themselves are read when a batch of them is needed.
 
@@ -131,5 +137,5 @@ def load(request: Request) -> Inputs:
     if request.images is not None:
         parts = replace(parts, images=parts.images.select(range(len(parts.images))[: request.images]))
     model = load_model(request.model, request.weights)
-    batch = request.batch or min(MAX_BATCH, max(1, BATCH_VALUES // parts.images.read(0).size))
+    batch = request.batch or only_batch(model) or min(MAX_BATCH, max(1, BATCH_VALUES // parts.images.read(0).size))
     return Inputs(model, parts, Batches(parts.calibration, batch), Batches(parts.images, batch), batch)

@@ -18,6 +18,7 @@ from torch import fx, nn
 
 from fmapzip.torch import ops
 from fmapzip.torch.interpret import shape_of
+from fmapzip.torch.operation import Operation
 from fmapzip.torch.slot import TapSlot
 from fmapzip.torch.views import gathers, stored_view, trace_back
 
@@ -67,7 +68,7 @@ class CallSites:
 
     def name(self, path: str, op: str) -> str:
         """Name the next call of `op` in the module at the canonical `path`; to be asked in order of execution."""
-        if not isinstance(self.module(path), ops.READER_MODULES):
+        if not ops.is_reader(self.module(path)):
             path = f"{path}.{op}" if path else op
         self._calls[path] += 1
         count = self._calls[path]
@@ -75,7 +76,9 @@ class CallSites:
 
 
 def is_leaf(module: nn.Module) -> bool:
-    """Whether a capture takes `module` as one operation: torch's own layers, containers apart."""
+    """Whether a capture takes `module` as one operation: torch's own layers, containers apart, and ours."""
+    if isinstance(module, Operation):
+        return True
     return type(module).__module__.startswith("torch.nn.modules") and not isinstance(
         module, nn.Sequential | nn.ModuleList | nn.ModuleDict
     )
@@ -231,7 +234,7 @@ def _innermost_module(node: fx.Node, sites: CallSites) -> str | None:
     for path in stack:
         module = sites.module(path)
         if is_leaf(module):
-            return path if isinstance(module, ops.READER_MODULES) else None
+            return path if ops.is_reader(module) else None
     return stack[-1] if stack else ""
 
 
@@ -244,4 +247,4 @@ def _is_hidden(node: fx.Node, sites: CallSites) -> bool:
     """Whether the node is inside a layer that is taken as one, so that only what comes out of it is seen."""
     leaves = (module for module in map(sites.module, _module_stack(node, sites)) if is_leaf(module))
     leaf = next(leaves, None)
-    return leaf is not None and not isinstance(leaf, ops.READER_MODULES) and ops.module_op(leaf) not in ops.VIEWS
+    return leaf is not None and not ops.is_reader(leaf) and ops.module_op(leaf) not in ops.VIEWS

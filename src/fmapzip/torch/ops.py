@@ -9,6 +9,8 @@ from __future__ import annotations
 from torch import fx, nn
 from torch._ops import OpOverload
 
+from fmapzip.torch.operation import Operation
+
 # Layers whose input is a feature map.
 READERS = frozenset(
     ["conv1d", "conv2d", "conv3d", "convolution", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "linear"]
@@ -87,6 +89,8 @@ _IN_PLACE_OPERATORS = frozenset(["iadd", "isub", "imul", "itruediv", "iand", "io
 
 def module_op(module: nn.Module) -> str:
     """Return the base name of what `module` computes, or its lower-case class name."""
+    if isinstance(module, Operation):
+        return module.op
     for kind in type(module).__mro__:
         if kind in _MODULE_OPS:
             return _MODULE_OPS[kind]
@@ -96,6 +100,13 @@ def module_op(module: nn.Module) -> str:
 def reader_name(op: str) -> str:
     """Return what call sites of `op` are called: matrix products have one name, however they are written."""
     return "matmul" if op in MATRIX_PRODUCTS else op
+
+
+def is_reader(module: nn.Module) -> bool:
+    """Whether `module` is a layer whose input may be a feature map, so that its path names the call."""
+    if isinstance(module, Operation):
+        return module.op in READERS or module.op in MATRIX_PRODUCTS
+    return isinstance(module, READER_MODULES)
 
 
 def op_name(node: fx.Node) -> str:

@@ -1,0 +1,166 @@
+"""Holding an imported network against ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+
+from fmapzip.errors import UnsupportedModel
+from fmapzip.onnx.fold import session
+from fmapzip.onnx.inputs import GraphInput
+from fmapzip.onnx.values import Array
+
+EXACT, HALF, QUANTIZED = 2e-4, 2e-2, 5e-2
+"""Difference that is allowed in any case, as a part of the largest magnitude of the output: float32 networks of a
+hundred layers differ by 1e-5 where sums are formed in another order; ONNX Runtime rounds to half precision between
+layers; and in a quantized network such a difference may move a value by one step of its grid."""
+NOISE, MOST = 16, 0.1
+"""A sensitive network is allowed this many times what ONNX Runtime's own output moves by where its graph optimizations
+are off, or the input moves by its last bits, and never more than this part of the output's magnitude."""
+_LAST_BITS = 2.0**-20
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far an output is from ONNX Runtime's.
+
+    Parameters
+    ----------
+    output : str
+    difference : float
+        The largest one.
+    magnitude : float
+        The largest magnitude of ONNX Runtime's values.
+    tolerance : float
+        Largest difference that is allowed.
+    """
+
+    output: str
+    difference: float
+    magnitude: float
+    tolerance: float
+
+
+def tolerance(model: onnx.ModelProto) -> float:
+    """Return how large a part of an output's magnitude a difference may be."""
+    halves = (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
+    if any("Quantize" in node.op_type or node.op_type.startswith("QLinear") for node in model.graph.node):
+        return QUANTIZED
+    tensors = [*model.graph.initializer, *(a.t for node in model.graph.node for a in node.attribute)]
+    casts = (a.i for node in model.graph.node if node.op_type == "Cast" for a in node.attribute)
+    return HALF if any(t.data_type in halves for t in tensors) or any(to in halves for to in casts) else EXACT
+
+
+def verify(
+    module: nn.Module,
+    file: str,
+    model: onnx.ModelProto,
+    inputs: Sequence[GraphInput],
+    sizes: Mapping[str, int],
+) -> list[Agreement]:
+    """Run both on random inputs and compare every output.
+
+    Raises
+    ------
+    UnsupportedModel
+        An output differs by more than the tolerance, in shape, or where it is infinite or no number.
+    """
+    rng = np.random.default_rng(0)
+    given = {value.name: value.random(value.shape(1, sizes), rng) for value in inputs}
+    shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in given.items())
+    names = [value.name for value in model.graph.output]
+    try:
+        expected = _run(file, names, given)
+        nearby = [_run(file, names, given, optimised=False), _run(file, names, _moved(given, rng))]
+    except Exception as error:  # ONNX Runtime's own, of many kinds
+        raise UnsupportedModel(f"ONNX Runtime does not run it on {shapes}: {_line(error)}") from error
+    try:
+        with torch.inference_mode():
+            found = module(*(value.as_argument(given[value.name]) for value in inputs))
+    except Exception as error:  # PyTorch's
+        raise UnsupportedModel(f"the imported network does not run on {shapes}: {_line(error)}") from error
+    outputs = dict.fromkeys(names, found) if isinstance(found, Tensor) else found
+    part = tolerance(model)
+    return [
+        _compare(name, outputs[name], want, _allowed(want, [other[i] for other in nearby], part))
+        for i, (name, want) in enumerate(zip(names, expected, strict=True))
+    ]
+
+
+def takes_batches(module: nn.Module, inputs: Sequence[GraphInput], sizes: Mapping[str, int]) -> bool:
+    """Whether a batch of two gives what its images give one by one."""
+    rng = np.random.default_rng(1)
+    single = [[value.as_argument(value.random(value.shape(1, sizes), rng)) for value in inputs] for _ in range(2)]
+    if any(x.shape[:1] != (1,) for given in single for x in given):
+        return False
+    with torch.inference_mode():
+        apart = [_tensors(module(*given)) for given in single]
+        try:
+            together = _tensors(module(*(torch.cat(pair) for pair in zip(*single, strict=True))))
+        except Exception:  # PyTorch's: sizes that do not fit
+            return False
+    return all(
+        whole.shape[:1] == (2,) and all(_close(whole[i : i + 1], one) for i, one in enumerate(ones))
+        for whole, *ones in zip(together, *apart, strict=True)
+    )
+
+
+def _tensors(found: Tensor | Mapping[str, Tensor]) -> list[Tensor]:
+    return [found] if isinstance(found, Tensor) else list(found.values())
+
+
+def _close(a: Tensor, b: Tensor) -> bool:
+    a, b = a.double(), b.double()
+    return a.shape == b.shape and float((a - b).abs().max()) <= MOST * float(b.abs().max())
+
+
+def _run(file: str, names: list[str], given: Mapping[str, Array], optimised: bool = True) -> list[Array]:
+    return [np.asarray(array) for array in session(file, optimised).run(names, given)]
+
+
+def _moved(given: Mapping[str, Array], rng: np.random.Generator) -> dict[str, Array]:
+    """Return the inputs with the last bits of floats changed."""
+    return {
+        name: (x * (1 + _LAST_BITS * rng.choice((-1, 1), x.shape))).astype(x.dtype) if x.dtype.kind == "f" else x
+        for name, x in given.items()
+    }
+
+
+def _allowed(want: Array, nearby: Sequence[Array], part: float) -> float:
+    """Return the largest difference that is allowed."""
+    if want.dtype.kind != "f":
+        return 1.0 if part == QUANTIZED and want.dtype.itemsize == 1 else 0.0
+    magnitude = _largest(want)
+    noise = max((_largest(want - other) for other in nearby if other.shape == want.shape), default=0.0)
+    return min(max(part * magnitude, NOISE * noise), max(part, MOST) * magnitude)
+
+
+def _largest(values: Array) -> float:
+    return float(np.abs(values[np.isfinite(values)].astype(np.float64)).max(initial=0.0))
+
+
+def _compare(name: str, found: Tensor, want: Array, allowed: float) -> Agreement:
+    got = found.numpy()
+    if got.shape != want.shape:
+        raise UnsupportedModel(f"output {name!r} is {list(got.shape)}, ONNX Runtime's is {list(want.shape)}")
+    ours, theirs = got.astype(np.float64), want.astype(np.float64)
+    finite = np.isfinite(theirs)
+    same = np.where(finite, np.isfinite(ours), (ours == theirs) | (np.isnan(ours) & np.isnan(theirs)))
+    if not same.all():
+        raise UnsupportedModel(f"output {name!r} is infinite or no number elsewhere than ONNX Runtime's")
+    difference = _largest((ours - theirs)[finite])
+    if difference > allowed:
+        raise UnsupportedModel(
+            f"output {name!r} differs from ONNX Runtime's by {difference:.3g}; {allowed:.3g} is allowed, its largest "
+            f"magnitude being {_largest(theirs):.3g}"
+        )
+    return Agreement(name, difference, _largest(theirs), allowed)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
