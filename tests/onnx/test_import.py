@@ -289,3 +289,17 @@ def test_a_model_named_onnx_is_loaded_and_stored_compressed(write: Any) -> None:
         assert float((stored(images) - net(images)).abs().max()) < 0.1
     with pytest.raises(InvalidInput, match="has its own weights"):
         load_model(path, "weights.pt")
+
+
+def test_products_with_stacked_weights_and_transposed_factors_have_the_names_of_their_nodes(write: Any) -> None:
+    nodes = [
+        helper.make_node("Relu", ["x"], ["r"]),
+        helper.make_node("MatMul", ["r", "stack"], ["m"], "first"),
+        helper.make_node("Tanh", ["m"], ["t"]),
+        helper.make_node("Gather", ["t", "one"], ["g"], axis=1),
+        helper.make_node("MatMul", ["g", "w"], ["y"], "second"),
+    ]
+    constants = {"stack": floats(3, 8, 5), "w": floats(5, 2), "one": np.array(1, np.int64)}
+    net = load_onnx(write(nodes, {"x": X}, ["y"], constants))
+    found = taps(net, torch.zeros(1, 3, 8, 8))
+    assert [(tap.name, tap.shape) for tap in found] == [("first", (8, 3, 8)), ("second", (5, 8))]

@@ -17,10 +17,8 @@ from fmapzip.torch import taps
 
 def exported(net: torch.nn.Module, size: int, path: Path, opset: int | None = None) -> Path:
     images = torch.randn(2, next(iter(net.parameters())).shape[1], size, size)
-    batch = torch.export.Dim("batch")
-    torch.onnx.export(
-        net, (images,), path, dynamo=True, opset_version=opset, dynamic_shapes=({0: batch},), verbose=False
-    )
+    shapes = ({0: torch.export.Dim("batch")},)
+    torch.onnx.export(net, (images,), path, dynamo=True, opset_version=opset, dynamic_shapes=shapes, verbose=False)
     return path
 
 
