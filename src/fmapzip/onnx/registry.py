@@ -58,7 +58,7 @@ def operators() -> list[str]:
     Examples
     --------
     >>> import fmapzip.onnx.ops
-    >>> {"Conv", "com.microsoft.QLinearAdd"} <= set(operators())
+    >>> {"Conv", "com.microsoft.FusedConv"} <= set(operators())
     True
     """
     return sorted(f"{domain}.{name}" if domain else name for domain, name in _TRANSLATORS)
