@@ -40,6 +40,23 @@ def test_frames_come_back_by_name_and_sample_in_any_order(path: Path) -> None:
             assert archive.frame_bytes(name, sample) == len(archive.frame(name, sample))
 
 
+def test_a_name_alone_gives_all_its_samples_as_a_batch(path: Path) -> None:
+    with Archive(path) as archive:
+        np.testing.assert_array_equal(archive["b"], np.stack([sparse_map(i) for i in range(3)]))
+        np.testing.assert_array_equal(archive["a"], np.stack([sparse_map(i) for i in range(2)]))
+        with pytest.raises(KeyError):
+            archive["c"]
+        assert repr(archive) == f"<Archive {str(path)!r}: 5 frames of 2 maps>"
+
+
+def test_samples_that_differ_in_shape_make_no_batch(tmp_path: Path) -> None:
+    with ArchiveWriter(tmp_path / "x.fmz") as out:
+        for sample in range(2):
+            out.add("a", sample, fmapzip.encode(sparse_map(0, (2, 3, 3 + sample))))
+    with Archive(tmp_path / "x.fmz") as archive, pytest.raises(InvalidInput, match="differ in shape"):
+        archive["a"]
+
+
 def test_what_is_not_there_is_a_key_error(path: Path) -> None:
     with Archive(path) as archive:
         for key in (("b", 3), ("a", 2), ("c", 0)):

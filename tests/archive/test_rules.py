@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import fmapzip
+from fmapzip import Plan, QuantParams, TapPlan, registry
 from fmapzip.archive import Archive, ArchiveWriter
 from fmapzip.archive.records import (
     ENTRY,
@@ -19,7 +20,7 @@ from fmapzip.archive.records import (
     pack_footer,
     pack_index,
 )
-from fmapzip.errors import CorruptArchive, InvalidInput, InvalidType
+from fmapzip.errors import CorruptArchive, FmapzipError, InvalidInput, InvalidType
 
 FRAME = fmapzip.encode(np.zeros((2, 3, 3), np.uint8), "raw")
 
@@ -125,6 +126,51 @@ def test_walking_ends_at_the_index(tmp_path: Path) -> None:
     with Archive(tmp_path / "x.fmz") as archive:
         assert archive.recovered
         assert list(archive) == [("a", 0)]
+
+
+def problems(path: Path) -> list[str]:
+    with Archive(path) as archive:
+        return list(archive.verify())
+
+
+def test_verifying_a_sound_archive_finds_nothing(tmp_path: Path) -> None:
+    plan = Plan((TapPlan("a", (2, 3, 3), QuantParams("uint8", (0.5,)), registry.make("zvc")),))
+    with ArchiveWriter(tmp_path / "x.fmz", plan=plan, metadata={"n": 1}) as out:
+        out.add("a", 0, fmapzip.encode(np.zeros((2, 3, 3), np.uint8), plan=plan))
+        out.describe({"n": 2})
+        out.add("b", 0, FRAME)
+    assert problems(tmp_path / "x.fmz") == []
+
+
+def test_verifying_finds_a_change_of_any_byte(tmp_path: Path) -> None:
+    with ArchiveWriter(tmp_path / "x.fmz", metadata={"n": 1}) as out:
+        out.describe({"n": 2})
+        for sample in range(2):
+            out.add("a", sample, FRAME)
+    whole = (tmp_path / "x.fmz").read_bytes()
+    for at in range(len(whole)):
+        (tmp_path / "x.fmz").write_bytes(whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1 :])
+        try:
+            assert problems(tmp_path / "x.fmz"), at
+        except FmapzipError:
+            continue
+
+
+def test_verifying_finds_records_that_the_index_leaves_out(tmp_path: Path) -> None:
+    index = Index(0, 0, ("a",), entries((0, 0, FIRST, SIZE)))
+    (tmp_path / "x.fmz").write_bytes(indexed(RECORDS, index))
+    assert problems(tmp_path / "x.fmz") == ["the index is not what the records say"]
+
+
+def test_verifying_finds_frames_that_do_not_decode_and_goes_on(tmp_path: Path) -> None:
+    broken = pack(Kind.FRAME, FRAME_KEY.pack(0, 0) + FRAME[:-1] + bytes([FRAME[-1] ^ 1]))
+    records = name(b"a") + broken + frame(0, 1) + pack(Kind.METADATA, b"{")
+    index = Index(0, 0, ("a",), entries((0, 0, FIRST, SIZE), (0, 1, SECOND, SIZE)))
+    index = Index(0, SECOND + len(frame(0, 1)), index.names, index.entries)
+    (tmp_path / "x.fmz").write_bytes(indexed(records, index))
+    metadata, sample = problems(tmp_path / "x.fmz")
+    assert metadata.startswith("metadata: ")
+    assert sample.startswith("a, sample 0: ")
 
 
 def test_many_names_are_recovered(tmp_path: Path) -> None:

@@ -89,6 +89,25 @@ def test_one_damaged_frame_does_not_end_an_inspection(folder: Path, capsys: pyte
     assert "every frame decodes" not in captured.out
 
 
+def test_verify_tells_sound_archives_from_others(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with ArchiveWriter("x.fmz") as out:
+        for sample in range(20):
+            out.add("a", sample, fmapzip.encode(MAP, "raw"))
+    assert run(["verify", "x.fmz"]) == 0
+    assert capsys.readouterr().out == "x.fmz: sound, 20 frames of 1 map\n"
+    (folder / "y.fmz").write_bytes((folder / "x.fmz").read_bytes().replace(MAP.tobytes(), bytes(64)))
+    (folder / "z.fmz").write_bytes(b"something else")
+    assert run(["verify", "y.fmz", "z.fmz", "x.fmz"]) == 4
+    captured = capsys.readouterr()
+    assert captured.out == "x.fmz: sound, 20 frames of 1 map\n"
+    lines = captured.err.splitlines()
+    assert len(lines) == 12
+    assert lines[10:] == [
+        "fmapzip: y.fmz: and more",
+        "fmapzip: z.fmz: not an archive: it does not begin as a .fmz file does",
+    ]
+
+
 @pytest.mark.parametrize("kind", [Kind.PLAN, Kind.METADATA])
 def test_a_plan_or_metadata_that_cannot_be_read_do_not_end_an_inspection(
     folder: Path, capsys: pytest.CaptureFixture[str], kind: Kind

@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmapzip._core import crc32c
-from fmapzip.api import decode
+from fmapzip.api import decode, decode_batch
 from fmapzip.archive.positional import PositionalFile
 from fmapzip.archive.records import (
-    ENTRY,
     FOOTER,
     FRAME_KEY,
     HEADER,
@@ -27,9 +26,9 @@ from fmapzip.archive.records import (
     read_record,
     unpack_footer,
     unpack_index,
-    unpack_name,
 )
-from fmapzip.errors import CorruptArchive, InvalidInput, UnsupportedVersion
+from fmapzip.archive.walk import walk
+from fmapzip.errors import CorruptArchive, FrameError, InvalidInput, InvalidPlan, PlanMismatch, UnsupportedVersion
 from fmapzip.inspection import FrameInfo, inspect
 
 if TYPE_CHECKING:
@@ -66,6 +65,7 @@ class Archive:
     >>> with Archive("maps.fmz") as archive:  # doctest: +SKIP
     ...     for name, sample in archive:
     ...         q = archive[name, sample]
+    ...     batch = archive["features.3.squeeze"]
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
@@ -74,7 +74,7 @@ class Archive:
             self._check_header()
             index = self._indexed()
             self.recovered = index is None
-            self._index = self._scanned() if index is None else index
+            self._index = walk(self._file)[0] if index is None else index
         except BaseException:
             self._file.close()
             raise
@@ -148,9 +148,64 @@ class Archive:
         data = self.frame(name, sample)
         return decode(data, out=out, plan=self.plan, dequantize=dequantize, threads=threads)
 
-    def __getitem__(self, key: tuple[str, int]) -> NDArray[Any]:
+    def read_all(self, name: str, *, dequantize: bool = False, threads: int = 1) -> NDArray[Any]:
+        """All samples of one map, decoded and stacked ``[N, ...]`` in the order of `samples`.
+
+        Raises
+        ------
+        KeyError
+            There is no map of that name.
+        InvalidInput
+            It has no samples, or they differ in shape or dtype (`read` them one by one).
+        """
+        frames = [self.frame(name, sample) for sample in self.samples(name)]
+        if not frames:
+            raise InvalidInput(f"the archive has no samples of {name!r}")
+        return decode_batch(frames, plan=self.plan, dequantize=dequantize, threads=threads)
+
+    def __getitem__(self, key: str | tuple[str, int]) -> NDArray[Any]:
+        if isinstance(key, str):
+            return self.read_all(key)
         name, sample = key
         return self.read(name, sample)
+
+    def verify(self, threads: int = 1) -> Iterator[str]:
+        """Check every byte: the records by a walk, the index by what the walk tells, each frame by decoding it.
+
+        Yields
+        ------
+        str
+            What is wrong, one thing at a time; nothing, for a sound archive.
+        """
+        yield from self._check_records()
+        with_plan = True
+        for part in ("plan", "metadata"):
+            try:
+                getattr(self, part)
+            except (CorruptArchive, InvalidPlan, UnsupportedVersion) as error:
+                yield f"{part}: {error}"
+                with_plan = with_plan and part != "plan"
+        for name, sample in self:
+            try:
+                decode(self.frame(name, sample), plan=self.plan if with_plan else None, threads=threads)
+            except (CorruptArchive, FrameError, PlanMismatch) as error:
+                yield f"{name}, sample {sample}: {error}"
+
+    def _check_records(self) -> Iterator[str]:
+        try:
+            walked, end = walk(self._file)
+        except CorruptArchive as error:
+            yield str(error)
+            return
+        if self.recovered:
+            yield "no index: the file was cut off, or its end is damaged"
+            last = self._file.size
+        else:
+            last = unpack_footer(self._file.read(self._file.size - FOOTER.size, FOOTER.size)) or 0
+        if end < last:
+            yield f"byte {end}: no whole record, or an index without footer; {last - end} bytes are not read"
+        elif not self.recovered and pack_index(walked) != pack_index(self._index):
+            yield "the index is not what the records say"
 
     def frame_bytes(self, name: str, sample: int) -> int:
         """The length of one frame, from the index."""
@@ -238,46 +293,3 @@ class Archive:
         if kind is not Kind.INDEX or end + FOOTER.size != file.size:
             raise CorruptArchive("the footer does not point to an index that it follows")
         return unpack_index(body, offset)
-
-    def _scanned(self) -> Index:
-        """The index that the records themselves tell, up to the first that is not whole or is the index."""
-        names: dict[str, int] = {}
-        found: dict[tuple[int, int], tuple[int, int]] = {}
-        plan = metadata = 0
-        offset = len(HEADER)
-        while True:
-            try:
-                kind, body, end = read_record(self._file, offset)
-            except CorruptArchive:
-                break
-            if kind is Kind.NAME:
-                name = unpack_name(body)
-                if name in names:
-                    raise CorruptArchive(f"the archive names {name!r} twice")
-                names[name] = len(names)
-            elif kind is Kind.FRAME:
-                key = _frame_key(body, len(names), offset)
-                if key in found:
-                    raise CorruptArchive(f"record at byte {offset}: its name and sample are there already")
-                found[key] = offset, len(body) - FRAME_KEY.size
-            elif kind is Kind.PLAN:
-                if plan:
-                    raise CorruptArchive(f"record at byte {offset}: a second plan")
-                plan = offset
-            elif kind is Kind.METADATA:
-                metadata = offset
-            else:
-                break
-            offset = end
-        rows = [(*key, *place) for key, place in sorted(found.items())]
-        return Index(plan, metadata, tuple(names), np.array(rows, ENTRY))
-
-
-def _frame_key(body: bytes, names: int, offset: int) -> tuple[int, int]:
-    """Name number and sample of a frame record."""
-    if len(body) < FRAME_KEY.size:
-        raise CorruptArchive(f"record at byte {offset}: too short for a frame")
-    number, sample = FRAME_KEY.unpack_from(body)
-    if number >= names:
-        raise CorruptArchive(f"record at byte {offset}: a frame of map {number}, which has no name before it")
-    return number, sample

@@ -126,7 +126,7 @@ def _decoded(archive: Archive, names: list[str], dequantize: bool, threads: int)
         return archive.read(name, sample, dequantize=dequantize, threads=threads)
 
     stated = archive.metadata.get(SINGLE)
-    single = stated if isinstance(stated, list) else []
+    single = {x for x in stated if isinstance(x, str)} if isinstance(stated, list) else set()
     for name in names:
         samples = archive.samples(name)
         headers = [parse_only(archive.frame(name, i)) for i in samples]

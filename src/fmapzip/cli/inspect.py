@@ -100,7 +100,7 @@ def _archive(archive: Archive, pattern: str, sample: int | None, check: bool) ->
         "metadata": metadata,
         "checked": check,
         "unreadable": unreadable,
-        "maps": maps,
+        "maps": _listed(maps),
     }
 
 
@@ -114,7 +114,7 @@ def _frames_file(source: Path) -> dict[str, Any]:
     for i, frame in enumerate(parse_all(data)):
         _add(maps, f"frame {i}", inspect_frame(memoryview(data)[offset : offset + frame.frame_bytes]))
         offset += frame.frame_bytes
-    return {"kind": "frames", "frames": len(maps), "maps": maps}
+    return {"kind": "frames", "frames": len(maps), "maps": _listed(maps)}
 
 
 def _add(maps: dict[str, dict[str, Any]], name: str, info: FrameInfo) -> None:
@@ -123,9 +123,9 @@ def _add(maps: dict[str, dict[str, Any]], name: str, info: FrameInfo) -> None:
         name,
         {
             "frames": 0,
-            "shapes": [],
-            "dtypes": [],
-            "codecs": [],
+            "shapes": {},
+            "dtypes": {},
+            "codecs": {},
             "raw_bytes": 0,
             "payload_bytes": 0,
             "total_bytes": 0,
@@ -133,15 +133,22 @@ def _add(maps: dict[str, dict[str, Any]], name: str, info: FrameInfo) -> None:
         },
     )
     entry["frames"] += 1
-    for key, value in (("shapes", list(info.shape)), ("dtypes", info.dtype), ("codecs", info.codec)):
-        if value not in entry[key]:
-            entry[key].append(value)
+    for key, value in (("shapes", info.shape), ("dtypes", info.dtype), ("codecs", info.codec)):
+        entry[key][value] = None  # a dict for its keys: an archive of strangers may have as many as frames
     for key in ("raw_bytes", "payload_bytes", "total_bytes"):
         entry[key] += getattr(info, key)
     for part, count in info.sections.items():
         entry["sections"][part] = entry["sections"].get(part, 0) + count
     if info.quantizer is not None:
         entry["quantizer"] = dataclasses.asdict(info.quantizer)
+
+
+def _listed(maps: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The entries as JSON has them."""
+    for entry in maps.values():
+        entry["shapes"] = [list(shape) for shape in entry["shapes"]]
+        entry["dtypes"], entry["codecs"] = list(entry["dtypes"]), list(entry["codecs"])
+    return maps
 
 
 def _plan_file(source: Path) -> dict[str, Any]:

@@ -1,0 +1,49 @@
+"""``fmapzip verify``: whether archives are sound, to the last byte."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fmapzip.cli.app import app
+from fmapzip.cli.console import counted, say
+from fmapzip.cli.exits import Exit, tell
+
+TOLD = 10
+"""How many things that are wrong with one archive are told."""
+
+
+@app.command()
+def verify(
+    sources: Annotated[list[Path], typer.Argument(metavar="FILE.fmz...", help="Archives.")],
+    threads: Annotated[int, typer.Option(min=1, metavar="N", help="Codec threads.")] = 1,
+) -> None:
+    """Check every byte of archives.
+
+    Walks the records, holds the index against them, and decodes every frame. Ends with 4 if something is wrong.
+    """
+    sound = [_sound(source, threads) for source in sources]
+    if not all(sound):
+        raise typer.Exit(Exit.CORRUPT)
+
+
+def _sound(source: Path, threads: int) -> bool:
+    from fmapzip.archive import Archive
+    from fmapzip.errors import CorruptArchive, UnsupportedVersion
+
+    try:
+        with Archive(source) as archive:
+            problems = list(islice(archive.verify(threads), TOLD + 1))
+            found = f"{counted(len(archive), 'frame')} of {counted(len(archive.names), 'map')}"
+    except (CorruptArchive, UnsupportedVersion) as error:
+        problems, found = [str(error)], ""
+    for problem in problems[:TOLD]:
+        tell(f"{source}: {problem}")
+    if len(problems) > TOLD:
+        tell(f"{source}: and more")
+    if not problems:
+        say(f"{source}: sound, {found}")
+    return not problems
