@@ -6,12 +6,23 @@ import contextlib
 import dataclasses
 import hashlib
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import fmapzip
 from fmapzip import Plan, QuantParams, TapPlan, registry
-from fmapzip.errors import FmapzipError, InvalidInput, InvalidPlan, PlanMismatch, UnknownCodec, UnsupportedVersion
+from fmapzip.errors import (
+    CorruptFrame,
+    FmapzipError,
+    InvalidInput,
+    InvalidPlan,
+    PlanMismatch,
+    UnknownCodec,
+    UnsupportedVersion,
+)
+from fmapzip.reference import encode as reference_encode
 
 SCALES = QuantParams("int8", (0.5, 0.25, 3e-5), "minmax:channel")
 
@@ -270,3 +281,38 @@ def test_flipped_bytes_give_a_valid_plan_or_a_typed_error(data):
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(FmapzipError):
         Plan.from_bytes(bytes(damaged))
+
+
+@pytest.mark.parametrize("other", [np.zeros((2, 3), np.int8), np.zeros((4,), np.int8), np.zeros((3,), np.uint8)])
+def test_a_map_that_is_not_the_taps_is_not_encoded(other):
+    plan = Plan((TapPlan("head", (3,), QuantParams("int8", (0.5,)), registry.make("zvc")),))
+    with pytest.raises(PlanMismatch, match="the plan's tap 0 is"):
+        fmapzip.encode(other, plan=plan)
+    with pytest.raises(PlanMismatch, match="the plan's tap 0 is"):
+        fmapzip.encode_batch(np.asarray(other)[None], plan=plan)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "codec", "message"),
+    [
+        ((4,), np.int8, "zvc", "shape"),
+        ((3, 1), np.int8, "zvc", "shape"),
+        ((3,), np.uint8, "zvc", "type"),
+        ((3,), np.int8, "raw", "codec"),
+    ],
+)
+def test_a_frame_that_disagrees_with_its_plan_is_corrupt(shape, dtype, codec, message):
+    plan = Plan((TapPlan("head", (3,), QuantParams("int8", (0.5,)), registry.make("zvc")),))
+    frame = reference_encode(np.zeros(shape, dtype), registry.make(codec).code, plan=(plan.hash8, 0))
+    with pytest.raises(CorruptFrame, match=f"{message} is not the plan's"):
+        fmapzip.decode(frame, plan=plan)
+    with pytest.raises(CorruptFrame, match=f"{message} is not the plan's"):
+        fmapzip.decode_batch([frame], plan=plan)
+    with pytest.raises(PlanMismatch if codec == "raw" else CorruptFrame):
+        plan.bound(0).decode(frame)
+
+
+def test_scales_of_the_frame_win_over_the_plans():
+    plan = Plan((TapPlan("head", (3,), QuantParams("int8", (0.5,)), registry.make("zvc")),))
+    frame = reference_encode(np.full(3, 2, np.int8), 2, scales=(4.0,), plan=(plan.hash8, 0))
+    assert fmapzip.decode(frame, plan=plan, dequantize=True).tolist() == [8.0, 8.0, 8.0]

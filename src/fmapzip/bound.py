@@ -68,6 +68,8 @@ class BoundCodec(ABC):
         The core's codec with its tables, where parameters are settled and the codec is the core's.
     plan_hash, tap
         First 8 bytes of the plan's hash, empty without a plan, and the index of the tap.
+    shape
+        The shape that the plan has for the tap; None without a plan.
     """
 
     prepared: _core.Codec | None = None
@@ -79,15 +81,31 @@ class BoundCodec(ABC):
         quantizer: QuantParams | None,
         plan_hash: bytes = b"",
         tap: int = 0,
+        shape: tuple[int, ...] | None = None,
     ) -> None:
         self.codec, self.parameters, self.quantizer = codec, parameters, quantizer
-        self.plan_hash, self.tap = plan_hash, tap
+        self.plan_hash, self.tap, self.shape = plan_hash, tap, shape
+        self._dtype = None if quantizer is None else np.dtype(quantizer.dtype)
         written = None if plan_hash else quantizer
         scales = b"" if written is None else np.asarray(written.scale, "<f4").tobytes()
         self._header: Header = scales, written is not None and written.per_channel, plan_hash, tap
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.codec, self.parameters, self.quantizer, self.plan_hash, self.tap)
+        return type(self), (self.codec, self.parameters, self.quantizer, self.plan_hash, self.tap, self.shape)
+
+    def _planned(self, q: Any, batched: bool = False) -> Any:
+        """`q`, where it is what the plan says of its tap."""
+        if self.shape is None or self.quantizer is None:
+            return q
+        if isinstance(q, np.ndarray) and q.shape[batched:] == self.shape and q.dtype == self._dtype:
+            return q
+        array = q if hasattr(q, "dtype") and hasattr(q, "shape") else as_numpy(q)
+        if tuple(array.shape[batched:]) != self.shape:
+            raise PlanMismatch(f"the plan's tap {self.tap} is {list(self.shape)}, not {list(array.shape[batched:])}")
+        dtype = str(array.dtype).rpartition(".")[2]
+        if dtype != self.quantizer.dtype and dtype in ("uint8", "int8"):
+            raise PlanMismatch(f"the plan's tap {self.tap} is {self.quantizer.dtype}, not {dtype}")
+        return q
 
     @abstractmethod
     def encode(self, q: object, threads: int = 1) -> bytes:
@@ -130,11 +148,21 @@ class BoundCodec(ABC):
             frame.verify()
             self.decode_into(frame, out[index], threads)
 
+    def refuse_unplanned(self, frame: _core.Frame) -> None:
+        """Raise `CorruptFrame` where a frame that names this tap is not of the plan's shape and type."""
+        if self.shape is None or self.quantizer is None:
+            return
+        if tuple(frame.shape) != self.shape:
+            raise CorruptFrame(f"the frame's shape is not the plan's for tap {self.tap}, {list(self.shape)}")
+        if frame.signed != (self.quantizer.dtype == "int8"):
+            raise CorruptFrame(f"the frame's type is not the plan's for tap {self.tap}, {self.quantizer.dtype}")
+
     def _refuse_others(self, frame: _core.Frame) -> None:
         if frame.plan_hash != self.plan_hash or frame.tap != self.tap:
             raise PlanMismatch(f"the frame is not of this plan's tap {self.tap}")
         if frame.code != self.codec.code or frame.external_id not in ("", self.codec.id):
             raise PlanMismatch(f"the frame is not of codec {self.codec.id!r}")
+        self.refuse_unplanned(frame)
 
     def decode_into(self, frame: _core.Frame, out: Any, threads: int = 1) -> None:
         """Decode a frame of this kind, parsed and verified, into integers."""
@@ -150,14 +178,19 @@ class _InCore(BoundCodec):
         self.prepared: _core.Codec = _core.Codec(self.codec.code, self.parameters)
 
     def encode(self, q: object, threads: int = 1) -> bytes:
-        return _core.encode(checked_map(q), self.prepared, *self._header, checked_threads(threads))
+        return _core.encode(self._planned(checked_map(q)), self.prepared, *self._header, checked_threads(threads))
 
     def encode_into(self, q: object, out: Any, threads: int = 1) -> int:
-        array, threads = checked_map(q), checked_threads(threads)
+        array, threads = self._planned(checked_map(q)), checked_threads(threads)
         return _core.encode_into(array, checked_output(out), self.prepared, *self._header, threads)
 
     def encode_batch(self, q: object, threads: int = 1) -> list[bytes]:
-        return _core.encode_batch(checked_map(q, batched=True), self.prepared, *self._header, checked_threads(threads))
+        return _core.encode_batch(
+            self._planned(checked_map(q, batched=True), batched=True),
+            self.prepared,
+            *self._header,
+            checked_threads(threads),
+        )
 
     def decode_parsed(self, frames: Sequence[_core.Frame], out: Any, threads: int = 1) -> None:
         decoders = [None if frame.all_stored else self.prepared for frame in frames]
@@ -197,7 +230,7 @@ class _InPython(_OneByOne):
 
     def encode(self, q: object, threads: int = 1) -> bytes:
         checked_threads(threads)
-        array = as_numpy(checked_map(q))
+        array = as_numpy(self._planned(checked_map(q)))
         fitted = self.codec.fits_each_map and not self.plan_hash
         parameters = self.codec.parameters(array) if fitted else self.parameters
         return encode_in_python(array, self._tiles, parameters, self._header)
@@ -214,10 +247,17 @@ def bind(codec: BindableCodec, quantizer: QuantParams | None = None) -> BoundCod
     return (_FittedInCore if codec.fits_each_map else _InCore)(codec, b"", quantizer)
 
 
-def bind_tap(codec: BindableCodec, parameters: bytes, quantizer: QuantParams, plan_hash: bytes, tap: int) -> BoundCodec:
+def bind_tap(
+    codec: BindableCodec,
+    parameters: bytes,
+    quantizer: QuantParams,
+    plan_hash: bytes,
+    tap: int,
+    shape: tuple[int, ...],
+) -> BoundCodec:
     """A codec bound to a tap of a plan, which has the parameters and the quantizer."""
     kind = _InPython if codec.code == EXTERNAL_CODE else _InCore
-    return kind(codec, parameters, quantizer, plan_hash, tap)
+    return kind(codec, parameters, quantizer, plan_hash, tap, shape)
 
 
 def bound_for_encoding(
@@ -250,7 +290,7 @@ def resolve_tap(frame: _core.Frame, plan: BoundPlan | None) -> BoundCodec:
     PlanMismatch
         The frame needs a plan and none is given, or another one.
     CorruptFrame
-        The plan has no such tap, or codes it with another codec.
+        The plan has no such tap, or one of another codec, shape or type.
     """
     if plan is None:
         raise PlanMismatch(f"this frame was encoded with plan {frame.plan_hash.hex()}; give it as plan=")
@@ -262,4 +302,5 @@ def resolve_tap(frame: _core.Frame, plan: BoundPlan | None) -> BoundCodec:
     codec = bound.codec
     if codec.code != frame.code or (frame.external_id and codec.id != frame.external_id):
         raise CorruptFrame(f"the frame's codec is not the plan's for tap {frame.tap}")
+    bound.refuse_unplanned(frame)
     return bound

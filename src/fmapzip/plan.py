@@ -161,7 +161,7 @@ class Plan:
         bound = self._bound.get(index)
         if bound is None:
             planned = self[index]
-            bound = bind_tap(planned.codec, planned.parameters, planned.quantizer, self.hash8, index)
+            bound = bind_tap(planned.codec, planned.parameters, planned.quantizer, self.hash8, index, planned.shape)
             self._bound[index] = bound
         return bound
 

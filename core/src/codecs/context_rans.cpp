@@ -1,9 +1,31 @@
 #include "codecs/context_rans.hpp"
 
+#include <algorithm>
+#include <cstring>
+
 #include "entropy/context_coder.hpp"
 #include "layout.hpp"
 
 namespace fmapzip {
+namespace {
+
+// Indices to values in place; whether each index but 0 has a value other than 0, as all that encoders write.
+bool reconstruct(const Requantiser& requantiser, uint8_t* indices, size_t n) {
+  constexpr size_t kPiece = 256;
+  uint8_t before[kPiece];
+  const auto& kernels = context_kernels(kMaxLanes);
+  uint8_t lost = 0;
+  for (size_t first = 0; first < n; first += kPiece) {
+    const size_t count = std::min(kPiece, n - first);
+    uint8_t* const values = indices + first;
+    std::memcpy(before, values, count);
+    kernels.look_up(requantiser.value_of.data(), before, count, values);
+    for (size_t i = 0; i < count; ++i) lost |= static_cast<uint8_t>((before[i] != 0) & (values[i] == 0));
+  }
+  return lost == 0;
+}
+
+}  // namespace
 
 Status ContextRansCodec::make(std::span<const uint8_t> parameters, std::unique_ptr<TileCodec>& codec) {
   auto made = std::make_unique<ContextRansCodec>();
@@ -40,15 +62,18 @@ size_t ContextRansCodec::encode_tile(ConstView tile, Dtype, uint8_t* out, Scratc
 
 Status ContextRansCodec::decode_tile(std::span<const uint8_t> body, MutView tile, Dtype,
                                      Scratch& scratch) const {
+  bool known = true;
   const auto store = [&](uint32_t first, uint32_t count, uint8_t* indices) {
     if (model_.params().requantiser.active) {
-      const auto& kernels = context_kernels(kMaxLanes);
       const size_t n = size_t{count} * tile.shape.w * tile.shape.c;
-      kernels.look_up(model_.params().requantiser.value_of.data(), indices, n, indices);
+      known = reconstruct(model_.params().requantiser, indices, n) && known;
     }
     store_interleaved(indices, tile.rows(first, count));
   };
-  return decode_contexts(model_, body, tile.shape, store, scratch);
+  const Status status = decode_contexts(model_, body, tile.shape, store, scratch);
+  if (!status.ok()) return status;
+  if (!known) return corrupt("context-rans: an index stands for no value", body.size());
+  return {};
 }
 
 }  // namespace fmapzip

@@ -165,6 +165,8 @@ def decode(body: bytes, shape: tuple[int, int, int], dtype: np.dtype[Any], param
         contexts.put(place, here)
         indices[place] = here.reshape(indices[place].shape)
     decoder.close()
+    if ((indices != 0) & (p.value_of[indices] == 0)).any():
+        raise CorruptFrame("an index stands for no value")
     return np.ascontiguousarray(p.value_of[indices].transpose(2, 0, 1).astype(np.uint8)).view(dtype)
 
 
