@@ -78,7 +78,7 @@ def fuzz(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """The examples of pages and docstrings run, and generated pages are what their commands write."""
-    _python(session, "-m", "pytest", "-q", "tests/test_docs.py", "tests/bench/test_results.py")
+    _python(session, "-m", "pytest", "-q", "tests/test_docs.py", "tests/bench/test_results.py", "tests/documents")
 
 
 @nox.session

@@ -8,6 +8,9 @@ from typing import Any
 
 from common import git_hash
 
+from fmapzip.documents.bench import BENCH
+from fmapzip.documents.evaluation import EVALUATION
+
 KEPT = Path(__file__).parent / "results"
 
 NETWORKS = {
@@ -34,8 +37,9 @@ def keep(report: Path, commit: str | None = None, speeds: bool = False, note: st
     note
         What a reader should know of the conditions.
     """
-    found = json.loads(report.read_text())
-    name, kept = _kept_bench(found) if found.get("kind") == "bench" else _kept_eval(found, report.stem)
+    is_bench = json.loads(report.read_text()).get("kind") == "bench"
+    found = (BENCH if is_bench else EVALUATION).read(report)
+    name, kept = _kept_bench(found) if is_bench else _kept_eval(found, report.stem)
     if speeds:
         name = name.replace("arena_", "speeds_")
     target = KEPT / f"{name}.json"

@@ -35,7 +35,7 @@ def results() -> ModuleType:
 def report(tmp_path: Path) -> dict[str, Any]:
     np.save(tmp_path / "maps.npy", make_map((8, 9, 9), "sparse", np.uint8, 1))
     source = FileSource([tmp_path / "maps.npy"], "minmax")
-    found = bench(source, choose("zvc,huffman,jpeg-act"), 1, 1, lambda *_: None)
+    found = bench(source, choose(["zvc", "huffman", "jpeg-act"]), 1, 1, lambda *_: None)
     found["source"] |= {"model": "path/to/nets.py:cifar_resnet20", "data": "path/to/cifar/", "images": 1}
     return found
 

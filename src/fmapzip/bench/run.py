@@ -16,6 +16,7 @@ from fmapzip.bench.schema import better_layouts, codec_entry, missing_entry, tap
 from fmapzip.bench.source import Source, Tap
 from fmapzip.bench.specs import Chosen
 from fmapzip.codecs.base import IntegerMap
+from fmapzip.documents.bench import BENCH
 from fmapzip.errors import FmapzipError
 from fmapzip.eval.environment import PACKAGES, environment
 from fmapzip.eval.request import Progress
@@ -85,7 +86,7 @@ def bench(
     }
     report["int8"] = next((e.pop("_int8") for e in entries if "_int8" in e), None)
     cache.remove()
-    return report
+    return BENCH.checked(report)
 
 
 def _conditions(source: Source, repeat: int, threads: int) -> dict[str, Any]:

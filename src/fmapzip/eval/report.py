@@ -1,10 +1,11 @@
-"""An evaluation as the JSON object that docs/EVAL_JSON.md describes: schema 1."""
+"""An evaluation as the JSON object that `fmapzip.documents.evaluation` declares: schema 1."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
+
+from fmapzip.documents.evaluation import EVALUATION
 
 if TYPE_CHECKING:
     from fmapzip.torch.results import Baseline, CodecResult, Evaluation, TapResult
@@ -18,7 +19,7 @@ class Protocol:
 
     Attributes
     ----------
-    calib, preprocess, taps, limit, batch
+    calib, preprocess, taps, limit, images, batch
         The options of ``fmapzip eval``; None where one was not given.
     labels
         How the class indexes of the images were found, in words.
@@ -28,6 +29,7 @@ class Protocol:
     preprocess: str | None
     taps: tuple[str, ...] | None
     limit: int | None
+    images: int | None
     batch: int
     labels: str
 
@@ -65,8 +67,7 @@ def to_json(
         "codecs": [_codec(result) for result in found.codecs],
         "pictures": None if found.pictures is None else asdict(found.pictures),
     }
-    cleaned: dict[str, Any] = _finite(report)
-    return cleaned
+    return EVALUATION.checked(report)
 
 
 def _float(baseline: Baseline) -> dict[str, Any]:
@@ -124,13 +125,3 @@ _TAP_FIGURES = (
 def _tap(tap: TapResult) -> dict[str, Any]:
     figures = {name: getattr(tap, name) for name in _TAP_FIGURES}
     return {"name": tap.name, "shape": list(tap.shape), "readers": list(tap.readers), **figures}
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -71,7 +71,8 @@ def run(
         per_image=None if per_image is None else _line_writer(images, per_image),
         pictures=pictures,
     )
-    protocol = Protocol(request.calib, request.preprocess, request.taps, request.limit, inputs.batch, images.label_rule)
+    asked = (request.calib, request.preprocess, request.taps, request.limit, request.images)
+    protocol = Protocol(*asked, inputs.batch, images.label_rule)
     return to_json(found, request.model, request.data, protocol, environment(request.threads))
 
 

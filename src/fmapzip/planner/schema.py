@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import log10, prod
 from typing import Any
 
+from fmapzip.documents.planning import PLANNING
 from fmapzip.planner.allocate.choice import points
 from fmapzip.planner.allocate.hull import lower_hull
 from fmapzip.planner.candidate import Candidate
@@ -31,7 +32,7 @@ def to_json(planned: Planned, model: str, data: str, protocol: dict[str, Any], e
     dict
         Of JSON values only; what does not apply, or is infinite, is None.
     """
-    return {
+    report = {
         "schema": SCHEMA,
         "kind": "plan",
         "model": model,
@@ -55,6 +56,7 @@ def to_json(planned: Planned, model: str, data: str, protocol: dict[str, Any], e
         "environment": environment,
         "seconds": planned.seconds,
     }
+    return PLANNING.checked(report)
 
 
 def _measured(planned: Planned, found: Measured) -> dict[str, Any]:
