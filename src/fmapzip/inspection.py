@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -110,7 +110,7 @@ def inspect(data: Any, plan: BoundPlan | None = None, limits: Limits = DEFAULT_L
         raw_bytes=prod(frame.shape),
         payload_bytes=frame.payload_bytes,
         total_bytes=frame.frame_bytes,
-        sections=_sections(frame, tap),
+        sections=sections_of(frame, tap),
     )
 
 
@@ -122,7 +122,21 @@ def _codec_id(frame: _core.Frame) -> str:
         return f"unknown ({frame.code})"
 
 
-def _sections(frame: _core.Frame, tap: BoundCodec | None) -> dict[str, int]:
+_FRAME_SECTIONS = {"header": "headers", "tile table": "headers", "checksum": "headers", "parameters": "tables"}
+_MASK_WORDS = ("bitmap", "mask")  # in the names of a tile body's sections
+
+
+def parts_of(sections: Mapping[str, int]) -> dict[str, int]:
+    """Sections of a frame summed to what all methods have: ``payload``, ``masks``, ``tables`` and ``headers``."""
+    found = {"payload": 0, "masks": 0, "tables": 0, "headers": 0}
+    for name, size in sections.items():
+        masks = any(word in name for word in _MASK_WORDS)
+        found[_FRAME_SECTIONS.get(name, "masks" if masks else "payload")] += size
+    return found
+
+
+def sections_of(frame: _core.Frame, tap: BoundCodec | None) -> dict[str, int]:
+    """Bytes of a parsed frame by part; `tap` is the bound codec of the plan that it names, where that is at hand."""
     sections = {
         "header": frame.lengths_offset - len(frame.parameters),
         "parameters": len(frame.parameters),

@@ -253,3 +253,15 @@ def test_real_networks_run_end_to_end(nets, name):
     assert found.capture == "fx"
     assert found.codecs[0].output_sqnr_db == found.int8_baseline.output_sqnr_db > 10
     assert found.codecs[0].ratio_payload > 1
+
+
+def test_sections_say_where_every_byte_of_the_frames_went():
+    torch.manual_seed(0)
+    conv, relu = torch.nn.Conv2d, torch.nn.ReLU()
+    net = torch.nn.Sequential(conv(3, 8, 3), relu, conv(8, 4, 3), relu, conv(4, 2, 3))
+    images = torch.rand(4, 3, 20, 20)
+    found = evaluate(net, [images], ["zvc", "context-rans"], calibration=[images])
+    for codec, part in zip(found.codecs, ("bitmap", "words"), strict=True):
+        for tap in codec.taps:
+            assert sum(tap.sections.values()) == tap.total_bytes
+            assert tap.sections[part] > 0

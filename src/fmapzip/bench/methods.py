@@ -10,16 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fmapzip
-from fmapzip.baselines.base import PARTS, Baseline, Parts
+from fmapzip.baselines.base import Baseline, Parts
 from fmapzip.baselines.general import LAYOUTS, General
 from fmapzip.bench.source import Tap
 from fmapzip.codecs.base import Codec, IntegerMap
 from fmapzip.geometry import frame_bound
+from fmapzip.inspection import parts_of
 from fmapzip.plan import Plan
-
-_FRAME_SECTIONS = {"header": "headers", "tile table": "headers", "checksum": "headers", "parameters": "tables"}
-_MASK_WORDS = ("bitmap", "mask")
-"""Words in the names of a tile body's sections that make them masks in the report."""
 
 
 class Job(ABC):
@@ -135,11 +132,7 @@ class _FrameJob(Job):
         return out
 
     def parts(self, data: Any, shape: tuple[int, ...]) -> Parts:
-        found: Parts = dict.fromkeys(PARTS, 0)
-        for name, size in fmapzip.inspect(data, self._plan).sections.items():
-            masks = any(word in name for word in _MASK_WORDS)
-            found[_FRAME_SECTIONS.get(name, "masks" if masks else "payload")] += size
-        return found
+        return parts_of(fmapzip.inspect(data, self._plan).sections)
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,7 @@ class Tap(Part):
     sqnr_db: Annotated[
         Figure, says("decoded against the tap's own float input in that pass, signal and noise pooled over images")
     ]
+    sections: Annotated[dict[str, int], says("bytes of the frames by part, which sum to `total_bytes`")]
 
 
 class Codec(Part):

@@ -119,6 +119,7 @@ _TAP_FIGURES = (
     "frame_bytes_max",
     "frame_bytes_p99",
     "sqnr_db",
+    "sections",
 )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from fmapzip import registry
 from fmapzip.bench.summary import sentences
 from fmapzip.errors import InvalidInput, UnknownCodec
+from fmapzip.inspection import parts_of
 from fmapzip.report.plan_model import model_of_plan
 
 Values = dict[str, Any]
@@ -130,7 +131,6 @@ def _eval_tap(tap: Values, images: int) -> Values:
 
 
 def _eval_row(entry: Values, raw: int) -> Values:
-    payload = sum(tap["payload_bytes"] for tap in entry["taps"])
     coded = sum(tap["total_bytes"] for tap in entry["taps"])
     return {
         "label": entry["codec"] + changed_settings(entry["config"]),
@@ -143,7 +143,7 @@ def _eval_row(entry: Values, raw: int) -> Values:
         "bytes": coded,
         "side": entry["plan_bytes"],
         "total": coded + entry["plan_bytes"],
-        "parts": {"payload": payload, "headers": coded - payload},
+        "parts": _sum_of([parts_of(tap["sections"]) for tap in entry["taps"]]),
         "encode": entry["encode_mb_per_s"],
         "decode": entry["decode_mb_per_s"],
         "sqnr": None,
@@ -154,7 +154,7 @@ def _eval_row(entry: Values, raw: int) -> Values:
             {
                 "bytes": tap["total_bytes"],
                 "side": 0,
-                "parts": {"payload": tap["payload_bytes"], "headers": tap["total_bytes"] - tap["payload_bytes"]},
+                "parts": parts_of(tap["sections"]),
                 "path": tap["path"],
                 "sqnr": tap["sqnr_db"],
                 "max_error": None,
@@ -164,6 +164,10 @@ def _eval_row(entry: Values, raw: int) -> Values:
             for tap in entry["taps"]
         ],
     }
+
+
+def _sum_of(parts: list[dict[str, int]]) -> dict[str, int]:
+    return {name: sum(one[name] for one in parts) for name in parts[0]} if parts else {}
 
 
 _DISTORTION = ("top1", "top5", "changed_vs_int8", "changed_vs_float", "kl_vs_float", "kl_vs_int8", "output_sqnr_db")

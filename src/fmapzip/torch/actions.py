@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fmapzip.inspection import sections_of
 from fmapzip.plan import Plan
 from fmapzip.quantize import Observer, QuantParams
 from fmapzip.torch.capture import Tap
@@ -79,6 +80,7 @@ class Code:
         self._handle = register_store(self, self._tap_handle)
         self.statistics = TapStatistics(plan[tap.name], tap.readers)
         self.sizes: list[int] = []  # bytes of each frame of the last batch
+        self.inspects = False  # whether to count where the bytes of each frame went
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -103,6 +105,9 @@ class Code:
         self.sizes += sizes
         payload = sum(frame.payload_bytes for frame in stored.frames)
         self.statistics.add_frames(sizes, payload, stored.nonzeros)
+        if self.inspects:
+            for frame in stored.frames:
+                self.statistics.add_sections(sections_of(frame, self._coder.bound))
         for signal, noise in stored.energies:
             self.statistics.add_noise(signal, noise)
 

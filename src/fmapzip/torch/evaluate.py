@@ -107,7 +107,7 @@ def _of_plans(
     """Compare plans; the 8-bit network has the first one's quantizers."""
     raw = registry.make("raw")
     exact = Plan(tuple(TapPlan(tap.name, tap.shape, tap.quantizer, raw) for tap in plans[0]), plans[0].metadata)
-    coded = [CodedPass(captured, fitted_taps(plan, captured), plan, threads) for plan in plans]
+    coded = [CodedPass(captured, fitted_taps(plan, captured), plan, threads, inspects=True) for plan in plans]
     int8 = CodedPass(captured, fitted_taps(exact, captured), exact, threads)
     classes = None if metrics == "auto" else metrics == "classes"
     calibrator = str(plans[0].metadata.get("calibrator", "as planned"))
@@ -130,9 +130,9 @@ def _of_codecs(
     coded = []
     for item in chosen:
         if isinstance(item, Plan):
-            coded.append(CodedPass(captured, fitted_taps(item, captured), item, threads))
+            coded.append(CodedPass(captured, fitted_taps(item, captured), item, threads, inspects=True))
         else:
             choice = choose(captured, batches, found, item, classes, limit, progress)
-            coded.append(CodedPass(captured, found.taps, choice.plan, threads, choice.notes))
+            coded.append(CodedPass(captured, found.taps, choice.plan, threads, choice.notes, inspects=True))
     int8 = CodedPass(captured, found.taps, found.plan(registry.make("raw")), threads)
     return Comparison(captured, int8, coded, classes, found.calibrator, found.images, pictures)

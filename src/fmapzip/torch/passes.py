@@ -57,13 +57,23 @@ class CodedPass:
         Threads of the codec.
     notes : sequence of str
         For the result.
+    inspects : bool
+        Whether to count where the bytes of each frame went.
     """
 
     def __init__(
-        self, captured: Captured, taps: Sequence[Tap], plan: Plan, threads: int, notes: Sequence[str] = ()
+        self,
+        captured: Captured,
+        taps: Sequence[Tap],
+        plan: Plan,
+        threads: int,
+        notes: Sequence[str] = (),
+        inspects: bool = False,
     ) -> None:
         self._captured, self._plan, self._notes = captured, plan, tuple(notes)
         self._actions = {tap.name: Code(tap, plan, threads) for tap in taps}
+        for action in self._actions.values():
+            action.inspects = inspects
         self.taps = tuple(taps)
         self._watched: dict[str, Watch] = {}
         self.figures = OutputFigures()

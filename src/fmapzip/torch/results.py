@@ -6,7 +6,7 @@ that is infinite, is None.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fmapzip.plan import Plan
@@ -33,6 +33,8 @@ class TapResult:
         Decoded against the tap's own float input in that pass, signal and noise pooled over images.
     encode_seconds, decode_seconds : float
         Integers to frames, and back.
+    sections : dict of str to int
+        Bytes of the frames by part, as `fmapzip.inspect` names them; empty where they were not counted.
     """
 
     name: str
@@ -48,6 +50,7 @@ class TapResult:
     sqnr_db: float | None
     encode_seconds: float
     decode_seconds: float
+    sections: dict[str, int] = field(default_factory=dict)
 
     @property
     def ratio(self) -> float:

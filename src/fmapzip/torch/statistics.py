@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 
 import numpy as np
@@ -27,6 +27,7 @@ class TapStatistics:
         """Forget everything."""
         self.samples = self.nonzeros = self.payload_bytes = self.total_bytes = self.largest = 0
         self.signal = self.noise = self.encode_seconds = self.decode_seconds = 0.0
+        self.sections: dict[str, int] = {}
         self._sizes: NDArray[np.int64] = np.zeros(0, np.int64)
 
     def add_frames(self, sizes: Sequence[int], payload_bytes: int, nonzeros: int) -> None:
@@ -41,6 +42,11 @@ class TapStatistics:
             self._sizes = np.append(self._sizes, np.zeros(max(places) + 1 - len(self._sizes), np.int64))
         for place in places:
             self._sizes[place] += 1
+
+    def add_sections(self, sections: Mapping[str, int]) -> None:
+        """Count where the bytes of one frame went."""
+        for part, size in sections.items():
+            self.sections[part] = self.sections.get(part, 0) + size
 
     def add_noise(self, signal: float, noise: float) -> None:
         """Add one sample's sums of squares: of its float values, and of the decoded values' error."""
@@ -68,6 +74,7 @@ class TapStatistics:
             sqnr_db=decibels(self.signal, self.noise),
             encode_seconds=self.encode_seconds,
             decode_seconds=self.decode_seconds,
+            sections={part: size for part, size in self.sections.items() if size},
         )
 
     def _percentile(self, percent: int) -> int:
