@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fmapzip.atomic import check_writable, replacing, write_atomically
+from fmapzip.atomic import beside, check_writable, replacing, write_atomically
 from fmapzip.errors import InvalidInput
 
 
@@ -39,3 +39,14 @@ def test_what_a_link_points_to_is_replaced_and_the_link_stays(tmp_path: Path) ->
     write_atomically(tmp_path / "a", b"whole")
     assert (tmp_path / "a").is_symlink()
     assert (tmp_path / "folder" / "file").read_bytes() == b"whole"
+
+
+def test_files_that_belong_to_others_keep_to_the_length_of_names_and_apart(tmp_path: Path) -> None:
+    assert beside(tmp_path / "r.json", ".partial") == tmp_path / "r.json.partial"
+    long = [tmp_path / ("é" * 124 + ending) for ending in (".json", ".html")]
+    partial = [beside(path, ".partial") for path in long]
+    for path in partial:
+        path.write_bytes(b"")
+    assert len(set(partial)) == 2
+    assert partial == [beside(path, ".partial") for path in long]
+    assert all(path.suffix == ".partial" for path in partial)

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from zlib import crc32
 
 from fmapzip.errors import InvalidInput
 
@@ -64,6 +65,23 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Write `data` to `path` as `replacing` says."""
     with replacing(path) as temporary:
         temporary.write_bytes(data)
+
+
+def beside(path: Path, ending: str) -> Path:
+    """The path of a file that belongs to `path`: its name with `ending` behind it.
+
+    A name that becomes too long for a file system is cut, and its checksum tells it from others.
+
+    Examples
+    --------
+    >>> str(beside(Path("reports/bench.json"), ".partial"))
+    'reports/bench.json.partial'
+    """
+    name = os.fsencode(path.name)
+    if len(name) + len(ending) <= NAME_MAX:
+        return path.with_name(path.name + ending)
+    ending = f".{crc32(name):08x}{ending}"
+    return path.with_name(name[: NAME_MAX - len(ending)].decode("utf-8", "ignore") + ending)
 
 
 def _target(path: Path) -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fmapzip.atomic import beside
 from fmapzip.bench.baseline_codec import baseline_plan
 from fmapzip.bench.measure import TapFigures, measure
 from fmapzip.bench.methods import BaselineMethod, Method, OurMethod
@@ -64,7 +65,7 @@ def bench(
         The report that docs/BENCH_JSON.md describes.
     """
     conditions = _conditions(source, repeat, threads)
-    partial = None if report_file is None else report_file.with_name(report_file.name + PARTIAL)
+    partial = None if report_file is None else beside(report_file, PARTIAL)
     cache = MeasurementCache(partial, "bench", conditions, restart=True)
     plans = {
         method.label: source.plan(method.codec)

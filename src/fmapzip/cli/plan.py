@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fmapzip.atomic import check_writable
+from fmapzip.atomic import beside, check_writable
 from fmapzip.cli import options
 from fmapzip.cli.app import app
 from fmapzip.cli.exits import Exit, tell
@@ -100,7 +100,7 @@ def plan(
 
     budget = one_of(max_kl, max_drop, min_sqnr, min_ratio, max_bytes)
     outputs.check(output)
-    kept = state or output.with_name(output.name + ".state")
+    kept = state or beside(output, ".state")
     check_writable(kept)
     found = _search(request, budget, codec or ["auto"], validate, time_limit, seed, kept)
     found.plan.save(output)
