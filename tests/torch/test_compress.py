@@ -319,3 +319,10 @@ def test_copies_and_pickles_run_as_the_original():
     stored = compress_model(tricky.Residual().eval(), "zvc", calibration=IMAGES)
     assert torch.equal(run(copy.deepcopy(stored), IMAGES), run(stored, IMAGES))
     assert torch.equal(run(pickle.loads(pickle.dumps(stored)), IMAGES), run(stored, IMAGES))
+
+
+@pytest.mark.parametrize("codec", ["zvc", "context-rans", "dct-cm"])
+def test_volumes_are_stored_as_maps_of_four_dimensions(codec):
+    stored = compress_model(tricky.Volumes().eval(), codec, calibration=IMAGES)
+    run(stored, IMAGES)
+    assert [tap.shape for tap in stored.report().taps] == [(4, 8, 8), (2, 4, 8, 8)]

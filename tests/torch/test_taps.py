@@ -242,16 +242,10 @@ def test_unknown_methods_are_refused():
 
 
 @pytest.mark.parametrize("method", ["fx", "export", "hooks"])
-def test_a_tap_of_five_dimensions_is_stored_with_some_folded(method):
-    net = tricky.Volumes().eval()
-    captured = capture(net, IMAGE, [method])
-    assert [(tap.name, tap.shape, tap.axis) for tap in captured.taps] == [
-        ("volume", (4, 8, 8), 1),
-        ("last", (2, 32, 8), 1),
-    ]
-    batch = torch.rand(3, 3, 8, 8)
-    with torch.no_grad():
-        torch.testing.assert_close(captured.module(batch), net(batch))
+def test_maps_of_volumes_have_four_dimensions(method):
+    captured = capture(tricky.Volumes().eval(), IMAGE, [method])
+    found = [(tap.name, tap.shape, tap.axis) for tap in captured.taps]
+    assert found == [("volume", (4, 8, 8), 1), ("last", (2, 4, 8, 8), 1)]
 
 
 def test_a_tap_without_batch_dimension_is_refused_by_name():

@@ -1,37 +1,70 @@
-"""Networks of torchvision and timm, where they are installed: fx and export see the same taps."""
+"""Networks of other packages, where they are installed: captures agree with each other and with the oracle."""
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import pickle
 
 import pytest
 
 torch = pytest.importorskip("torch")
+
+import oracle
+import zoo
 
 from fmapzip.torch import capture, compress_model, taps
 
 IMAGE = torch.rand(1, 3, 224, 224)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _operators_of_torchvision():
-    """Schemas that torchvision expects of its compiled part, which a CPU build of PyTorch may not match."""
-    library = torch.library.Library("torchvision", "FRAGMENT")
-    for name in ("nms", "qnms"):
-        if not hasattr(torch.ops.torchvision, name):
-            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    yield
-    library._destroy()
+# Of the networks that benchmarks/breadth.py goes through: each way of capturing, views, windows, volumes.
+DOZEN = [
+    "torchvision:shufflenet_v2_x0_5", "torchvision:efficientnet_b0", "torchvision:swin_t", "torchvision:r3d_18",
+    "timm:edgenext_xx_small", "transformers:LevitModel", "timm:mobilevit_xxs", "timm:starnet_s050",
+    "transformers:BeitModel", "transformers:GPT2Model", "transformers:SegformerModel",
+    "transformers:CLIPTextModelWithProjection", "smp:Unet",
+]  # fmt: skip
+
+
+def installed(name):
+    package = zoo.PACKAGES[name.partition(":")[0]]
+    if not importlib.util.find_spec(package):
+        pytest.skip(f"{package} is not installed")
+    zoo.load(name.partition(":")[0])
 
 
 def make(family, name):
-    try:
-        package = importlib.import_module(family)
-    except ImportError:
-        pytest.skip(f"{family} is not installed")
+    installed(f"{family}:{name}")
+    package = importlib.import_module(family)
     if family == "timm":
         return package.create_model(name, pretrained=False).eval()
     return package.models.get_model(name, weights=None).eval()
+
+
+def attributes(net):
+    """All that the modules of a network hold, containers looked into."""
+
+    def tree(value):
+        if isinstance(value, dict):
+            return {key: tree(item) for key, item in value.items()}
+        if isinstance(value, list | tuple | set):
+            return type(value), [tree(item) for item in value]
+        return id(value)
+
+    return {path: tree(vars(module)) for path, module in net.named_modules()}
+
+
+@pytest.mark.parametrize("name", DOZEN)
+def test_what_is_stored_is_what_layers_read(name):
+    installed(name)
+    net, inputs = zoo.make(name)
+    before = attributes(net)
+    captured = capture(net, inputs)
+    assert attributes(net) == before
+    pickle.dumps(net)
+    oracle.check(captured, net, inputs)
+    assert not any(tap.problem for tap in captured.taps)
 
 
 @pytest.mark.parametrize(

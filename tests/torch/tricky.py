@@ -197,7 +197,7 @@ class Branching(nn.Module):
 
 
 class Volumes(nn.Module):
-    """A five-dimensional feature map, which no frame can hold."""
+    """Feature maps of four and five dimensions."""
 
     def __init__(self):
         super().__init__()
@@ -337,6 +337,21 @@ class Picks(nn.Module):
         return self.last(y[:, [0, 2, 1, 5]]) + tokens.mean()
 
 
+class Windows(nn.Module):
+    """Linear layers over six dimensions, and attention whose heads are merged by a view before it is read."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.values, self.out = nn.Conv2d(3, 6, 1), nn.Linear(6, 6), nn.Linear(6, 6)
+
+    def forward(self, x):
+        y = F.relu(self.stem(x)).view(-1, 6, 2, 4, 2, 2, 2).permute(0, 2, 4, 3, 5, 6, 1).contiguous()
+        y = self.values(F.gelu(y))
+        heads = y.reshape(-1, 64, 2, 3).transpose(1, 2)
+        heads = F.scaled_dot_product_attention(heads, heads, heads)
+        return self.out(heads.transpose(1, 2).reshape(-1, 64, 6))
+
+
 EXPECTED = {
     Residual: [("left", (4, 8, 8), ("left", "right"))],
     Classifier: [("head.2", (6, 2, 2), ("head.2",)), ("head.4", (10,), ("head.4",))],
@@ -362,5 +377,6 @@ EXPECTED = {
         ("matmul#3", (5, 4), ("matmul#3",)),
     ],
     Picks: [("token", (8, 8, 8), ("token", "token#2")), ("last", (4, 8, 8), ("last",))],
+    Windows: [("values", (6, 16, 2, 2), ("values",)), ("out", (6, 64), ("out",))],
     Attention: [("last", (8, 4), ("last",))],
 }

@@ -40,13 +40,13 @@ class Tap:
         Call site of its first reader, for example ``features.3.expand1x1``; a second call of the same layer on another
         tensor ends in ``#2``, a functional call is named by the module around it, ``block.conv2d``.
     shape : tuple of int
-        One sample's shape: (C, H, W), (C, L) or (F,).
+        One sample's shape: (C, D, H, W), (C, H, W), (C, L) or (F,).
     readers : tuple of str
         Call sites of every convolution and linear layer that reads it.
     axis : int
         The channel axis of the stored batch: 1, or the last for what linear layers read, as in [N, H, W, C].
     problem : str
-        Why it cannot be stored (five dimensions, or no batch dimension), or "". Its shape is then the network's.
+        Why it cannot be stored (no batch dimension, or integers), or "".
     """
 
     name: str
@@ -218,8 +218,7 @@ def _tap(name: str, readers: tuple[str, ...], shape: tuple[int, ...], axis: int)
     shape, axis = shape_in_slot(shape, axis)
     sample = list(shape[1:])
     if not sample:
-        problem = f"it has {len(shape)} dimensions; feature maps are [N, F], [N, C, L] or [N, C, H, W]"
-        return Tap(name, tuple(sample), readers, axis, problem)
+        return Tap(name, (), readers, axis, "it has no batch dimension")
     sample.insert(0, sample.pop(axis - 1))
     return Tap(name, tuple(sample), readers, axis)
 

@@ -22,7 +22,7 @@ from fmapzip.torch.operation import Operation
 from fmapzip.torch.slot import TapSlot
 from fmapzip.torch.views import gathers, stored_view, trace_back
 
-MOST_DIMENSIONS = 4  # of a batch of feature maps
+MOST_DIMENSIONS = 5  # of a batch of feature maps
 SLOTS = "fmapzip_slots"  # name of the submodule that holds the slots
 
 
@@ -182,8 +182,8 @@ def folded_dimensions(rank: int, axis: int) -> tuple[int, int]:
 
     Examples
     --------
-    >>> folded_dimensions(6, 5), folded_dimensions(6, 1), folded_dimensions(4, 1)
-    ((1, 2), (2, 3), (1, 1))
+    >>> folded_dimensions(7, 6), folded_dimensions(7, 1), folded_dimensions(5, 1)
+    ((1, 3), (2, 4), (1, 1))
     """
     excess = rank - MOST_DIMENSIONS
     first = 1 if axis > 1 + max(excess, 0) else axis + 1

@@ -112,7 +112,7 @@ def _axis_before_reshape(before: tuple[int, ...], after: tuple[int, ...], axis: 
         if before[i] == size and prod(before[:i]) == ahead:
             return i
     flattened = ahead == before[0] and size == prod(before[1:])
-    return 1 if flattened and len(before) > 1 else None
+    return 1 if (flattened or size == 1) and len(before) > 1 else None  # one channel is any axis
 
 
 def _axis_before_index(index: Any, axis: int, rank: int) -> int | None:
