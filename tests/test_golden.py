@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -55,3 +58,32 @@ def test_a_golden_error_is_still_refused_in_the_same_way(entry: dict[str, Any]) 
         fmapzip.decode(data)
     assert type(caught.value).__name__ == entry["error"]
     assert entry["message"] in str(caught.value)
+    with pytest.raises(errors.FrameError) as judged:
+        reference_decode(data)
+    assert type(judged.value) is type(caught.value)
+
+
+CLASSES = """
+import json, sys, pathlib, fmapzip
+from fmapzip import errors, _core
+seen = {}
+for path in sorted(pathlib.Path(sys.argv[1]).glob("*.fmap")):
+    try:
+        fmapzip.decode(path.read_bytes())
+    except errors.FmapzipError as error:
+        seen[path.name] = [type(error).__name__, str(error)]
+print(json.dumps([_core.simd(), seen]))
+"""
+
+
+def test_every_instruction_set_refuses_golden_errors_alike() -> None:
+    outcomes = {}
+    for simd in ("scalar", "avx2", "avx512"):
+        command = [sys.executable, "-c", CLASSES, str(GOLDEN_ERRORS)]
+        done = subprocess.run(
+            command, env={**os.environ, "FMAPZIP_SIMD": simd}, capture_output=True, text=True, check=True
+        )
+        name, seen = json.loads(done.stdout)
+        outcomes[name] = {file: error for file, (error, _) in seen.items()}
+    expected = {entry["file"]: entry["error"] for entry in ERRORS}
+    assert all(outcome == expected for outcome in outcomes.values()), outcomes

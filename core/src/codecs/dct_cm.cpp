@@ -5,6 +5,7 @@
 #include <numeric>
 #include <utility>
 
+#include "bits/endian.hpp"
 #include "codecs/dct_cm_rans.hpp"
 #include "layout.hpp"
 
@@ -12,6 +13,8 @@ namespace fmapzip {
 namespace {
 
 constexpr size_t kTileTarget = size_t{1} << 16;
+constexpr size_t kBlockHeaderBits = 8;
+constexpr unsigned kWidthMask = 15;   // of a block's header
 constexpr size_t kWriterSlack = 256;  // full-vector stores beyond the stream
 
 enum : size_t { kPlanarSlot = 0, kStreamSlot = 1 };
@@ -27,6 +30,15 @@ const uint8_t* value_table(const DctCmParameters& p, const PointTables& t, Dtype
 Status overrun(size_t offset) { return truncated("dct-cm: the tile ends inside a block", offset); }
 Status bad_block(const StreamReader& reader) {
   return corrupt("dct-cm: a block holds what no encoder writes", reader.bit / 8);
+}
+
+// What is wrong with a block that began at bit `start` and is not valid or does not end in the body. Kernels
+// differ in how far they read a block of a reserved width, so that is looked for first.
+Status block_failure(const StreamReader& reader, size_t start, size_t bits) {
+  if (start + kBlockHeaderBits > bits) return overrun(bits / 8);
+  const unsigned header = load_le<uint16_t>(reader.data + start / 8) >> (start % 8);
+  if ((header & kWidthMask) <= kMaxCodeBits && reader.bit > bits) return overrun(bits / 8);
+  return bad_block(reader);
 }
 
 }  // namespace
@@ -167,10 +179,10 @@ Status DctCmCodec::decode_values(const Planes& planes, Dtype dtype, size_t bits,
   const uint8_t* table = value_table(parameters_, points, dtype);
   for (uint32_t c = 0; c < planes.count; ++c) {
     for (size_t at = 0; at < planes.positions; at += planes.block) {
-      if (!kernels_.read_values(reader, planes.length_at(at), table, points.count, planes.at(c, at))) {
-        return bad_block(reader);
-      }
-      if (reader.bit > bits) return overrun(bits / 8);
+      const size_t start = reader.bit;
+      const bool valid =
+          kernels_.read_values(reader, planes.length_at(at), table, points.count, planes.at(c, at));
+      if (!valid || reader.bit > bits) return block_failure(reader, start, bits);
     }
   }
   return {};
@@ -184,17 +196,17 @@ Status DctCmCodec::decode_groups(const Planes& planes, Dtype dtype, size_t bits,
     const ChannelGroup group = parameters_.group_at(first, planes.count);
     for (size_t at = 0; at < planes.positions; at += planes.block) {
       const unsigned n = planes.length_at(at);
-      bool valid = true;
       for (uint32_t j = 0; j < group.channels; ++j) {
-        if (parameters_.zero_mask) valid = kernels_.read_mask(reader, n, masks[j]) && valid;
+        const bool valid = !parameters_.zero_mask || kernels_.read_mask(reader, n, masks[j]);
+        if (reader.bit > bits) return overrun(bits / 8);
+        if (!valid) return bad_block(reader);
         rows[j] = planes.at(parameters_.order.empty() ? first + j : parameters_.order[first + j], at);
       }
-      // Within a block's padding even of a whole group of masks; then each block is checked on its own.
-      for (unsigned k = 0; k < group.kept && reader.bit <= bits; ++k) {
-        valid = kernels_.read_block(reader, n, codes[k]) && valid;
+      for (unsigned k = 0; k < group.kept; ++k) {
+        const size_t start = reader.bit;
+        const bool valid = kernels_.read_block(reader, n, codes[k]);
+        if (!valid || reader.bit > bits) return block_failure(reader, start, bits);
       }
-      if (reader.bit > bits) return overrun(bits / 8);
-      if (!valid) return bad_block(reader);
       kernels_.synthesise(codes, n, dtype == Dtype::i8, group, parameters_.zero_mask ? masks : nullptr, rows);
     }
     first += group.channels;

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fmapzip.errors import CorruptFrame, InvalidInput, UnsupportedVersion
+from fmapzip.errors import CorruptFrame, InvalidInput, LimitExceeded, MissingCodec, UnsupportedVersion
 from fmapzip.reference.checksum import crc32c
 from fmapzip.reference.context_rans import CONTEXT_RANS
 from fmapzip.reference.dct_cm import DCT_CM
@@ -23,6 +23,7 @@ VERSION = 0
 SIGNED, QUANTIZER, PLAN, PER_CHANNEL = 1, 2, 4, 32
 NDIM_SHIFT = 3
 RESERVED = 0b11000000
+MAX_VALUES, MAX_PARAMETER_BYTES = 1 << 28, 1 << 24
 
 
 def _raw_encode(tile: Tile, parameters: bytes) -> bytes:
@@ -44,6 +45,7 @@ def encode(
     *,
     scales: Sequence[float] = (),
     plan: tuple[bytes, int] | None = None,
+    rows: int | None = None,
 ) -> bytes:
     """A frame of `q` by the codec of `code`, byte for byte what `fmapzip.encode` gives.
 
@@ -54,6 +56,7 @@ def encode(
     parameters : the codec's parameters; with `plan` they are not repeated in the frame
     scales : the quantizer's scales, if the frame is to hold them
     plan : first 8 bytes of a plan's hash, and the tap's index
+    rows : rows a tile, where they are not to be those that the core takes
 
     Examples
     --------
@@ -65,7 +68,7 @@ def encode(
     codec = CODECS[code]
     shape = _worked_shape(q.shape)
     tiled = q.reshape(shape)
-    rows = codec.rows(shape, parameters)
+    rows = codec.rows(shape, parameters) if rows is None else rows
     bodies = []
     for first in range(0, shape[1], rows):
         tile = np.ascontiguousarray(tiled[:, first : first + rows])
@@ -99,22 +102,25 @@ def decode(data: bytes, parameters: bytes | None = None) -> NDArray[Any]:
     if version != VERSION:
         raise UnsupportedVersion(f"format version {version}")
     ndim = flags >> NDIM_SHIFT & 3 or 4
-    if flags & RESERVED or code not in CODECS or (flags & PER_CHANNEL and not flags & QUANTIZER):
-        raise CorruptFrame("forbidden flags or codec")
+    if flags & RESERVED or (flags & PER_CHANNEL and not flags & QUANTIZER):
+        raise CorruptFrame("forbidden flags")
+    if code == 0:
+        _external_id(reader)
     dims = tuple(reader.varint() for _ in range(ndim))
     if 0 in dims:
         raise CorruptFrame("a dimension is zero")
-    if prod(dims) >= 2**32:
-        raise CorruptFrame("the map holds 2^32 values or more")
+    if prod(dims) > MAX_VALUES:
+        raise LimitExceeded("the map holds more values than the limit allows")
     if flags & QUANTIZER:
-        scales = np.frombuffer(reader.take(4 * (dims[0] if flags & PER_CHANNEL else 1)), "<f4")
-        if not ((scales >= 2.0**-126) & (scales <= 2.0**120)).all():
-            raise CorruptFrame("a scale is out of range")
+        _scales(reader, dims[0] if flags & PER_CHANNEL else 1)
     if flags & PLAN:
         reader.take(8)
         reader.varint()
     else:
-        parameters = reader.take(reader.varint())
+        size = reader.varint()
+        if size > MAX_PARAMETER_BYTES:
+            raise LimitExceeded("the parameters are larger than the limit allows")
+        parameters = reader.take(size)
     channels, height, width = _worked_shape(dims)
     rows = reader.varint()
     if not 1 <= rows <= height:
@@ -130,15 +136,42 @@ def decode(data: bytes, parameters: bytes | None = None) -> NDArray[Any]:
     if reader.position != len(data):
         raise CorruptFrame("bytes follow the frame")
     dtype = np.dtype(np.int8 if flags & SIGNED else np.uint8)
+    return _decoded(code, bodies, shapes, dtype, parameters).reshape(dims)
+
+
+def _decoded(
+    code: int,
+    bodies: Sequence[bytes],
+    shapes: Sequence[tuple[int, int, int]],
+    dtype: np.dtype[Any],
+    parameters: bytes | None,
+) -> NDArray[Any]:
+    """The tiles one below the other; a codec is needed only where one of them is coded."""
     tiles = []
     for body, shape in zip(bodies, shapes, strict=True):
         if len(body) == prod(shape):
             tiles.append(np.frombuffer(body, dtype).reshape(shape))
+        elif code not in CODECS:
+            raise MissingCodec(f"no codec has the code {code}")
         elif parameters is None:
             raise InvalidInput("the frame refers to a plan: give its parameters")
         else:
             tiles.append(CODECS[code].decode(body, shape, dtype, parameters))
-    return np.concatenate(tiles, axis=1).reshape(dims)
+    return np.concatenate(tiles, axis=1)
+
+
+def _external_id(reader: Reader) -> None:
+    length = reader.u8()
+    if not 1 <= length <= 64:
+        raise CorruptFrame("codec id of a forbidden length")
+    if not all(0x21 <= letter <= 0x7E for letter in reader.take(length)):
+        raise CorruptFrame("codec id that is not printable ASCII")
+
+
+def _scales(reader: Reader, count: int) -> None:
+    scales = np.frombuffer(reader.take(4 * count), "<f4")
+    if not ((scales >= 2.0**-126) & (scales <= 2.0**120)).all():
+        raise CorruptFrame("a scale is out of range")
 
 
 def _worked_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
