@@ -1,5 +1,7 @@
 #include "buffers.hpp"
 
+#include <functional>
+
 namespace fmapzip::python {
 namespace {
 
@@ -31,8 +33,9 @@ void raise_error(const char* name, const std::string& message) {
   throw nb::python_error();
 }
 
-void require(const Status& status) {
-  const std::string where = std::string(status.what) + " (at byte " + std::to_string(status.offset) + ")";
+void require(const Status& status, const std::string& of) {
+  const std::string where =
+      std::string(status.what) + " (at byte " + std::to_string(status.offset) + of + ")";
   switch (status.code) {
     case Code::ok:
       return;
@@ -89,6 +92,13 @@ MapArgument read_maps(const AnyArray& array, bool batched) {
     raise_error("InvalidInput",
                 "the rows of a [C, D, H, W] map are not evenly spaced in memory; copy it first");
   }
+  const auto* low = data;
+  const auto* high = data;
+  for (size_t axis = 0; axis < array.ndim() && array.size() != 0; ++axis) {
+    const int64_t reach = strides[axis] * (static_cast<int64_t>(array.shape(axis)) - 1);
+    (reach < 0 ? low : high) += reach;
+  }
+  map.memory = {low, array.size() == 0 ? 0 : static_cast<size_t>(high - low) + 1};
   const size_t count = batched ? array.shape(0) : 1;
   map.samples.reserve(count);
   for (size_t i = 0; i < count; ++i) {
@@ -96,6 +106,14 @@ MapArgument read_maps(const AnyArray& array, bool batched) {
     map.samples.push_back(sample_view(data + offset, map, strides + batch_axes));
   }
   return map;
+}
+
+void require_apart(std::span<const uint8_t> bytes, const MapArgument& map) {
+  const std::less<const uint8_t*> before;
+  if (before(bytes.data(), map.memory.data() + map.memory.size()) &&
+      before(map.memory.data(), bytes.data() + bytes.size())) {
+    raise_error("InvalidInput", "the output shares memory with the input");
+  }
 }
 
 nb::bytes to_bytes(std::span<const uint8_t> data) { return nb::bytes(data.data(), data.size()); }

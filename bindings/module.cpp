@@ -30,14 +30,16 @@ Scratch& thread_scratch() {
 // A codec of the core with its parameters, made once and used for many frames.
 class Codec {
  public:
-  Codec(uint8_t code, nb::handle parameters) : code_(code) {
+  // `channels`: of the maps, 0: any. `of` and `offset` say where the parameters stand, for errors.
+  Codec(uint8_t code, std::span<const uint8_t> parameters, uint32_t channels, size_t offset,
+        const std::string& of)
+      : code_(code) {
     if (code < static_cast<uint8_t>(CodecCode::raw) || code > static_cast<uint8_t>(CodecCode::context_rans)) {
       raise_error("MissingCodec", "no codec has the code " + std::to_string(code) +
                                       "; a newer fmapzip may have written this frame");
     }
-    const Bytes bytes(parameters);
-    parameters_.assign(bytes.span().begin(), bytes.span().end());
-    require(make_codec(code, parameters_, codec_));
+    parameters_.assign(parameters.begin(), parameters.end());
+    require(moved(make_codec(code, parameters_, channels, codec_), offset), of);
   }
 
   uint8_t code() const { return code_; }
@@ -88,9 +90,8 @@ FrameInfo header_of(const MapArgument& map, uint8_t code, std::span<const uint8_
   return info;
 }
 
-void encode_one(const AnyArray& array, const Codec& codec, const HeaderOptions& options, int threads,
+void encode_one(const MapArgument& map, const Codec& codec, const HeaderOptions& options, int threads,
                 ByteBuffer& out) {
-  const MapArgument map = read_maps(array, false);
   const FrameInfo info = header_of(map, codec.code(), codec.parameters(), options);
   Status status;
   {
@@ -103,7 +104,8 @@ void encode_one(const AnyArray& array, const Codec& codec, const HeaderOptions& 
 nb::bytes encode(const AnyArray& array, const Codec& codec, nb::handle scales, bool per_channel,
                  nb::handle plan_hash, uint32_t tap, int threads) {
   static thread_local ByteBuffer out;
-  encode_one(array, codec, {Bytes(scales), per_channel, Bytes(plan_hash), tap}, threads, out);
+  encode_one(read_maps(array, false), codec, {Bytes(scales), per_channel, Bytes(plan_hash), tap}, threads,
+             out);
   return to_bytes(out.bytes());
 }
 
@@ -113,8 +115,10 @@ size_t encode_into(const AnyArray& array, const OutArray& memory, const Codec& c
       (memory.shape(0) > 1 && memory.stride(0) != 1)) {
     raise_error("InvalidType", "the output is a contiguous one-dimensional uint8 array");
   }
+  const MapArgument map = read_maps(array, false);
+  require_apart({static_cast<const uint8_t*>(memory.data()), memory.shape(0)}, map);
   ByteBuffer out(static_cast<uint8_t*>(memory.data()), memory.shape(0));
-  encode_one(array, codec, {Bytes(scales), per_channel, Bytes(plan_hash), tap}, threads, out);
+  encode_one(map, codec, {Bytes(scales), per_channel, Bytes(plan_hash), tap}, threads, out);
   if (!out.fits()) {
     raise_error("InvalidInput",
                 "the output is too small: the frame takes " + std::to_string(out.size()) + " bytes");
@@ -179,19 +183,30 @@ class Frame {
       status = parse_frame(data_, {max_values, max_parameter_bytes}, frame_);
       if (status.ok() && verify) status = verify_checksum(data_, frame_);
     }
-    status.offset += offset;
+    if (offset != 0) of_ = " of the frame that begins at byte " + std::to_string(offset);
     require(status);
+  }
+
+  // Raises the error of reading this frame.
+  void require(const Status& status) const { python::require(status, of_); }
+
+  // The codec of the parameters that the frame holds, which must be for maps of its channels.
+  Codec codec() const {
+    const FrameInfo& info = frame_.info;
+    return {info.code, info.parameters, info.shape().c, parameters_offset(data_, info), of_};
   }
 
   const FrameInfo& info() const { return frame_.info; }
   const ParsedFrame& parsed() const { return frame_; }
   std::span<const uint8_t> data() const { return data_; }
+  std::span<const uint8_t> bytes() const { return data_.first(frame_.frame_bytes); }
 
  private:
   nb::object owner_;
   Bytes bytes_;
   std::span<const uint8_t> data_;
   ParsedFrame frame_;
+  std::string of_;
 };
 
 std::vector<uint32_t> frame_shape(const Frame& frame) {
@@ -218,13 +233,14 @@ const TileCodec* tiles_of(const Codec* codec) { return codec ? &codec->tiles() :
 void decode_into(const Frame& frame, const OutArray& out, const Codec* codec, int threads) {
   const MapArgument map = read_maps(AnyArray(out), false);
   check_output(frame, map);
+  require_apart(frame.bytes(), map);
   Status status;
   {
     const nb::gil_scoped_release release;
     status = decode_frame(frame.data(), frame.parsed(), tiles_of(codec), writable(map.samples[0], out),
                           threads, thread_scratch());
   }
-  require(status);
+  frame.require(status);
 }
 
 void decode_batch_into(const std::vector<const Frame*>& frames, const OutArray& out,
@@ -236,6 +252,7 @@ void decode_batch_into(const std::vector<const Frame*>& frames, const OutArray& 
   for (const Frame* frame : frames) {
     if (frame == nullptr) raise_error("InvalidType", "a frame is None");
     check_output(*frame, maps);
+    require_apart(frame->bytes(), maps);
   }
   std::vector<Status> statuses(frames.size());
   {
@@ -248,14 +265,16 @@ void decode_batch_into(const std::vector<const Frame*>& frames, const OutArray& 
                                  writable(maps.samples[i], out), 1, scratches[worker]);
     });
   }
-  for (const Status& status : statuses) require(status);
+  for (size_t i = 0; i < frames.size(); ++i) frames[i]->require(statuses[i]);
 }
 
 // Whether a codec's parameters fit a frame, as decode_frame asks before it decodes.
 void check_codec(const Codec& codec, const Frame& frame) {
   Status status = codec.tiles().check(frame.info().shape(), frame.info().dtype);
-  if (!status.ok() && !frame.info().has_plan) status = corrupt(status.what);
-  require(status);
+  if (!status.ok() && !frame.info().has_plan) {
+    status = corrupt(status.what, parameters_offset(frame.data(), frame.info()));
+  }
+  frame.require(status);
 }
 
 nb::bytes assemble(uint8_t dtype, const std::vector<uint32_t>& dims, const std::string& codec_id,
@@ -309,7 +328,13 @@ NB_MODULE(_core, m) {
   m.attr("TILE_VALUES") = kTileValues;
 
   nb::class_<python::Codec>(m, "Codec")
-      .def(nb::init<uint8_t, nb::handle>(), nb::arg("code"), nb::arg("parameters"))
+      .def(
+          "__init__",
+          [](python::Codec* self, uint8_t code, nb::handle parameters) {
+            const Bytes bytes(parameters);
+            new (self) python::Codec(code, bytes.span(), 0, 0, " of the parameters");
+          },
+          nb::arg("code"), nb::arg("parameters"))
       .def_prop_ro("code", &python::Codec::code)
       .def_prop_ro("parameters", [](const python::Codec& c) { return to_bytes(c.parameters()); });
 
@@ -353,7 +378,8 @@ NB_MODULE(_core, m) {
       .def_prop_ro("frame_bytes", [](const Frame& f) { return f.parsed().frame_bytes; })
       .def(
           "check", [](const Frame& f, const python::Codec& c) { check_codec(c, f); }, nb::arg("codec"))
-      .def("verify", [](const Frame& f) { require(verify_checksum(f.data(), f.parsed())); })
+      .def("verify", [](const Frame& f) { f.require(verify_checksum(f.data(), f.parsed())); })
+      .def("codec", &Frame::codec)
       .def("decode_into", &decode_into, nb::arg("out").noconvert(), nb::arg("codec").none(),
            nb::arg("threads"));
   // Verifies each checksum itself.

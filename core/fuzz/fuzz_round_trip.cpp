@@ -13,7 +13,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::vector<uint8_t> values(shape.size());
   for (size_t i = 0; i < values.size(); ++i) values[i] = data[4 + i % (size - 4)];
   std::unique_ptr<TileCodec> codec;
-  if (!make_codec(code, {}, codec).ok()) std::abort();
+  if (!make_codec(code, {}, 0, codec).ok()) std::abort();
   FrameInfo info;
   info.code = code;
   info.dims = {shape.c, shape.h, shape.w};

@@ -90,8 +90,9 @@ size_t frame_capacity(FrameInfo info, const TileCodec& codec) {
   const Shape tile = info.tile_shape(0);
   std::vector<uint8_t> header;
   write_header(info, header);
-  const size_t body = std::max(codec.tile_bound(tile), tile.size());
-  return header.size() + info.tiles() * (kTileLengthBytes + body) + kChecksumBytes;
+  // Tiles end up no longer than their values; only the one at work needs more.
+  const size_t slack = std::max(codec.tile_bound(tile), tile.size()) - tile.size();
+  return header.size() + info.tiles() * kTileLengthBytes + info.shape().size() + slack + kChecksumBytes;
 }
 
 Status encode_frame(ConstView map, FrameInfo info, const TileCodec& codec, int threads, Scratch& scratch,
@@ -128,6 +129,10 @@ Status assemble_frame(const FrameInfo& info, std::span<const std::span<const uin
   return {};
 }
 
+size_t parameters_offset(std::span<const uint8_t> data, const FrameInfo& info) {
+  return static_cast<size_t>(info.parameters.data() - data.data());
+}
+
 Status decode_frame(std::span<const uint8_t> data, const ParsedFrame& frame, const TileCodec* codec,
                     MutView map, int threads, Scratch& scratch) {
   const FrameInfo& info = frame.info;
@@ -135,7 +140,7 @@ Status decode_frame(std::span<const uint8_t> data, const ParsedFrame& frame, con
   if (!frame.all_stored) {
     if (codec == nullptr) return invalid("the frame's codec is needed");
     const Status s = codec->check(map.shape, info.dtype);
-    if (!s.ok()) return info.has_plan ? s : corrupt(s.what);  // parameters in the frame must fit the frame
+    if (!s.ok()) return info.has_plan ? s : corrupt(s.what, parameters_offset(data, info));
   }
   std::vector<Status> statuses(info.tiles());
   const auto decode_tile = [&](size_t index, Scratch& own) {

@@ -138,7 +138,7 @@ void test_hostile_bodies(std::mt19937& random) {
   for (const uint8_t flags : {0, 1, 5, 9}) {
     const Shape tile{48, 12, 12};
     std::unique_ptr<TileCodec> codec;
-    CHECK(ContextRansCodec::make(some_parameters(flags, 48, 2, random), codec).ok());
+    CHECK(ContextRansCodec::make(some_parameters(flags, 48, 2, random), 48, codec).ok());
     const auto values = sparse_bytes(tile.size(), 0.2, random);
     std::vector<uint8_t> out(codec->tile_bound(tile)), back(tile.size());
     Scratch scratch;

@@ -186,7 +186,7 @@ void test_hostile_bodies_are_contained(std::mt19937& random) {
       bytes.insert(bytes.end(), bytes.begin() + 2, bytes.begin() + 10);
     }
     std::unique_ptr<TileCodec> codec;
-    CHECK(DctCmCodec::make(bytes, codec).ok());
+    CHECK(DctCmCodec::make(bytes, 0, codec).ok());
     CHECK(codec->check(shape, Dtype::u8).ok());
     Scratch scratch;
     for (int round = 0; round < 3000; ++round) {

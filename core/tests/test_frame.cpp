@@ -17,7 +17,7 @@ FrameInfo info_of(Shape shape, CodecCode code) {
 
 std::vector<uint8_t> encode(const std::vector<uint8_t>& values, Shape shape, CodecCode code, int threads) {
   std::unique_ptr<TileCodec> codec;
-  CHECK(make_codec(static_cast<uint8_t>(code), {}, codec).ok());
+  CHECK(make_codec(static_cast<uint8_t>(code), {}, 0, codec).ok());
   Scratch scratch;
   ByteBuffer out;
   CHECK(encode_frame(planar_view(values.data(), shape), info_of(shape, code), *codec, threads, scratch, out)
@@ -32,7 +32,9 @@ Status decode(const std::vector<uint8_t>& bytes, std::vector<uint8_t>& values) {
   if (const Status s = verify_checksum(bytes, frame); !s.ok()) return s;
   std::unique_ptr<TileCodec> codec;
   if (!frame.all_stored) {
-    if (const Status s = make_codec(frame.info.code, frame.info.parameters, codec); !s.ok()) return s;
+    if (const Status s = make_codec(frame.info.code, frame.info.parameters, frame.info.shape().c, codec);
+        !s.ok())
+      return s;
   }
   values.assign(frame.info.shape().size(), 0xAA);
   Scratch scratch;

@@ -166,7 +166,7 @@ class BoundCodec(ABC):
 
     def decode_into(self, frame: _core.Frame, out: Any, threads: int = 1) -> None:
         """Decode a frame of this kind, parsed and verified, into integers."""
-        prepared = None if frame.all_stored else self.prepared or _core.Codec(frame.code, frame.parameters)
+        prepared = None if frame.all_stored else self.prepared or frame.codec()
         frame.decode_into(out, prepared, threads)
 
 

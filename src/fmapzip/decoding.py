@@ -104,7 +104,7 @@ def _decode(frame: _core.Frame, out: Any, plan: BoundPlan | None, threads: int, 
 def _prepared(frame: _core.Frame, tap: BoundCodec | None) -> _core.Codec | None:
     if frame.all_stored:
         return None
-    return tap.prepared if tap is not None else _core.Codec(frame.code, frame.parameters)
+    return tap.prepared if tap is not None else frame.codec()
 
 
 def _quantizer(frame: _core.Frame, tap: BoundCodec | None) -> QuantParams | None:

@@ -166,7 +166,7 @@ def _parts_of_bodies(frame: _core.Frame, tap: BoundCodec | None) -> Callable[[by
         return _one_section
     parameters = frame.parameters if tap is None else tap.parameters
     if frame.code != EXTERNAL_CODE:
-        frame.check(_core.Codec(frame.code, parameters) if tap is None or tap.prepared is None else tap.prepared)
+        frame.check(frame.codec() if tap is None or tap.prepared is None else tap.prepared)
     return lambda body, shape: codec.sections(body, shape, parameters)
 
 

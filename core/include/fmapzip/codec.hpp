@@ -29,7 +29,8 @@ class TileCodec {
   // Whether the parameters fit a map of this shape and type.
   virtual Status check(Shape map, Dtype dtype) const = 0;
   virtual uint32_t tile_rows(Shape map) const { return balanced_tile_rows(map); }
-  // Bytes that encode_tile may touch in `out`, slack for full-vector stores included.
+  // Bytes that encode_tile may touch in `out`, slack for full-vector stores included: near the tile's size,
+  // as a body that reaches it is given up.
   virtual size_t tile_bound(Shape tile) const = 0;
   // Writes the body of a tile and returns its length. A body that is not shorter than the tile's values is
   // dropped by the frame driver, which then stores the values themselves.
@@ -39,7 +40,9 @@ class TileCodec {
                              Scratch& scratch) const = 0;
 };
 
-// The codec of `code` with its parameters, which may come from a stranger.
-Status make_codec(uint8_t code, std::span<const uint8_t> parameters, std::unique_ptr<TileCodec>& codec);
+// The codec of `code` with its parameters, which may come from a stranger. Those of maps of other than
+// `channels` (0: any) are refused before tables are built for them.
+Status make_codec(uint8_t code, std::span<const uint8_t> parameters, uint32_t channels,
+                  std::unique_ptr<TileCodec>& codec);
 
 }  // namespace fmapzip

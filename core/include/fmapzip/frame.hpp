@@ -84,6 +84,9 @@ Status assemble_frame(const FrameInfo& info, std::span<const std::span<const uin
 Status decode_frame(std::span<const uint8_t> data, const ParsedFrame& frame, const TileCodec* codec,
                     MutView map, int threads, Scratch& scratch);
 
+// Where the parameters stand in the frame that `data` begins with.
+size_t parameters_offset(std::span<const uint8_t> data, const FrameInfo& info);
+
 // The body of tile `index` within `data`.
 std::span<const uint8_t> tile_body(std::span<const uint8_t> data, const ParsedFrame& frame, uint32_t index);
 

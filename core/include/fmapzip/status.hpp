@@ -27,4 +27,10 @@ inline Status corrupt(const char* what, size_t offset = 0) { return {Code::corru
 inline Status truncated(const char* what, size_t offset = 0) { return {Code::truncated, what, offset}; }
 inline Status invalid(const char* what) { return {Code::invalid_argument, what, 0}; }
 
+// The status of a part that begins at `offset` of the whole.
+inline Status moved(Status status, size_t offset) {
+  status.offset += offset;
+  return status;
+}
+
 }  // namespace fmapzip

@@ -27,9 +27,10 @@ bool reconstruct(const Requantiser& requantiser, uint8_t* indices, size_t n) {
 
 }  // namespace
 
-Status ContextRansCodec::make(std::span<const uint8_t> parameters, std::unique_ptr<TileCodec>& codec) {
+Status ContextRansCodec::make(std::span<const uint8_t> parameters, uint32_t channels,
+                              std::unique_ptr<TileCodec>& codec) {
   auto made = std::make_unique<ContextRansCodec>();
-  if (const Status s = made->model_.build(parameters); !s.ok()) return s;
+  if (const Status s = made->model_.build(parameters, channels); !s.ok()) return s;
   codec = std::move(made);
   return {};
 }

@@ -8,7 +8,8 @@ namespace fmapzip {
 // Interleaved rANS in trained contexts. docs/FORMAT.md, "context-rans".
 class ContextRansCodec final : public TileCodec {
  public:
-  static Status make(std::span<const uint8_t> parameters, std::unique_ptr<TileCodec>& codec);
+  static Status make(std::span<const uint8_t> parameters, uint32_t channels,
+                     std::unique_ptr<TileCodec>& codec);
 
   Status check(Shape map, Dtype dtype) const override;
   uint32_t tile_rows(Shape map) const override;

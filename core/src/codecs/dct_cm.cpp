@@ -17,6 +17,11 @@ constexpr size_t kBlockHeaderBits = 8;
 constexpr unsigned kWidthMask = 15;   // of a block's header
 constexpr size_t kWriterSlack = 256;  // full-vector stores beyond the stream
 
+// Most bytes of the blocks that are written between two looks at the length: for each of a group's channels a
+// row of its mask, and a header, bitmaps and codes at full width.
+constexpr size_t kMostBitsPerBlock = 2 + kBlock + 8 + 4 * kBlock + kBlock * (kMaxCodeBits + 1);
+constexpr size_t kGroupBytes = kMaxGroup * kMostBitsPerBlock / 8;
+
 enum : size_t { kPlanarSlot = 0, kStreamSlot = 1 };
 
 const uint8_t* code_table(const DctCmParameters& p, const PointTables& t, Dtype dtype) {
@@ -66,10 +71,11 @@ struct DctCmCodec::Planes {
   }
 };
 
-Status DctCmCodec::make(std::span<const uint8_t> bytes, std::unique_ptr<TileCodec>& codec) {
+Status DctCmCodec::make(std::span<const uint8_t> bytes, uint32_t channels,
+                        std::unique_ptr<TileCodec>& codec) {
   DctCmParameters parameters;
   if (const Status s = parse_dct_cm(bytes, parameters); !s.ok()) return s;
-  if (parameters.rans) return DctCmRansCodec::make(std::move(parameters), codec);
+  if (parameters.rans) return DctCmRansCodec::make(std::move(parameters), channels, codec);
   codec = std::make_unique<DctCmCodec>(std::move(parameters), dct_cm_kernels_for(active_isa()));
   return {};
 }
@@ -87,13 +93,7 @@ uint32_t DctCmCodec::tile_rows(Shape map) const {
   return static_cast<uint32_t>(std::min<size_t>(map.h, unit * ((kTileTarget + values - 1) / values)));
 }
 
-size_t DctCmCodec::tile_bound(Shape tile) const {
-  // A block costs at most its header and its codes at full width; a mask row its mode and a bit a position.
-  const size_t planes = size_t{tile.c} + kMaxGroup;
-  const size_t positions = size_t{tile.h} * tile.w;
-  const size_t bits = planes * (positions * (kMaxCodeBits + 1) + (positions / 32 + 1) * 10);
-  return bits / 8 + kWriterSlack;
-}
+size_t DctCmCodec::tile_bound(Shape tile) const { return tile.size() + kGroupBytes + kWriterSlack; }
 
 size_t DctCmCodec::encode_tile(ConstView tile, Dtype dtype, uint8_t* out, Scratch& scratch) const {
   const Shape s = tile.shape;
@@ -108,12 +108,16 @@ size_t DctCmCodec::encode_tile(ConstView tile, Dtype dtype, uint8_t* out, Scratc
   }
   const Planes planes = vector ? Planes(data, 0, 1, s.c) : Planes(data, stride, s.c, positions);
   StreamWriter writer{out};
-  parameters_.transform ? encode_groups(planes, dtype, writer) : encode_values(planes, dtype, writer);
+  const uint8_t* const end = out + s.size();
+  const bool shorter = parameters_.transform ? encode_groups(planes, dtype, end, writer)
+                                             : encode_values(planes, dtype, end, writer);
+  if (!shorter) return s.size();
   if (writer.fill > 0) *writer.out++ = static_cast<uint8_t>(writer.partial);
   return static_cast<size_t>(writer.out - out);
 }
 
-void DctCmCodec::encode_values(const Planes& planes, Dtype dtype, StreamWriter& writer) const {
+bool DctCmCodec::encode_values(const Planes& planes, Dtype dtype, const uint8_t* end,
+                               StreamWriter& writer) const {
   const uint8_t* table = code_table(parameters_, points_[static_cast<size_t>(dtype)], dtype);
   for (uint32_t c = 0; c < planes.count; ++c) {
     size_t at = 0;
@@ -122,12 +126,15 @@ void DctCmCodec::encode_values(const Planes& planes, Dtype dtype, StreamWriter& 
       const unsigned count = whole > 0 ? static_cast<unsigned>(whole) : 1;
       const unsigned n = planes.length_at(at);
       kernels_.write_values(planes.at(c, at), count, n, table, writer);
+      if (writer.out >= end) return false;
       at += size_t{count} * n;
     }
   }
+  return true;
 }
 
-void DctCmCodec::encode_groups(const Planes& planes, Dtype dtype, StreamWriter& writer) const {
+bool DctCmCodec::encode_groups(const Planes& planes, Dtype dtype, const uint8_t* end,
+                               StreamWriter& writer) const {
   alignas(64) uint16_t codes[kMaxGroup][kBlock];
   uint64_t masks[kMaxGroup];
   const uint8_t* rows[kMaxGroup];
@@ -143,9 +150,11 @@ void DctCmCodec::encode_groups(const Planes& planes, Dtype dtype, StreamWriter& 
         for (uint32_t j = 0; j < group.channels; ++j) kernels_.write_mask(masks[j], n, writer);
       }
       kernels_.write_blocks(codes, group.kept, n, writer);
+      if (writer.out >= end) return false;
     }
     first += group.channels;
   }
+  return true;
 }
 
 Status DctCmCodec::decode_tile(std::span<const uint8_t> body, MutView tile, Dtype dtype,

@@ -8,7 +8,8 @@ namespace fmapzip {
 // DCT along the channels, masks and bitmap coding: docs/FORMAT.md, "dct-cm".
 class DctCmCodec final : public TileCodec {
  public:
-  static Status make(std::span<const uint8_t> parameters, std::unique_ptr<TileCodec>& codec);
+  static Status make(std::span<const uint8_t> parameters, uint32_t channels,
+                     std::unique_ptr<TileCodec>& codec);
 
   explicit DctCmCodec(DctCmParameters parameters, const DctCmKernels& kernels);
 
@@ -22,8 +23,9 @@ class DctCmCodec final : public TileCodec {
  private:
   struct Planes;
 
-  void encode_values(const Planes& planes, Dtype dtype, StreamWriter& writer) const;
-  void encode_groups(const Planes& planes, Dtype dtype, StreamWriter& writer) const;
+  // These give up, and return false, where the stream reaches `end`.
+  bool encode_values(const Planes& planes, Dtype dtype, const uint8_t* end, StreamWriter& writer) const;
+  bool encode_groups(const Planes& planes, Dtype dtype, const uint8_t* end, StreamWriter& writer) const;
   Status decode_values(const Planes& planes, Dtype dtype, size_t bits, StreamReader& reader) const;
   Status decode_groups(const Planes& planes, Dtype dtype, size_t bits, StreamReader& reader) const;
 

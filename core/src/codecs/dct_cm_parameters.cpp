@@ -33,7 +33,7 @@ Status parse_steps(const uint8_t* bytes, unsigned length, ChannelGroup& group) {
   for (unsigned k = 0; k < length; ++k) {
     const uint32_t step = load_u16(bytes + 2 * k);
     if (step == 0) continue;
-    if (step < kMinStep || step > kMaxStep) return corrupt("dct-cm: a step is out of range", k);
+    if (step < kMinStep || step > kMaxStep) return corrupt("dct-cm: a step is out of range", 2 * k);
     group.steps[group.kept++] = make_step(k, step);
   }
   return group.kept > 0 ? Status{} : corrupt("dct-cm: no frequency is kept");
@@ -46,23 +46,24 @@ Status parse_order(std::span<const uint8_t> bytes, std::vector<uint16_t>& order)
   for (size_t i = 0; i < channels; ++i) {
     const uint32_t channel = load_u16(bytes.data() + 2 * i);
     if (channel >= channels || seen[channel])
-      return corrupt("dct-cm: the channel order is not a permutation");
+      return corrupt("dct-cm: the channel order is not a permutation", 2 * i);
     seen[channel] = true;
     order.push_back(static_cast<uint16_t>(channel));
   }
   return channels > 0 ? Status{} : corrupt("dct-cm: the channel order is empty");
 }
 
-// A model and its length, taken from the front of `bytes`.
-Status parse_model(std::span<const uint8_t>& bytes, std::vector<uint8_t>& model) {
-  size_t position = 0;
+// A model and its length, taken from `position` on.
+Status parse_model(std::span<const uint8_t> bytes, size_t& position, std::vector<uint8_t>& model,
+                   size_t& offset) {
   uint32_t length = 0;
   if (get_varint(bytes, position, length) != VarintError::none || length > bytes.size() - position) {
-    return corrupt("dct-cm: a model is cut");
+    return corrupt("dct-cm: a model is cut", position);
   }
   const auto found = bytes.subspan(position, length);
   model.assign(found.begin(), found.end());
-  bytes = bytes.subspan(position + length);
+  offset = position;
+  position += length;
   return {};
 }
 
@@ -73,19 +74,20 @@ Status parse_transform(std::span<const uint8_t> bytes, unsigned flags, DctCmPara
   const unsigned tail = bytes[1] >> 2 != 0 ? 2u << (bytes[1] >> 2) : 0;
   const size_t steps = 2 * size_t{length + tail};
   if (tail >= length || bytes.size() < 2 + steps) return corrupt("dct-cm: the steps are cut or too many", 2);
-  if (const Status s = parse_steps(bytes.data() + 2, length, p.group); !s.ok()) return s;
+  if (const Status s = parse_steps(bytes.data() + 2, length, p.group); !s.ok()) return moved(s, 2);
   if (tail != 0) {
-    if (const Status s = parse_steps(bytes.data() + 2 + 2 * length, tail, p.tail); !s.ok()) return s;
+    const size_t at = 2 + 2 * length;
+    if (const Status s = parse_steps(bytes.data() + at, tail, p.tail); !s.ok()) return moved(s, at);
   }
-  auto rest = bytes.subspan(2 + steps);
+  size_t at = 2 + steps;
   if (p.rans) {
-    if (const Status s = parse_model(rest, p.model); !s.ok()) return s;
+    if (const Status s = parse_model(bytes, at, p.model, p.model_offset); !s.ok()) return s;
     if (p.zero_mask) {
-      if (const Status s = parse_model(rest, p.mask_model); !s.ok()) return s;
+      if (const Status s = parse_model(bytes, at, p.mask_model, p.mask_model_offset); !s.ok()) return s;
     }
   }
-  if ((flags & kOrder) != 0) return parse_order(rest, p.order);
-  return rest.empty() ? Status{} : corrupt("dct-cm: bytes follow the parameters", 2 + steps);
+  if ((flags & kOrder) != 0) return moved(parse_order(bytes.subspan(at), p.order), at);
+  return at == bytes.size() ? Status{} : corrupt("dct-cm: bytes follow the parameters", at);
 }
 
 unsigned shortest_length(uint32_t channels) {
@@ -109,28 +111,28 @@ Status parse_dct_cm(std::span<const uint8_t> bytes, DctCmParameters& p) {
   }
   if ((flags & (kZeroMask | kOrder)) != 0)
     return corrupt("dct-cm: the mask path has a flag of the transform path");
-  auto rest = bytes.subspan(1);
+  size_t at = 1;
   if (p.has_points) {
-    if (rest.size() < p.points.size()) return corrupt("dct-cm: the reconstruction points are cut", 1);
-    std::copy_n(rest.begin(), p.points.size(), p.points.begin());
+    if (bytes.size() - at < p.points.size()) return corrupt("dct-cm: the reconstruction points are cut", 1);
+    std::copy_n(bytes.begin() + at, p.points.size(), p.points.begin());
     if ((p.points[0] & 1) == 0) return corrupt("dct-cm: zero is not a reconstruction point", 1);
-    rest = rest.subspan(p.points.size());
+    at += p.points.size();
   }
   if (p.rans) {
-    if (const Status s = parse_model(rest, p.model); !s.ok()) return s;
+    if (const Status s = parse_model(bytes, at, p.model, p.model_offset); !s.ok()) return s;
   }
-  return rest.empty() ? Status{} : corrupt("dct-cm: bytes follow the parameters");
+  return at == bytes.size() ? Status{} : corrupt("dct-cm: bytes follow the parameters", at);
 }
 
 Status check_channels(const DctCmParameters& p, uint32_t channels) {
   if (!p.transform) return {};
   if (!p.order.empty() && p.order.size() != channels) {
-    return corrupt("dct-cm: the parameters order another number of channels");
+    return invalid("dct-cm: the parameters order another number of channels");
   }
   const uint32_t rest = channels % p.group.length;
   const unsigned last = rest != 0 ? shortest_length(rest) : p.group.length;
   if ((p.tail.length != 0 ? p.tail.length : p.group.length) != last) {
-    return corrupt("dct-cm: the parameters are for another number of channels");
+    return invalid("dct-cm: the parameters are for another number of channels");
   }
   return {};
 }
@@ -143,9 +145,9 @@ ChannelGroup DctCmParameters::group_at(uint32_t channel, uint32_t channels) cons
 }
 
 uint32_t DctCmParameters::coefficient_planes(uint32_t channels) const {
-  uint32_t planes = 0;
-  for (uint32_t first = 0; first < channels; first += group.length) planes += group_at(first, channels).kept;
-  return planes;
+  const uint32_t rest = channels % group.length;
+  const uint32_t last = rest == 0 ? 0 : group_at(channels - rest, channels).kept;
+  return channels / group.length * group.kept + last;
 }
 
 PointTables make_point_tables(const DctCmParameters& p, Dtype dtype) {

@@ -29,6 +29,8 @@ struct DctCmParameters {
   bool rans = false;                 // coded by the models, which are parameters of context-rans
   std::vector<uint8_t> model;        // of coefficients, or of the values' indices
   std::vector<uint8_t> mask_model;   // of the zero mask
+  size_t model_offset = 0;           // where they begin among the parameters
+  size_t mask_model_offset = 0;
 
   // The group that starts at `channel`, of how many real channels it has.
   ChannelGroup group_at(uint32_t channel, uint32_t channels) const;

@@ -19,9 +19,9 @@ enum : size_t { kPlanarSlot = 0, kSymbolSlot = 1, kExcessSlot = 2, kMaskSlot = 3
 
 Status check_model(const ContextModel& model, bool is_signed, uint32_t channels) {
   const ContextParams& p = model.params();
-  if (p.requantiser.active) return corrupt("dct-cm: a model of its own has no step");
-  if (p.is_signed != is_signed) return corrupt("dct-cm: a model is for another type");
-  if (p.channels != 0 && p.channels != channels) return corrupt("dct-cm: a model is for other channels");
+  if (p.requantiser.active) return invalid("dct-cm: a model of its own has no step");
+  if (p.is_signed != is_signed) return invalid("dct-cm: a model is for another type");
+  if (p.channels != 0 && p.channels != channels) return invalid("dct-cm: a model is for other channels");
   return {};
 }
 
@@ -38,11 +38,17 @@ uint16_t code_of(uint8_t symbol, uint32_t excess) {
   return static_cast<uint16_t>(value > 0 ? 2 * magnitude - 1 : 2 * magnitude);
 }
 
-// Values of one width, least significant bit first, after a byte that tells the width.
-size_t write_excess(const uint16_t* values, size_t count, uint8_t* out) {
+// Bits that each of these values takes.
+unsigned common_width(const uint16_t* values, size_t count) {
   uint16_t all = 0;
   for (size_t i = 0; i < count; ++i) all |= values[i];
-  const auto width = static_cast<unsigned>(std::bit_width(all));
+  return static_cast<unsigned>(std::bit_width(all));
+}
+
+size_t excess_bytes(size_t count, unsigned width) { return 1 + (count * width + 7) / 8; }
+
+// Values of one width, least significant bit first, after a byte that tells the width.
+void write_excess(const uint16_t* values, size_t count, unsigned width, uint8_t* out) {
   *out = static_cast<uint8_t>(width);
   uint64_t pending = 0;
   unsigned bits = 0;
@@ -51,8 +57,7 @@ size_t write_excess(const uint16_t* values, size_t count, uint8_t* out) {
     pending |= uint64_t{values[i]} << bits;
     for (bits += width; bits >= 8; bits -= 8, pending >>= 8) *at++ = static_cast<uint8_t>(pending);
   }
-  if (bits > 0) *at++ = static_cast<uint8_t>(pending);
-  return static_cast<size_t>(at - out);
+  if (bits > 0) *at = static_cast<uint8_t>(pending);
 }
 
 class ExcessReader {
@@ -64,7 +69,8 @@ class ExcessReader {
     const size_t bits = count * width_;
     const size_t bytes = (bits + 7) / 8;
     if (width_ > kMaxCodeBits) return corrupt("dct-cm: large coefficients have a reserved width");
-    if (body.size() - 1 < bytes) return truncated("dct-cm: the tile ends inside its large coefficients");
+    if (body.size() - 1 < bytes)
+      return truncated("dct-cm: the tile ends inside its large coefficients", body.size());
     data_ = body.subspan(1, bytes);
     if (bits % 8 != 0 && data_.back() >> (bits % 8) != 0) return corrupt("dct-cm: padding bits are not zero");
     body = body.subspan(1 + bytes);
@@ -104,12 +110,15 @@ size_t encode_planes(const ContextModel& model, const uint8_t* planes, Shape sha
 
 }  // namespace
 
-Status DctCmRansCodec::make(DctCmParameters parameters, std::unique_ptr<TileCodec>& codec) {
+Status DctCmRansCodec::make(DctCmParameters parameters, uint32_t channels,
+                            std::unique_ptr<TileCodec>& codec) {
   auto made = std::make_unique<DctCmRansCodec>(std::move(parameters), dct_cm_kernels_for(active_isa()));
   const DctCmParameters& p = made->parameters_;
-  if (const Status s = made->model_.build(p.model); !s.ok()) return s;
+  const uint32_t planes = p.transform ? p.coefficient_planes(channels) : channels;
+  if (const Status s = made->model_.build(p.model, planes); !s.ok()) return moved(s, p.model_offset);
   if (p.zero_mask) {
-    if (const Status s = made->mask_model_.build(p.mask_model); !s.ok()) return s;
+    const Status s = made->mask_model_.build(p.mask_model, channels);
+    if (!s.ok()) return moved(s, p.mask_model_offset);
   }
   codec = std::move(made);
   return {};
@@ -130,8 +139,10 @@ Status DctCmRansCodec::check(Shape map, Dtype dtype) const {
 uint32_t DctCmRansCodec::tile_rows(Shape map) const { return balanced_tile_rows(map, kContextTileValues); }
 
 size_t DctCmRansCodec::tile_bound(Shape tile) const {
-  const Shape coefficients{tile.c + kMaxGroup, tile.h, tile.w};
-  return kLengthBytes + 2 * context_bound(coefficients) + 1 + 2 * coefficients.size();
+  if (!parameters_.transform) return context_bound(tile);
+  const Shape coefficients{parameters_.coefficient_planes(tile.c), tile.h, tile.w};
+  const size_t mask = parameters_.zero_mask ? context_bound(tile) : 0;
+  return kLengthBytes + std::max(context_bound(coefficients), tile.size() + mask);
 }
 
 size_t DctCmRansCodec::encode_tile(ConstView tile, Dtype dtype, uint8_t* out, Scratch& scratch) const {
@@ -209,8 +220,10 @@ size_t DctCmRansCodec::encode_groups(ConstView tile, Dtype dtype, uint8_t* out, 
   const size_t coded = encode_planes(model_, symbols, coefficients, out + kLengthBytes, scratch);
   if (coded >= coefficients.size()) return s.size();
   store_le(out, static_cast<uint32_t>(coded));
-  size_t length = kLengthBytes + coded;
-  length += write_excess(excess, excess_count, out + length);
+  const unsigned width = common_width(excess, excess_count);
+  const size_t length = kLengthBytes + coded + excess_bytes(excess_count, width);
+  if (length >= s.size()) return s.size();
+  write_excess(excess, excess_count, width, out + kLengthBytes + coded);
   if (!parameters_.zero_mask) return length;
   const size_t mask = encode_mask(planar_view(static_cast<const uint8_t*>(values), s), out + length, scratch);
   return mask >= s.size() ? s.size() : length + mask;
@@ -227,25 +240,28 @@ Status DctCmRansCodec::decode_groups(std::span<const uint8_t> body, MutView tile
   const Shape s = tile.shape;
   const size_t positions = size_t{s.h} * s.w;
   const Shape coefficients{parameters_.coefficient_planes(s.c), s.h, s.w};
-  if (body.size() < kLengthBytes) return truncated("dct-cm: the tile ends inside its lengths");
+  if (body.size() < kLengthBytes) return truncated("dct-cm: the tile ends inside its lengths", body.size());
   const size_t coded = load_le<uint32_t>(body.data());
   auto rest = body.subspan(kLengthBytes);
-  if (coded > rest.size()) return truncated("dct-cm: the tile ends inside its coefficients");
+  if (coded > rest.size()) return truncated("dct-cm: the tile ends inside its coefficients", body.size());
   uint8_t* symbols = scratch.get(kSymbolSlot, coefficients.size());
   if (const Status found = decode_planes(model_, rest.first(coded), coefficients, symbols, scratch);
       !found.ok()) {
-    return found;
+    return moved(found, kLengthBytes);
   }
   rest = rest.subspan(coded);
   ExcessReader excess;
   const auto large = static_cast<size_t>(std::count_if(symbols, symbols + coefficients.size(), has_excess));
-  if (const Status found = excess.open(rest, large); !found.ok()) return found;
+  const auto offset = [&] { return static_cast<size_t>(rest.data() - body.data()); };
+  if (const Status found = excess.open(rest, large); !found.ok()) return moved(found, offset());
   uint8_t* mask = nullptr;
   if (parameters_.zero_mask) {
     mask = scratch.get(kMaskSlot, s.size());
-    if (const Status found = decode_mask(rest, s, mask, scratch); !found.ok()) return found;
+    if (const Status found = decode_mask(rest, s, mask, scratch); !found.ok()) {
+      return moved(found, offset());
+    }
   } else if (!rest.empty()) {
-    return corrupt("dct-cm: bytes follow the large coefficients");
+    return corrupt("dct-cm: bytes follow the large coefficients", offset());
   }
 
   uint8_t* values = scratch.get(kPlanarSlot, s.size());

@@ -10,7 +10,7 @@ namespace fmapzip {
 // coding".
 class DctCmRansCodec final : public TileCodec {
  public:
-  static Status make(DctCmParameters parameters, std::unique_ptr<TileCodec>& codec);
+  static Status make(DctCmParameters parameters, uint32_t channels, std::unique_ptr<TileCodec>& codec);
 
   DctCmRansCodec(DctCmParameters parameters, const DctCmKernels& kernels);
 

@@ -15,7 +15,8 @@ uint32_t balanced_tile_rows(Shape map, size_t target) {
   return static_cast<uint32_t>((map.h + tiles - 1) / tiles);
 }
 
-Status make_codec(uint8_t code, std::span<const uint8_t> parameters, std::unique_ptr<TileCodec>& codec) {
+Status make_codec(uint8_t code, std::span<const uint8_t> parameters, uint32_t channels,
+                  std::unique_ptr<TileCodec>& codec) {
   switch (static_cast<CodecCode>(code)) {
     case CodecCode::raw:
     case CodecCode::zvc:
@@ -27,9 +28,9 @@ Status make_codec(uint8_t code, std::span<const uint8_t> parameters, std::unique
       }
       return {};
     case CodecCode::dct_cm:
-      return DctCmCodec::make(parameters, codec);
+      return DctCmCodec::make(parameters, channels, codec);
     case CodecCode::context_rans:
-      return ContextRansCodec::make(parameters, codec);
+      return ContextRansCodec::make(parameters, channels, codec);
     default:
       return corrupt("unknown codec code");
   }

@@ -38,6 +38,11 @@ class BitReader {
   }
 
   bool ok() const { return position_ <= 8 * data_.size(); }
+  // Whether `count` more codes of at least `bits` bits can follow: asked before memory is taken for them.
+  bool holds(size_t count, size_t bits) const {
+    return ok() && count <= (8 * data_.size() - position_) / bits;
+  }
+  size_t byte() const { return position_ / 8 < data_.size() ? position_ / 8 : data_.size(); }
 
   // Everything was read, and the spare bits of the last byte are zero.
   bool at_end() {

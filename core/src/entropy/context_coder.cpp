@@ -38,9 +38,14 @@ Status open_words(std::span<const uint8_t> body, uint32_t lanes, WordReader& in)
   return {};
 }
 
-Status close_words(WordReader& in, uint32_t lanes, size_t body_bytes) {
-  if (in.at != in.end)
-    return corrupt("context-rans: a tile is longer or shorter than its symbols", body_bytes);
+Status ends_early(size_t body_bytes) {
+  return truncated("context-rans: the tile ends before its last value", body_bytes);
+}
+
+// Kernels look for the end of the words at moments of their own; that they went beyond it is said here alike.
+Status close_words(const WordReader& in, uint32_t lanes, size_t body_bytes) {
+  if (in.at > in.end) return ends_early(body_bytes);
+  if (in.at < in.end) return corrupt("context-rans: a tile is longer than its symbols", body_bytes);
   for (uint32_t i = 0; i < lanes; ++i) {
     if (in.state[i] != kStateFloor) return corrupt("context-rans: a coder state ends wrong", body_bytes);
   }
@@ -108,7 +113,7 @@ Status decode_contexts(const ContextModel& model, std::span<const uint8_t> body,
     for (uint32_t i = 0; i < count; ++i) {
       uint8_t* indices = rows.indices() + i * row_bytes;
       if (!kernels.decode_row(tables, rows.at(first + i, lanes), rows.work(), indices, words)) {
-        return truncated("context-rans: the tile ends before its last value", body.size());
+        return ends_early(body.size());
       }
     }
     rows_sink(first, count, rows.indices());

@@ -28,8 +28,8 @@ Divisor make_divisor(uint32_t f) {
 
 }  // namespace
 
-Status ContextModel::build(std::span<const uint8_t> parameters) {
-  if (const Status s = parse_context_params(parameters, params_); !s.ok()) return s;
+Status ContextModel::build(std::span<const uint8_t> parameters, uint32_t channels) {
+  if (const Status s = parse_context_params(parameters, channels, params_); !s.ok()) return s;
   build_lookups();
   build_channels();
   build_token_tables();

@@ -13,7 +13,8 @@ namespace fmapzip {
 // Parameters made ready for coding: lookup tables of encoder and decoder. Immutable once built.
 class ContextModel {
  public:
-  Status build(std::span<const uint8_t> parameters);
+  // `channels`: of the maps that the parameters must fit, 0: any.
+  Status build(std::span<const uint8_t> parameters, uint32_t channels = 0);
 
   const ContextParams& params() const { return params_; }
   const ContextTables& tables() const { return tables_; }

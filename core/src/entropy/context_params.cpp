@@ -47,6 +47,7 @@ class ByteReader {
   }
   std::span<const uint8_t> rest() const { return data_.subspan(position_); }
   bool ok() const { return ok_; }
+  size_t position() const { return position_; }
 
  private:
   uint8_t fail() {
@@ -229,6 +230,7 @@ bool read_cells(BitReader& in, uint32_t levels1, uint32_t levels2, uint32_t limi
 }
 
 bool read_channel_contexts(BitReader& in, ContextParams& params) {
+  if (!in.holds(params.channels, 12)) return false;
   params.table_of.resize(params.channels);
   params.zero_class_of.resize(params.channels);
   for (uint32_t c = 0; c < params.channels; ++c) {
@@ -241,6 +243,7 @@ bool read_channel_contexts(BitReader& in, ContextParams& params) {
 
 bool read_offsets(BitReader& in, ContextParams& params) {
   const uint32_t k = in.bits(4);
+  if (!in.holds(params.channels, 1 + k)) return false;
   params.offsets.resize(params.channels);
   for (int16_t& offset : params.offsets) {
     const int32_t value = params.offset + kOffsetUnit * in.signed_rice(k);
@@ -252,6 +255,7 @@ bool read_offsets(BitReader& in, ContextParams& params) {
 
 bool read_loadings(BitReader& in, size_t count, std::vector<int8_t>& loadings) {
   const uint32_t k = in.bits(4);
+  if (!in.holds(count, 1 + k)) return false;
   loadings.resize(count);
   for (int8_t& loading : loadings) {
     const int32_t value = in.signed_rice(k);
@@ -261,12 +265,7 @@ bool read_loadings(BitReader& in, size_t count, std::vector<int8_t>& loadings) {
   return in.ok();
 }
 
-Status read_arrays(std::span<const uint8_t> data, uint8_t flags, uint32_t levels1, uint32_t levels2,
-                   ContextParams& params) {
-  // Each entry of an array takes at least a bit.
-  const size_t entries = size_t{params.channels} * std::max<uint32_t>(1, 2 * params.factors.rank);
-  if (entries > 8 * data.size()) return truncated("context-rans: the parameters end early");
-  BitReader in(data);
+Status read_arrays(BitReader& in, uint8_t flags, uint32_t levels1, uint32_t levels2, ContextParams& params) {
   if (!read_tables(in, params)) return corrupt("context-rans: a token table is malformed");
   const bool contexts = params.neighbours
                             ? read_cells(in, levels1, levels2, params.tables, params.table_of) &&
@@ -285,10 +284,7 @@ Status read_arrays(std::span<const uint8_t> data, uint8_t flags, uint32_t levels
   return {};
 }
 
-}  // namespace
-
-Status parse_context_params(std::span<const uint8_t> data, ContextParams& params) {
-  ByteReader in(data);
+Status parse_fields(ByteReader& in, uint32_t channels, ContextParams& params) {
   const uint8_t flags = in.u8();
   params.tables = in.u8() + 1u;
   if (!in.ok()) return truncated("context-rans: there are no parameters");
@@ -316,7 +312,23 @@ Status parse_context_params(std::span<const uint8_t> data, ContextParams& params
       return corrupt("context-rans: too many channels to predict across");
   }
   if (!in.ok()) return truncated("context-rans: the parameters end early");
-  return read_arrays(in.rest(), flags, levels1, levels2, params);
+  // Each entry of an array takes at least a bit.
+  const size_t entries = size_t{params.channels} * std::max<uint32_t>(1, 2 * params.factors.rank);
+  if (entries > 8 * in.rest().size()) return truncated("context-rans: the parameters end early");
+  if (channels != 0 && params.channels != 0 && params.channels != channels) {
+    return corrupt("context-rans: the parameters are for another number of channels");
+  }
+  BitReader bits(in.rest());
+  const Status status = read_arrays(bits, flags, levels1, levels2, params);
+  return moved(status, bits.byte());
+}
+
+}  // namespace
+
+Status parse_context_params(std::span<const uint8_t> data, uint32_t channels, ContextParams& params) {
+  ByteReader in(data);
+  const Status status = parse_fields(in, channels, params);
+  return moved(status, in.position());
 }
 
 }  // namespace fmapzip

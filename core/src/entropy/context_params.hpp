@@ -53,7 +53,8 @@ struct ContextParams {
   std::vector<uint8_t> frequencies;  // [table][token]
 };
 
-// Reads and validates parameters, which may come from a stranger. Allocates a small multiple of their length.
-Status parse_context_params(std::span<const uint8_t> data, ContextParams& params);
+// Reads and validates parameters, which may come from a stranger. Where they are to fit maps of so many
+// `channels` (0: any), nothing is allocated for more; else a small multiple of their length.
+Status parse_context_params(std::span<const uint8_t> data, uint32_t channels, ContextParams& params);
 
 }  // namespace fmapzip

@@ -4,13 +4,32 @@
 #include <cstdlib>
 #include <string_view>
 
+#ifdef FMAPZIP_X86
+#include <cpuid.h>
+#endif
+
 namespace fmapzip {
 
+#ifdef FMAPZIP_X86
+namespace {
+
+// Without it, lzcnt runs as bsr and gives other numbers. Compilers name it in __builtin_cpu_supports only of
+// late.
+bool has_lzcnt() {
+  constexpr unsigned kExtendedFeatures = 0x80000001;
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid(kExtendedFeatures, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_LZCNT) != 0;
+}
+
+}  // namespace
+#endif
+
+// Every -m flag of CMakeLists.txt is asked for here.
 Isa detected_isa() {
 #ifdef FMAPZIP_X86
   __builtin_cpu_init();
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
-                    __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
+                    __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt") && has_lzcnt();
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
                       __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2");

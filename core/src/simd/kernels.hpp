@@ -20,7 +20,8 @@ struct Kernels {
   // to `values`, which has 64 bytes of slack. Returns how many are nonzero.
   size_t (*compress_nonzero)(const uint8_t* src, size_t n, uint8_t* bitmap, uint8_t* values);
 
-  // The inverse; `values` holds exactly as many bytes as `bitmap` has ones and is not read past its end.
+  // The inverse, for a `bitmap` of `count` ones. Memory-safe whatever the bitmap: another thread may change
+  // it after its ones were counted. `values` is not read past its `count` bytes.
   void (*expand_nonzero)(const uint8_t* bitmap, size_t n, const uint8_t* values, size_t count, uint8_t* dst);
 
   size_t (*popcount)(const uint8_t* data, size_t n);

@@ -98,7 +98,12 @@ void expand_nonzero(const uint8_t* bitmap, size_t n, const uint8_t* values, size
         _mm_shuffle_epi8(_mm_unpacklo_epi64(first, second), shuffle_pair(kShuffles.expand, low, high));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(dst + i), x);
   }
-  for (; i < n; ++i) dst[i] = (bitmap[i / 8] >> (i % 8)) & 1 ? *values++ : uint8_t{0};
+  for (; i < n && values != end; ++i) {
+    const uint32_t nonzero = (bitmap[i / 8] >> (i % 8)) & 1;
+    dst[i] = static_cast<uint8_t>(*values & (0u - nonzero));
+    values += nonzero;
+  }
+  if (i < n) __builtin_memset(dst + i, 0, n - i);
 }
 
 }  // namespace

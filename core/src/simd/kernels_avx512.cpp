@@ -68,7 +68,8 @@ void expand_nonzero(const uint8_t* bitmap, size_t n, const uint8_t* values, size
     __builtin_memcpy(&mask, bitmap + i / 8, (lanes + 7) / 8);
     const __m512i x = _mm512_maskz_loadu_epi8(first_lanes(left < 64 ? left : 64), values);
     _mm512_mask_storeu_epi8(dst + i, first_lanes(lanes), _mm512_maskz_expand_epi8(mask, x));
-    values += _mm_popcnt_u64(mask);
+    const size_t used = static_cast<size_t>(_mm_popcnt_u64(mask));
+    values += used < left ? used : left;
   }
 }
 
