@@ -102,7 +102,12 @@ def plan(
     outputs.check(output)
     kept = state or beside(output, ".state")
     check_writable(kept)
-    found = _search(request, budget, codec or ["auto"], validate, time_limit, seed, kept)
+    try:
+        found = _search(request, budget, codec or ["auto"], validate, time_limit, seed, kept)
+    except BaseException:
+        if kept.is_file():
+            tell(f"what was measured is kept in {kept}: the same command goes on from it")
+        raise
     found.plan.save(output)
     _report(found, request, outputs, {"validate": validate, "time_limit": time_limit, "seed": seed})
     if state is None:

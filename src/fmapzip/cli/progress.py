@@ -1,7 +1,8 @@
-"""Progress bars: on a terminal, on stderr, and nowhere else."""
+"""How far long work is, on stderr: bars on a terminal, else a line now and then."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -16,14 +17,17 @@ from rich.progress import (
 )
 
 from fmapzip.cli.console import SafeConsole
+from fmapzip.cli.exits import tell
 
 Advance = Callable[[str, int, int | None], None]
 """Takes what is being done, how much of it is done, and how much there is, if known."""
 
+SECONDS_BETWEEN_LINES = 10.0
+
 
 @contextmanager
 def progress() -> Iterator[Advance]:
-    """Show one bar for each stage of the work while the block runs; silent unless stderr is a terminal.
+    """Show one bar for each stage of the work while the block runs, or lines where stderr is no terminal.
 
     Yields
     ------
@@ -31,11 +35,12 @@ def progress() -> Iterator[Advance]:
         To be called with ``(stage, done, total)``; a stage's first call starts its bar.
     """
     console = SafeConsole(stderr=True)
+    if not console.is_terminal:
+        yield lines()
+        return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     bars: dict[str, TaskID] = {}
-    with Progress(
-        *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal, transient=True
-    ) as shown:
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as shown:
 
         def advance(stage: str, done: int, total: int | None) -> None:
             if stage not in bars:
@@ -43,3 +48,18 @@ def progress() -> Iterator[Advance]:
             shown.update(bars[stage], completed=done, total=total)
 
         yield advance
+
+
+def lines(clock: Callable[[], float] = time.monotonic) -> Advance:
+    """Print a line at most every ten seconds, so that a log shows that long work goes on and short work stays quiet."""
+    last = clock()
+
+    def advance(stage: str, done: int, total: int | None) -> None:
+        nonlocal last
+        now = clock()
+        if now - last >= SECONDS_BETWEEN_LINES:
+            last = now
+            of = "" if total is None else f" of {total}"
+            tell(f"{stage}: {done}{of}")
+
+    return advance

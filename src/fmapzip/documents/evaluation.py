@@ -119,6 +119,7 @@ class Codec(Part):
         list[str], says("what a reader should know, for instance that no setting kept to the distortion limit")
     ]
     taps: Annotated[list[Tap], says("the feature maps, in the order of the network")]
+    lossless: Annotated[bool | None, says("whether its settings promise to give back every integer")] = None
 
 
 class MapPicture(Part):

@@ -107,7 +107,9 @@ _CODEC_FIGURES = (
 def _codec(result: CodecResult) -> dict[str, Any]:
     figures = {name: getattr(result, name) for name in _CODEC_FIGURES}
     taps = [_tap(tap) for tap in result.taps]
-    return {"codec": result.codec, "config": result.config, **figures, "notes": list(result.notes), "taps": taps}
+    lossless = all(tap.codec.lossless for tap in result.plan)
+    named = {"codec": result.codec, "config": result.config, "lossless": lossless}
+    return {**named, **figures, "notes": list(result.notes), "taps": taps}
 
 
 _TAP_FIGURES = (

@@ -11,6 +11,8 @@ from fmapzip.tables import Figures, number, quotient, size, unusual_settings
 
 Report = dict[str, Any]
 
+_KINDS = (("lossless", True), ("lossy", False))
+
 
 def render(report: Report) -> RenderableType:
     """The whole report: a heading, a table of taps for each codec, then what each saves and what it costs.
@@ -92,7 +94,10 @@ def _sizes(report: Report) -> Figures:
     blank = [""] * 7
     table.rows.append(["float", size(4 * each), *blank, number(baselines["float"]["seconds"], 1)])
     table.rows.append(["8-bit", size(each), *blank, number(baselines["int8"]["seconds"], 1)])
-    for entry, label in zip(report["codecs"], labels(report), strict=True):
+    for label, entry in _apart(report):
+        if entry is None:
+            table.rows.append([label, *[""] * (len(table.columns) - 1)])
+            continue
         stored = sum(tap["total_bytes"] for tap in entry["taps"])
         table.rows.append([
             label,
@@ -109,10 +114,19 @@ def _sizes(report: Report) -> Figures:
     return table
 
 
+def _apart(report: Report) -> list[tuple[str, Report | None]]:
+    """Labels and codecs, the lossless ones first; a heading without a codec before each kind where there are both."""
+    named = list(zip(labels(report), report["codecs"], strict=True))
+    kinds = [(name, [x for x in named if bool(x[1].get("lossless")) == value]) for name, value in _KINDS]
+    if not all(found for _, found in kinds):
+        return list(named)
+    return [row for name, found in kinds for row in [(f"{name}:", None), *found]]
+
+
 def _distortion(report: Report) -> Figures:
     baselines = report["baselines"]
     rows = [("float", baselines["float"]), ("8-bit", baselines["int8"])]
-    rows += zip(labels(report), report["codecs"], strict=True)
+    rows += [(label, entry) for label, entry in _apart(report) if entry is not None]
     if baselines["float"]["top1"] is None:
         table = Figures(["distortion", "output\nSQNR dB"])
         table.rows = [[label, number(entry.get("output_sqnr_db"), 1)] for label, entry in rows[1:]]

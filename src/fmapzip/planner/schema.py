@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from math import log10, prod
+from collections.abc import Sequence
+from math import log10, prod, sqrt
+from statistics import mean, stdev
 from typing import Any
 
 from fmapzip.documents.planning import PLANNING
@@ -13,6 +15,10 @@ from fmapzip.planner.candidates.candidate_set import CandidateSet
 from fmapzip.planner.result import Measured, Planned
 
 SCHEMA = 1
+ENOUGH = 16
+"""Verifying images from which on nothing is said of their number."""
+_STUDENT = (12.71, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.16, 2.145)
+"""Student's t at 97.5 % with 1 to 14 degrees of freedom."""
 _MISSED = "the budget cannot be met; this plan comes nearest to it"
 
 
@@ -32,6 +38,7 @@ def to_json(planned: Planned, model: str, data: str, protocol: dict[str, Any], e
     dict
         Of JSON values only; what does not apply, or is infinite, is None.
     """
+    verified = planned.verifying.outcome.distortions
     report = {
         "schema": SCHEMA,
         "kind": "plan",
@@ -51,12 +58,31 @@ def to_json(planned: Planned, model: str, data: str, protocol: dict[str, Any], e
             for step in sorted(planned.steps, key=lambda step: step.bytes)
         ],
         "taps": [_tap(options, chosen) for options, chosen in zip(planned.candidate_sets, planned.chosen, strict=True)],
-        "notes": [*planned.notes, *([] if planned.met else [_MISSED])],
+        "notes": [*planned.notes, *([] if planned.met else [_MISSED]), *few_images(planned.metric, verified)],
         "protocol": protocol,
         "environment": environment,
         "seconds": planned.seconds,
     }
     return PLANNING.checked(report)
+
+
+def few_images(metric: str, distortions: Sequence[float]) -> list[str]:
+    """Return a warning where the plan was verified on so few images that it may not hold on others.
+
+    Examples
+    --------
+    >>> few_images("kl", [0.01, 0.02, 0.03])
+    ['verified on 3 images only: their mean KL is 0.02, its 95 % interval 0 to 0.0448']
+    """
+    count = len(distortions)
+    if count >= ENOUGH:
+        return []
+    text = f"verified on {count} {'image' if count == 1 else 'images'} only"
+    if count == 1 or metric != "kl":
+        return [text]
+    middle, half = mean(distortions), _STUDENT[count - 2] * stdev(distortions) / sqrt(count)
+    interval = f"{max(middle - half, 0):.3g} to {middle + half:.3g}"
+    return [f"{text}: their mean KL is {middle:.3g}, its 95 % interval {interval}"]
 
 
 def _measured(planned: Planned, found: Measured) -> dict[str, Any]:
