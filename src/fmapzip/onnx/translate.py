@@ -13,6 +13,7 @@ import fmapzip.onnx.ops  # noqa: F401  (fills the table of operators)
 from fmapzip.errors import UnsupportedModel
 from fmapzip.onnx.builder import Builder
 from fmapzip.onnx.fold import constants
+from fmapzip.onnx.fuse import Chains, fuse
 from fmapzip.onnx.host import HOST, OnHost
 from fmapzip.onnx.inputs import GraphInput, ReadImage
 from fmapzip.onnx.node import Node
@@ -76,10 +77,15 @@ def _graph(scope: _Scope, graph: onnx.GraphProto) -> list[Value]:
     outer = {name: value.constant for name, value in values.items() if value.constant is not None}
     folded = {**initial, **constants(scope.model, graph.node, {**outer, **initial})}
     values.update({name: Value(name, constant=array) for name, array in folded.items()})
+    chains = Chains(graph.node, [value.name for value in graph.output])
+    fused: set[str] = set()
     for proto in graph.node:
+        if fused.intersection(proto.output):
+            continue
         if all(name in folded for name in proto.output if name) and not _is_dequantization(proto):
             continue
-        _node(scope, proto)
+        if not _fused(scope, proto, chains, fused):
+            _node(scope, proto)
     return [_look_up(values, value.name, "the graph's output") for value in graph.output]
 
 
@@ -87,10 +93,33 @@ def _is_dequantization(proto: onnx.NodeProto) -> bool:
     return proto.op_type == "DequantizeLinear"
 
 
-def _node(scope: _Scope, proto: onnx.NodeProto) -> None:
+def _fused(scope: _Scope, proto: onnx.NodeProto, chains: Chains, done: set[str]) -> bool:
+    """Translate a layer together with its quantization, where they are one; note in `done` what follows is done."""
+    chain = chains.after(proto.output[0]) if proto.output else []
+    if not chain:
+        return False
+    node = _with_inputs(scope, proto)
+    made = fuse(node, [_with_inputs(scope, after, in_chain=True) for after in chain], scope.builder)
+    if made is None:
+        return False
+    output = chain[-1].output[0]
+    scope.values[output] = replace(made, name=output)
+    done.update(name for after in chain for name in after.output)
+    return True
+
+
+def _with_inputs(scope: _Scope, proto: onnx.NodeProto, in_chain: bool = False) -> Node:
+    """Return a node with its inputs; in a chain the first is not made yet."""
     label = proto.name or (proto.output[0] if proto.output else proto.op_type)
-    inputs = [_look_up(scope.values, name, f"node {label!r}") if name else None for name in proto.input]
-    node = Node(proto, inputs, _version(scope.model, proto))
+    inputs = [
+        _look_up(scope.values, name, f"node {label!r}") if name and not (in_chain and i == 0) else None
+        for i, name in enumerate(proto.input)
+    ]
+    return Node(proto, inputs, _version(scope.model, proto))
+
+
+def _node(scope: _Scope, proto: onnx.NodeProto) -> None:
+    node = _with_inputs(scope, proto)
     if node.domain == "" and node.op == "If":
         results = _branch(scope, node)
     elif _on_host(node):

@@ -6,6 +6,7 @@ from fmapzip.onnx.ops import (  # noqa: F401
     conv,
     elementwise,
     index,
+    integer,
     matmul,
     normalisation,
     pool,
