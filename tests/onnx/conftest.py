@@ -20,6 +20,15 @@ Array = NDArray[Any]
 Write = Callable[..., Path]
 
 
+@pytest.fixture(autouse=True)
+def _repeatable(request: pytest.FixtureRequest) -> None:
+    """The same numbers in each test, whichever ran before it."""
+    torch.manual_seed(0)
+    rng = getattr(request.module, "RNG", None)
+    if rng is not None:
+        rng.bit_generator.state = np.random.default_rng(0).bit_generator.state
+
+
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
     """Write a graph of some nodes to a file."""
