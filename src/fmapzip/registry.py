@@ -45,6 +45,11 @@ def _installed() -> dict[str, Any]:
     return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
 
 
+def builtin_names() -> list[str]:
+    """Ids of the codecs that come with fmapzip, in the order of their numbers."""
+    return list(_BUILTIN)
+
+
 def names() -> list[str]:
     """Ids of all codecs, the built-in ones first."""
     extra = sorted({*_registered, *_installed()} - set(_BUILTIN))

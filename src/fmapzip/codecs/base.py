@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -18,6 +18,24 @@ from fmapzip.frame import DEFAULT_LIMITS, EXTERNAL_CODE, Limits
 from fmapzip.quantize import QuantParams
 
 IntegerMap = NDArray[np.uint8] | NDArray[np.int8]
+
+
+@dataclasses.dataclass(frozen=True)
+class Tradeoff:
+    """A family of a codec's settings, which lose more the larger a step is: what a planner gives to each map.
+
+    Parameters
+    ----------
+    at : callable
+        Takes a step, in units of the integers, and calibration maps [N, C, ...]; returns the codec.
+    requantizes : bool
+        Whether it divides integers by the step and rounds: lossless at 1. It is then asked for odd whole steps, on
+        grids that are finer by as much, on which reconstruction points lie better; which step is best there,
+        `Codec.approximation` tells. Else it is asked for any positive step, on the calibrated grid.
+    """
+
+    at: Callable[[float, IntegerMap], Codec]
+    requantizes: bool = False
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -67,6 +85,24 @@ class Codec(ABC):
     def candidates(self) -> Sequence[Codec]:
         """Settings that this one stands for: calibration keeps the smallest that does no harm."""
         return (self,)
+
+    @classmethod
+    def variants(cls) -> Sequence[Codec]:
+        """What a planner chooses from, if it is told to take what there is; the first where it is told this codec."""
+        return (cls(),)
+
+    def tradeoffs(self) -> Sequence[Tradeoff]:
+        """Families of settings for a planner to choose a step in; settings that differ from the defaults stay."""
+        return ()
+
+    def approximation(self, maps: IntegerMap) -> IntegerMap | None:
+        """What `maps` become if this codec is trained on them, about; None where only coding them tells.
+
+        Parameters
+        ----------
+        maps : uint8 or int8 array, [N, C, ...]
+        """
+        return maps if self.lossless else None
 
     def path_taken(self, parameters: bytes) -> str:
         """Which of a codec's ways these parameters take, for reports; empty where there is one way."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from typing import ClassVar, Literal
@@ -11,8 +12,8 @@ import numpy as np
 
 from fmapzip import _core
 from fmapzip.codecs import context_rans_training as training
-from fmapzip.codecs.base import Codec, IntegerMap
-from fmapzip.codecs.context_rans_requantiser import trained_points
+from fmapzip.codecs.base import Codec, IntegerMap, Tradeoff
+from fmapzip.codecs.context_rans_requantizer import requantized, trained_points
 from fmapzip.errors import InvalidInput, TruncatedFrame
 from fmapzip.geometry import worked_shape
 
@@ -76,6 +77,19 @@ class ContextRans(Codec):
     def lossless(self) -> bool:
         """Whether the step is 1."""
         return self._step == 1
+
+    @classmethod
+    def variants(cls) -> Sequence[Codec]:
+        """Levels ``default`` and ``max``; the latter takes twice the time to decode."""
+        return (cls(), cls(level="max"))
+
+    def tradeoffs(self) -> Sequence[Tradeoff]:
+        """Steps, where none is set."""
+        return (Tradeoff(lambda step, _: replace(self, step=int(step)), requantizes=True),) if self.lossless else ()
+
+    def approximation(self, maps: IntegerMap) -> IntegerMap | None:
+        """Values re-quantized by the step."""
+        return maps if self.lossless else requantized(maps, self._step)
 
     def train(self, maps: IntegerMap) -> bytes:
         """Contexts, tables and reconstruction points from calibration maps; deterministic."""

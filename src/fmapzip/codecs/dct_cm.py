@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import partial
 from math import isfinite
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fmapzip.codecs.base import Codec, IntegerMap
+from fmapzip.codecs.base import Codec, IntegerMap, Tradeoff
 from fmapzip.codecs.context_rans import ContextRans
+from fmapzip.codecs.context_rans_requantizer import requantized
+from fmapzip.codecs.dct_cm_frequencies import worth_keeping
 from fmapzip.codecs.dct_cm_parameters import (
     GROUPS,
     MAX_ORDERED_CHANNELS,
@@ -140,7 +144,33 @@ class DctCm(Codec):
         defaults = {f.name: f.default for f in dataclasses.fields(self)}
         if any(getattr(self, name) != defaults[name] for name in _SEARCHED):
             return (self,)
-        return tuple(dataclasses.replace(self, **settings) for settings in _GRID)
+        return tuple(replace(self, **settings) for settings in _GRID)
+
+    @classmethod
+    def variants(cls) -> Sequence[Codec]:
+        """Coded by rANS, which takes fewer bytes than bitmaps."""
+        return (cls(coding="rans"),)
+
+    def tradeoffs(self) -> Sequence[Tradeoff]:
+        """Steps of the mask path and of transforms: the usual groups of channels, unless others are set."""
+        found: list[Tradeoff] = []
+        if self.path in ("auto", "mask"):
+            mask = replace(self, path="mask")
+            found.append(Tradeoff(lambda step, _: replace(mask, mask_step=float(step)), requantizes=True))
+        if self.path in ("auto", "transform"):
+            usual = (self.group, self.zero_mask, self.steps, self.keep) == (8, False, None, None)
+            for group, zero_mask in _TRANSFORMS if usual else ((self.group, self.zero_mask),):
+                transform = replace(self, path="transform", group=group, zero_mask=zero_mask)
+                found.append(Tradeoff(partial(_at_step, transform)))
+                if self.keep is None and not zero_mask:
+                    found.append(Tradeoff(partial(_at_step_of_worthwhile_frequencies, transform)))
+        return found
+
+    def approximation(self, maps: IntegerMap) -> IntegerMap | None:
+        """Values re-quantized by the step of the mask path; of transforms only coding tells."""
+        if self.path != "mask":
+            return None
+        return maps if self.lossless else requantized(maps, Fraction(str(self.mask_step)))
 
     def _transforms(self, maps: IntegerMap) -> bool:
         if self.path != "auto":
@@ -210,6 +240,22 @@ _GRID: tuple[dict[str, Any], ...] = (
     {"mask_step": 3.0, "step": 2.75},
     {"mask_step": 4.0, "step": 4.0},
 )
+
+
+# Transforms that a planner picks from: channels a group, and whether exact zeros are restored.
+_TRANSFORMS = ((4, False), (8, False), (8, True), (16, False), (32, False))
+
+
+def _at_step(codec: DctCm, step: float, maps: IntegerMap) -> DctCm:
+    del maps
+    return replace(codec, step=step)
+
+
+def _at_step_of_worthwhile_frequencies(codec: DctCm, step: float, maps: IntegerMap) -> DctCm:
+    order = codec.order
+    if isinstance(order, str):
+        order = tuple(range(maps.shape[1])) if order == "natural" else correlation_order(maps, codec.group)
+    return replace(codec, step=step, keep=worth_keeping(maps, codec.group, step, order))
 
 
 def _one_of(name: str, value: object, allowed: Sequence[object]) -> None:

@@ -13,7 +13,7 @@ from fmapzip.plan import Plan, TapPlan
 from fmapzip.planner.candidate import Candidate
 from fmapzip.planner.candidates.candidate_set import CandidateSet
 from fmapzip.planner.candidates.expected import learn
-from fmapzip.planner.candidates.families import STEPS, Family, families, fixed, requantised_by
+from fmapzip.planner.candidates.families import STEPS, Family, families, fixed
 from fmapzip.planner.candidates.tap_model import TapModel
 from fmapzip.planner.measure.meter import DistortionMeter
 from fmapzip.planner.measure.rate import RATE_IMAGES
@@ -50,7 +50,7 @@ class CandidateSearch:
         codecs: Sequence[Codec],
         images: int,
     ) -> None:
-        self.meter, self._codecs, self._images, self._sensitivities = meter, codecs, images, sensitivities
+        self.meter, self._codecs, self._images = meter, codecs, images
         self._models = {
             tap.name: TapModel(meter.rates.maps(tap).numpy(), base, sensitivities[tap.name])
             for tap, base in zip(meter.taps, bases, strict=True)
@@ -123,10 +123,8 @@ class CandidateSearch:
 
     def _estimate(self, options: CandidateSet, candidate: Candidate, planned: TapPlan) -> float:
         """Return the distortion that the noise sensitivities let expect."""
-        model, step = self._models[options.tap.name], requantised_by(candidate.codec)
-        if step is None:
-            return self._noise(options, candidate, planned)
-        return model.distortion(candidate.quantizer, step)
+        found = self._models[options.tap.name].distortion(candidate.quantizer, candidate.codec)
+        return self._noise(options, candidate, planned) if found is None else found
 
     def _noise(self, options: CandidateSet, candidate: Candidate, planned: TapPlan) -> float:
         """Estimate the distortion of a candidate from what its codec makes of a few maps."""
@@ -136,9 +134,8 @@ class CandidateSearch:
             plan = Plan((planned,))
             q = candidate.quantizer.quantize(exact, 1, options.tap.name)
             decoded = fmapzip.decode_batch(fmapzip.encode_batch(q, plan=plan, tap=0), plan=plan)
-            squares = (candidate.quantizer.dequantize(decoded, 1) - exact).astype(np.float64) ** 2
-            energies = squares.reshape(*squares.shape[:2], -1).sum(2).mean(0)
-            return float(energies @ self._sensitivities[options.tap.name])
+            errors = candidate.quantizer.dequantize(decoded, 1) - exact
+            return self._models[options.tap.name].noise(errors.astype(np.float64))
 
         noise: float = self.meter.cache.get(f"noise {options.tap.name} {candidate.key}", work)
         return noise

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fmapzip.codecs.base import IntegerMap
-from fmapzip.codecs.context_rans_requantiser import step_indices, trained_points
-from fmapzip.codecs.dct_cm_training import correlation_order
-from fmapzip.planner.candidates.frequencies import worth_keeping
+from fmapzip.codecs.base import Codec, IntegerMap, Tradeoff
 from fmapzip.quantize import QuantParams
 
 _MOST_STRETCH = 4.0
@@ -58,27 +54,36 @@ class TapModel:
         scales = np.maximum(clip_ratio * stretches(self.sensitivities), least * self._largest)
         return QuantParams(self.base.dtype, tuple(float(scale * each) for each in scales), f"{name}:gains")
 
-    def division(self, step: float, shaped: bool) -> int:
-        """Return how many steps of the grid make the nominal `step` with the least estimated distortion, unclipped."""
+    def division(self, step: float, shaped: bool, tradeoff: Tradeoff) -> int:
+        """Return how many steps of the grid make the nominal `step` with the least estimated distortion, unclipped.
+
+        1 where the codec cannot tell.
+        """
         fitting = [each for each in _DIVISIONS if each == 1 or each <= step]
         if len(fitting) == 1:
             return 1
-        return min(fitting, key=lambda d: (self.distortion(self.grid(step / d, shaped, 1.0), Fraction(d)), d))
+        found = {
+            each: self.distortion(self.grid(step / each, shaped, 1.0), tradeoff.at(each, self.integers))
+            for each in fitting
+        }
+        known = [(distortion, each) for each, distortion in found.items() if distortion is not None]
+        return min(known)[1] if known else 1
 
-    def distortion(self, quantizer: QuantParams, step: Fraction) -> float:
-        """Estimate the distortion of an image of values re-quantised by `step`, with trained points."""
+    def distortion(self, quantizer: QuantParams, codec: Codec) -> float | None:
+        """Estimate the distortion of an image whose values `codec` stores; None where only coding them tells."""
         q = quantizer.quantize(self._few, 1)
-        decoded = q if step == 1 else _requantised(q, step)
-        errors = quantizer.dequantize(decoded, 1) - self._few
-        energies = np.square(errors).reshape(*q.shape[:2], -1).sum(2).astype(np.float64).mean(0)
+        decoded = codec.approximation(q)
+        return None if decoded is None else self.noise(quantizer.dequantize(decoded, 1) - self._few)
+
+    def noise(self, errors: NDArray[np.floating]) -> float:
+        """Estimate the distortion of an image by errors of its values, [N, C, ...]."""
+        energies = np.square(errors).reshape(*errors.shape[:2], -1).sum(2).astype(np.float64).mean(0)
         return float(energies @ self.sensitivities)
 
-    def frequencies(self, group: int, step: float, order: str | tuple[int, ...]) -> tuple[int, ...]:
-        """Return which frequencies of groups of channels are worth their bits; `order` as `dct-cm` takes it."""
-        q = self.base.quantize(self._few, 1)
-        if isinstance(order, str):
-            order = tuple(range(q.shape[1])) if order == "natural" else correlation_order(q, group)
-        return worth_keeping(q, group, step, order)
+    @cached_property
+    def integers(self) -> IntegerMap:
+        """Some of the maps on the calibrated grid."""
+        return self.base.quantize(self._few, 1)
 
     @property
     def _few(self) -> NDArray[np.float32]:
@@ -90,18 +95,6 @@ class TapModel:
         found = np.abs(self.maps).max(axis=(0, *range(2, self.maps.ndim))).astype(np.float64)
         largest: NDArray[np.float64] = found / (found.max() or 1.0)
         return largest
-
-
-def _requantised(q: IntegerMap, step: Fraction) -> IntegerMap:
-    """Return what `context-rans` with `step` makes of maps that it is trained on."""
-    values = np.arange(256, dtype=np.uint8).view(q.dtype).astype(np.int64)
-    indices, points = step_indices(abs(values), step), trained_points(q, step)
-    count = int(indices[values > 0].max())
-    decoded = np.array((0, *points[:count]))[np.minimum(indices, count)]
-    negative = values < 0
-    decoded[negative] = -np.array((0, *points[count:]))[indices[negative]]
-    table: IntegerMap = decoded.astype(np.int8) if q.dtype == np.int8 else decoded.astype(np.uint8)
-    return table[q.view(np.uint8)]
 
 
 def stretches(sensitivities: NDArray[np.float64]) -> NDArray[np.float64]:

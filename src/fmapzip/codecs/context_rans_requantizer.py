@@ -1,4 +1,4 @@
-"""Near-lossless re-quantisation of 8-bit values: index = value / step rounded half to even."""
+"""Near-lossless re-quantization of 8-bit values: index = value / step rounded half to even."""
 
 from __future__ import annotations
 
@@ -38,3 +38,15 @@ def _points(counts: Ints, step: Fraction) -> tuple[int, ...]:
         total = int(weights.sum())
         points.append((2 * int(values @ weights) + total) // (2 * total))
     return tuple(points)
+
+
+def requantized(maps: IntegerMap, step: Fraction) -> IntegerMap:
+    """What maps become that are re-quantized by `step`, with points that are trained on them."""
+    values = np.arange(256, dtype=np.uint8).view(maps.dtype).astype(np.int64)
+    indices, points = step_indices(abs(values), step), trained_points(maps, step)
+    count = int(indices[values > 0].max())
+    decoded = np.array((0, *points[:count]))[np.minimum(indices, count)]
+    negative = values < 0
+    decoded[negative] = -np.array((0, *points[count:]))[indices[negative]]
+    table: IntegerMap = decoded.astype(np.int8) if maps.dtype == np.int8 else decoded.astype(np.uint8)
+    return table[maps.view(np.uint8)]

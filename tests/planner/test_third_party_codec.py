@@ -1,0 +1,119 @@
+"""Codecs of an installed package are planned like ours: by the entry point alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch import Tensor, nn
+
+import fmapzip
+from fmapzip import registry
+from fmapzip.planner import Budget, make_plan
+from fmapzip.torch import evaluate
+
+MODULE = '''
+import zlib
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from fmapzip.codecs.base import PythonCodec, Tradeoff
+
+
+@dataclass(frozen=True, repr=False)
+class Rounded(PythonCodec):
+    """Multiples of a step, deflated; says what it makes of maps."""
+
+    id = "toy-rounded"
+
+    step: int = 1
+
+    @property
+    def lossless(self):
+        return self.step == 1
+
+    def tradeoffs(self):
+        return (Tradeoff(lambda step, maps: replace(self, step=int(step)), requantizes=True),)
+
+    def approximation(self, maps):
+        top = np.iinfo(maps.dtype).max // self.step * self.step
+        return np.clip(np.rint(maps / self.step) * self.step, -top, top).astype(maps.dtype)
+
+    def encode_tile(self, tile, parameters):
+        return zlib.compress(self.approximation(tile).tobytes())
+
+    def decode_tile(self, body, shape, dtype, parameters):
+        return np.frombuffer(zlib.decompress(body), dtype).reshape(shape)
+
+
+@dataclass(frozen=True, repr=False)
+class Silent(Rounded):
+    """The same with a step that need not be whole, and no word on what it makes of maps."""
+
+    id = "toy-silent"
+
+    def tradeoffs(self):
+        return (Tradeoff(lambda step, maps: replace(self, step=max(1, round(step)))),)
+
+    def approximation(self, maps):
+        return None
+
+    def encode_tile(self, tile, parameters):
+        return zlib.compress(Rounded(self.step).approximation(tile).tobytes())
+
+
+@dataclass(frozen=True, repr=False)
+class Plain(Rounded):
+    """Lossless, and nothing else."""
+
+    id = "toy-plain"
+
+    def tradeoffs(self):
+        return ()
+'''
+
+ENTRY_POINTS = """[fmapzip.codecs]
+toy-rounded = toy_codecs:Rounded
+toy-silent = toy_codecs:Silent
+toy-plain = toy_codecs:Plain
+"""
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A package whose metadata name the codecs, on the path."""
+    (tmp_path / "toy_codecs.py").write_text(MODULE)
+    metadata = tmp_path / "toy_codecs-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-codecs\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(ENTRY_POINTS)
+    monkeypatch.syspath_prepend(tmp_path)
+    registry._installed.cache_clear()
+    yield
+    registry._installed.cache_clear()
+
+
+def _network() -> nn.Module:
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, stride=2), nn.ReLU()]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(3), nn.Flatten(), nn.Linear(72, 10)).eval()
+
+
+@pytest.mark.parametrize("name", ["toy-rounded", "toy-silent", "toy-plain"])
+@pytest.mark.usefixtures("installed")
+def test_a_codec_of_an_entry_point_is_planned(name: str) -> None:
+    network = _network()
+    x = torch.nn.functional.avg_pool2d(torch.randn(16, 3, 20, 20), 3, 1) * 2
+    with torch.no_grad():
+        images: list[tuple[Tensor, Tensor]] = [(x, network(x * 2).argmax(1))]
+    found = make_plan(network, images, Budget("kl", 0.005), codecs=[name])
+    assert found.met
+    assert {tap.codec.id for tap in found.plan} == {name}
+    assert max(candidate.step for candidate in found.chosen) > 1
+    assert any(tap.codec.config()["step"] > 1 for tap in found.plan) == (name != "toy-plain")
+    assert evaluate(network, images, [fmapzip.Plan.from_bytes(found.plan.to_bytes())]).codecs[0].ratio_payload > 2
