@@ -54,7 +54,7 @@ def test_zeros_stay_zeros_and_errors_stay_within_the_step_on_the_mask_path(q: ND
 
 @given(q=maps(), group=GROUPS, step=st.floats(0.5, 12))
 @settings(max_examples=60)
-def test_the_squared_error_of_a_transform_is_that_of_its_quantiser(q: NDArray[Any], group: int, step: float) -> None:
+def test_the_squared_error_of_a_transform_is_that_of_its_quantizer(q: NDArray[Any], group: int, step: float) -> None:
     # Orthonormal: at most a quarter of the step squared for each coefficient, and the rounding to integers. A
     # padded last group spreads the error of its whole length over fewer channels.
     padding = 32 / min(q.shape[0], 32)

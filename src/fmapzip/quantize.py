@@ -160,7 +160,7 @@ def make_observer(calibrator: str = DEFAULT_CALIBRATOR, name: str = "") -> Obser
         ``percentile:P``: it reaches the magnitude that P % of all values, zeros included, do not exceed (the largest
         where that is zero).
         ``mse``: it reaches the magnitude with the smallest squared error, rounding and saturation together.
-        A scale that would leave 2^-126 to 2^120 is cut to it: beyond, dequantised values are not finite.
+        A scale that would leave 2^-126 to 2^120 is cut to it: beyond, dequantized values are not finite.
         With ``:channel`` behind it, one scale a channel: ``minmax:channel``, ``percentile:99.9:channel``.
     name : str
         Name of the feature map, for errors.

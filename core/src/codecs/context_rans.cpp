@@ -10,7 +10,7 @@ namespace fmapzip {
 namespace {
 
 // Indices to values in place; whether each index but 0 has a value other than 0, as all that encoders write.
-bool reconstruct(const Requantiser& requantiser, uint8_t* indices, size_t n) {
+bool reconstruct(const Requantizer& requantizer, uint8_t* indices, size_t n) {
   constexpr size_t kPiece = 256;
   uint8_t before[kPiece];
   const auto& kernels = context_kernels(kMaxLanes);
@@ -19,7 +19,7 @@ bool reconstruct(const Requantiser& requantiser, uint8_t* indices, size_t n) {
     const size_t count = std::min(kPiece, n - first);
     uint8_t* const values = indices + first;
     std::memcpy(before, values, count);
-    kernels.look_up(requantiser.value_of.data(), before, count, values);
+    kernels.look_up(requantizer.value_of.data(), before, count, values);
     for (size_t i = 0; i < count; ++i) lost |= static_cast<uint8_t>((before[i] != 0) & (values[i] == 0));
   }
   return lost == 0;
@@ -54,9 +54,9 @@ size_t ContextRansCodec::encode_tile(ConstView tile, Dtype, uint8_t* out, Scratc
   const size_t n = tile.shape.size();
   uint8_t* indices = scratch.get(0, n + kVectorPad);
   load_interleaved(tile, indices);
-  if (model_.params().requantiser.active) {
+  if (model_.params().requantizer.active) {
     const auto& kernels = context_kernels(kMaxLanes);
-    kernels.look_up(model_.params().requantiser.index_of.data(), indices, n, indices);
+    kernels.look_up(model_.params().requantizer.index_of.data(), indices, n, indices);
   }
   return encode_contexts(model_, indices, tile.shape, out, scratch);
 }
@@ -65,9 +65,9 @@ Status ContextRansCodec::decode_tile(std::span<const uint8_t> body, MutView tile
                                      Scratch& scratch) const {
   bool known = true;
   const auto store = [&](uint32_t first, uint32_t count, uint8_t* indices) {
-    if (model_.params().requantiser.active) {
+    if (model_.params().requantizer.active) {
       const size_t n = size_t{count} * tile.shape.w * tile.shape.c;
-      known = reconstruct(model_.params().requantiser, indices, n) && known;
+      known = reconstruct(model_.params().requantizer, indices, n) && known;
     }
     store_interleaved(indices, tile.rows(first, count));
   };

@@ -19,7 +19,7 @@ enum : size_t { kPlanarSlot = 0, kSymbolSlot = 1, kExcessSlot = 2, kMaskSlot = 3
 
 Status check_model(const ContextModel& model, bool is_signed, uint32_t channels) {
   const ContextParams& p = model.params();
-  if (p.requantiser.active) return invalid("dct-cm: a model of its own has no step");
+  if (p.requantizer.active) return invalid("dct-cm: a model of its own has no step");
   if (p.is_signed != is_signed) return invalid("dct-cm: a model is for another type");
   if (p.channels != 0 && p.channels != channels) return invalid("dct-cm: a model is for other channels");
   return {};

@@ -15,7 +15,7 @@ enum Flag : uint8_t {
   kSigned = 2,
   kOffsets = 4,
   kFactors = 8,
-  kRequantised = 16,
+  kRequantized = 16,
   kPoints = 32
 };
 constexpr uint8_t kAllFlags = 63;
@@ -70,33 +70,33 @@ uint32_t step_index(uint32_t magnitude, uint32_t numerator, uint32_t denominator
 // Indices and reconstruction points of one sign; `most` is the largest magnitude. Points that are not stored
 // are the middles of their intervals.
 bool read_points(ByteReader& in, uint32_t numerator, uint32_t denominator, uint32_t most, bool negative,
-                 bool stored, Requantiser& requantiser) {
+                 bool stored, Requantizer& requantizer) {
   const auto byte = [&](uint32_t magnitude) {
     return static_cast<uint8_t>(negative ? 0u - magnitude : magnitude);
   };
   uint32_t first = 0;
   for (uint32_t magnitude = 0; magnitude <= most; ++magnitude) {
     const uint32_t index = step_index(magnitude, numerator, denominator);
-    requantiser.index_of[byte(magnitude)] = byte(index);
+    requantizer.index_of[byte(magnitude)] = byte(index);
     if (magnitude < most && step_index(magnitude + 1, numerator, denominator) == index) continue;
     const uint32_t begin = std::exchange(first, magnitude + 1);
     if (index == 0) continue;
     const uint32_t point = stored ? in.u8() : (begin + magnitude) / 2;
     if (point < begin || point > magnitude) return false;
-    requantiser.value_of[byte(index)] = byte(point);
+    requantizer.value_of[byte(index)] = byte(point);
   }
   return true;
 }
 
-Status read_requantiser(ByteReader& in, bool stored, ContextParams& params) {
+Status read_requantizer(ByteReader& in, bool stored, ContextParams& params) {
   const uint32_t numerator = in.varint();
   const uint32_t denominator = in.varint();
   if (!in.ok() || denominator == 0 || numerator <= denominator || numerator > kMaxStepTerm) {
     return corrupt("context-rans: the step is not a fraction above 1");
   }
-  params.requantiser.active = true;
+  params.requantizer.active = true;
   const auto points = [&](uint32_t most, bool negative) {
-    return read_points(in, numerator, denominator, most, negative, stored, params.requantiser);
+    return read_points(in, numerator, denominator, most, negative, stored, params.requantizer);
   };
   const bool fits = params.is_signed ? points(127, false) && points(128, true) : points(255, false);
   if (!fits) return corrupt("context-rans: a reconstruction point lies outside its interval");
@@ -291,15 +291,15 @@ Status parse_fields(ByteReader& in, uint32_t channels, ContextParams& params) {
   params.neighbours = flags & kNeighbours;
   params.is_signed = flags & kSigned;
   if ((flags & ~kAllFlags) || (!params.neighbours && (flags & (kOffsets | kFactors))) ||
-      ((flags & kPoints) && !(flags & kRequantised)) || params.tables > kMaxTables) {
+      ((flags & kPoints) && !(flags & kRequantized)) || params.tables > kMaxTables) {
     return corrupt("context-rans: forbidden flags or number of tables");
   }
   if (!params.neighbours || (flags & (kOffsets | kFactors))) {
     params.channels = in.varint();
     if (params.channels == 0) return corrupt("context-rans: the number of channels is missing");
   }
-  if (flags & kRequantised) {
-    if (const Status s = read_requantiser(in, flags & kPoints, params); !s.ok()) return s;
+  if (flags & kRequantized) {
+    if (const Status s = read_requantizer(in, flags & kPoints, params); !s.ok()) return s;
   }
   uint32_t levels1 = 0;
   uint32_t levels2 = 0;

@@ -11,8 +11,8 @@
 
 namespace fmapzip {
 
-// Near-lossless re-quantisation: value -> index (coded) -> reconstruction point. Indexed by bytes.
-struct Requantiser {
+// Near-lossless re-quantization: value -> index (coded) -> reconstruction point. Indexed by bytes.
+struct Requantizer {
   bool active = false;
   std::array<uint8_t, 256> index_of{};
   std::array<uint8_t, 256> value_of{};
@@ -35,7 +35,7 @@ struct ContextParams {
   bool neighbours = false;
   bool is_signed = false;
   uint32_t channels = 0;  // 0: any number
-  Requantiser requantiser;
+  Requantizer requantizer;
 
   // With neighbours: weights in 1/64 of W, N, NW, NE and of |W-N|, |W-NW|, |N-NW|, |N-NE|.
   std::array<int8_t, 4> mean_weights{};

@@ -38,13 +38,13 @@ struct ContextStatistics::RowView {
 template <class Visit>
 void ContextStatistics::each_row(std::span<const ConstView> maps, With with, Visit visit) {
   const ContextKernels& kernels = context_kernels(kMaxLanes);
-  const Requantiser& requantiser = model_.params().requantiser;
+  const Requantizer& requantizer = model_.params().requantizer;
   for (const ConstView& map : maps) {
     const Shape shape = map.shape;
     const size_t row_bytes = size_t{shape.c} * shape.w;
     uint8_t* indices = scratch_.get(kMapSlot, shape.size() + kVectorPad);
     load_interleaved(map, indices);
-    if (requantiser.active) kernels.look_up(requantiser.index_of.data(), indices, shape.size(), indices);
+    if (requantizer.active) kernels.look_up(requantizer.index_of.data(), indices, shape.size(), indices);
     const ContextRows rows(tables_, {shape.c, shape.h, shape.w}, row_bytes, 0, scratch_);
     auto* means = reinterpret_cast<int16_t*>(scratch_.get(kMeansSlot, 2 * row_bytes));
     for (uint32_t h = 0; h < shape.h; ++h) {

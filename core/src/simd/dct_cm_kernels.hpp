@@ -26,7 +26,7 @@ struct StreamReader {
   size_t bit = 0;
 };
 
-// Quantiser of one frequency: (n + half) / step is ((n + half) * reciprocal) >> shift for every coefficient.
+// Quantizer of one frequency: (n + half) / step is ((n + half) * reciprocal) >> shift for every coefficient.
 struct FrequencyStep {
   uint32_t index, step, half, reciprocal, shift;
 };
@@ -42,7 +42,7 @@ struct ChannelGroup {
 // Kernels of dct-cm, once for each instruction set. All sets give the same bytes. A block has `n` <= 64
 // positions; rows are read and written for exactly n bytes.
 struct DctCmKernels {
-  // Transforms and quantises one block of a group: codes[k][position] of the kept frequencies. With `masks`,
+  // Transforms and quantizes one block of a group: codes[k][position] of the kept frequencies. With `masks`,
   // also sets masks[channel], one bit a position that is not zero, and fills zeros with their neighbours'
   // mean.
   void (*analyse)(const uint8_t* const* rows, unsigned n, bool is_signed, const ChannelGroup& group,

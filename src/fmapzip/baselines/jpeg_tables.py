@@ -1,4 +1,4 @@
-"""The quantisation tables of JPEG-ACT, and JPEG's zigzag order.
+"""The quantization tables of JPEG-ACT, and JPEG's zigzag order.
 
 Values: the authors' published code (rdevans0/jpeg_act, common/helpers/jpeg.py), row by row, vertical frequency first;
 ``optsL`` and ``optsH`` are the powers of two of the variant whose hardware shifts instead of dividing.

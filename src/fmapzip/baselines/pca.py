@@ -1,4 +1,4 @@
-"""PCA over channels, uniform quantisation, Huffman coding by variance (Chmiel et al.)."""
+"""PCA over channels, uniform quantization, Huffman coding by variance (Chmiel et al.)."""
 
 from __future__ import annotations
 

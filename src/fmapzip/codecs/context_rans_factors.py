@@ -27,7 +27,7 @@ def fit_factors(residuals: NDArray[np.int8], rank: int, width: int, origin: int)
     """Loadings for residuals [positions, C], coded in spans of `width` channels."""
     samples = residuals.astype(np.float64)
     loadings, noise = _factor_model(samples.T @ samples / len(samples), rank)
-    gather = _quantised(loadings / noise[:, None], _GATHER_SPREAD)
+    gather = _quantized(loadings / noise[:, None], _GATHER_SPREAD)
     gather_shift = _gather_shift(samples @ gather)
     spread = _fit_spread(samples, gather, gather_shift, width)
     spread_shift = 0
@@ -56,7 +56,7 @@ def _factor_model(covariance: Floats, rank: int) -> tuple[Floats, Floats]:
     return loadings, noise
 
 
-def _quantised(loadings: Floats, spread: float) -> Ints:
+def _quantized(loadings: Floats, spread: float) -> Ints:
     """Each factor in integers of a given root mean square; its scale is made good by what it is spread with."""
     scale = spread / np.sqrt(np.mean(loadings**2, axis=0) + 1e-12)
     rounded: Ints = np.clip(np.rint(loadings * scale), -_MOST, _MOST).astype(np.int64)

@@ -24,7 +24,7 @@ CONTEXT_STEPS = 64  # of a mean or a spread
 OFFSET_UNIT = 32
 WEIGHT_ONE = 64
 
-_NEIGHBOURS, _SIGNED, _OFFSETS, _FACTORS, _REQUANTISED, _POINTS = 1, 2, 4, 8, 16, 32
+_NEIGHBOURS, _SIGNED, _OFFSETS, _FACTORS, _REQUANTIZED, _POINTS = 1, 2, 4, 8, 16, 32
 _RICE_ESCAPE = 15
 _SPAN_UNIT = 16
 
@@ -52,7 +52,7 @@ class ContextParameters:
     signed
         Whether maps are int8.
     step, points
-        Re-quantisation: reconstruction points of the magnitudes 1, 2, ..., and for int8 those of the negative
+        Re-quantization: reconstruction points of the magnitudes 1, 2, ..., and for int8 those of the negative
         values after them; empty for step 1, and where the points are the middles of their intervals.
     weights, spread_weights
         Of W, N, NW, NE and of |W-N|, |W-NW|, |N-NW|, |N-NE|, in 1/64; None without neighbours.
@@ -85,7 +85,7 @@ class ContextParameters:
 
     def to_bytes(self) -> bytes:
         """The bytes that the core reads."""
-        flags = _SIGNED * self.signed + _REQUANTISED * bool(self.step != 1) + _POINTS * bool(self.points)
+        flags = _SIGNED * self.signed + _REQUANTIZED * bool(self.step != 1) + _POINTS * bool(self.points)
         flags += _NEIGHBOURS * (self.weights is not None)
         flags += _OFFSETS * (self.channel_offsets is not None) + _FACTORS * (self.factors is not None)
         out = bytearray([flags, len(self.log_frequencies) - 1])

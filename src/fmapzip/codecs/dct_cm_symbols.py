@@ -37,7 +37,7 @@ def index_maps(maps: IntegerMap, points: NDArray[np.int64] | None) -> NDArray[An
 def coefficient_maps(
     maps: IntegerMap, group: int, steps_of: StepsOf, order: Sequence[int] | None, zero_mask: bool
 ) -> NDArray[np.int8]:
-    """Quantised coefficients of the transform path, cut to symbols: int8 [N, planes, H, W]."""
+    """Quantized coefficients of the transform path, cut to symbols: int8 [N, planes, H, W]."""
     batch = planes(maps)
     if order is not None:
         batch = batch[:, np.asarray(order)]
@@ -72,5 +72,5 @@ def _group_symbols(x: NDArray[Any], length: int, steps: Sequence[float | None], 
     basis = np.rint(8192 * np.cos(angles) * np.where(np.array(kept) == 0, 1.0, np.sqrt(2))[:, None])
     coefficients = np.tensordot(basis, values, axes=1) * (128 // length) / 8192
     scaled = np.array([scaled_step(length, step) for step in steps if step is not None], np.float64)
-    quantised = np.rint(coefficients / scaled[:, None, None])
-    return np.clip(quantised, -LARGEST_SYMBOL, LARGEST_SYMBOL).astype(np.int8)
+    quantized = np.rint(coefficients / scaled[:, None, None])
+    return np.clip(quantized, -LARGEST_SYMBOL, LARGEST_SYMBOL).astype(np.int8)

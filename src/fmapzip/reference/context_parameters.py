@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fmapzip.errors import CorruptFrame, TruncatedFrame
 from fmapzip.reference.fields import Reader
 
-NEIGHBOURS, SIGNED, OFFSETS, FACTORS, REQUANTISED, POINTS = 1, 2, 4, 8, 16, 32
+NEIGHBOURS, SIGNED, OFFSETS, FACTORS, REQUANTIZED, POINTS = 1, 2, 4, 8, 16, 32
 ALL_FLAGS = 63
 TOKENS = 16
 RICE_ESCAPE = 15
@@ -64,15 +64,15 @@ def read(data: bytes) -> Parameters:
     flags, tables = fields.u8(), fields.u8() + 1
     has = flags.__and__
     lone = not has(NEIGHBOURS) and has(OFFSETS | FACTORS)
-    if flags & ~ALL_FLAGS or lone or (has(POINTS) and not has(REQUANTISED)) or tables > 64:
+    if flags & ~ALL_FLAGS or lone or (has(POINTS) and not has(REQUANTIZED)) or tables > 64:
         raise CorruptFrame("forbidden flags or number of tables")
     p = Parameters(flags)
     if not p.neighbours or has(OFFSETS | FACTORS):
         p.channels = fields.varint()
         if p.channels == 0:
             raise CorruptFrame("the number of channels is missing")
-    if has(REQUANTISED):
-        _read_requantiser(fields, p)
+    if has(REQUANTIZED):
+        _read_requantizer(fields, p)
     if p.neighbours:
         _read_neighbours(fields, p)
     if has(FACTORS):
@@ -92,7 +92,7 @@ def step_index(magnitude: Ints, numerator: int, denominator: int) -> Ints:
     return index
 
 
-def _read_requantiser(fields: Reader, p: Parameters) -> None:
+def _read_requantizer(fields: Reader, p: Parameters) -> None:
     numerator, denominator = fields.varint(), fields.varint()
     if denominator == 0 or numerator <= denominator or numerator > 65535:
         raise CorruptFrame("the step is not a fraction above 1")

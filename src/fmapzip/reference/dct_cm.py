@@ -104,14 +104,14 @@ def decode(body: bytes, shape: tuple[int, int, int], dtype: np.dtype[Any], param
     start = 0
     for length in group_lengths(shape[0], len(p.steps)) if p.transform else []:
         group, steps = out[start : start + length], p.steps_of(length)
-        quantised = np.zeros((np.count_nonzero(steps), positions), np.int64)
+        quantized = np.zeros((np.count_nonzero(steps), positions), np.int64)
         nonzero = np.ones(group.shape, bool) if p.zero_mask else None
         for span in spans:
             for row in nonzero if nonzero is not None else ():
                 row[span] = reader.mask(len(row[span]))
-            for row in quantised:
+            for row in quantized:
                 row[span] = unzigzag(reader.block(len(row[span])))
-        group[:] = group_values(quantised, nonzero, group.shape, steps, dtype)
+        group[:] = group_values(quantized, nonzero, group.shape, steps, dtype)
         start += length
     reader.finish()
     if p.order is not None:

@@ -35,19 +35,19 @@ def encode(tile: NDArray[Any], p: Parameters) -> bytes:
         return context_rans.encode(_indices(values)[codes].astype(tile.dtype), p.model)
     x = tile.reshape(len(tile), -1).astype(np.int32)
     ordered = x if p.order is None else x[p.order]
-    quantised, start = [], 0
+    quantized, start = [], 0
     for length in group_lengths(len(x), len(p.steps)):
         group = ordered[start : start + length]
-        quantised.append(group_coefficients(filled(group) if p.zero_mask else group, length, p.steps_of(length)))
+        quantized.append(group_coefficients(filled(group) if p.zero_mask else group, length, p.steps_of(length)))
         start += length
-    coefficients = np.concatenate(quantised)
+    coefficients = np.concatenate(quantized)
     symbols = np.clip(coefficients, -LARGEST, LARGEST).astype(np.int8)
     _check(p.model, INT8, len(symbols))
     coded = context_rans.encode(symbols.reshape(len(symbols), *tile.shape[1:]), p.model)
     if len(coded) >= symbols.size:
         return tile.tobytes()
     body = struct.pack("<I", len(coded)) + coded
-    body += _excess_bytes(quantised)
+    body += _excess_bytes(quantized)
     if not p.zero_mask:
         return body
     _check(p.mask_model, UINT8, len(tile))

@@ -52,18 +52,18 @@ def filled(x: NDArray[np.int32]) -> NDArray[np.int32]:
 
 
 def group_coefficients(x: NDArray[np.int32], length: int, steps: tuple[int, ...]) -> NDArray[np.int64]:
-    """Quantised coefficients of a group's channels, [C, positions]: one row for each frequency that is kept."""
+    """Quantized coefficients of a group's channels, [C, positions]: one row for each frequency that is kept."""
     padded = np.concatenate([x, np.repeat(x[-1:], length - len(x), axis=0)])
     y = dct.forward(padded)
     kept = [k for k in range(length) if steps[k]]
     step = np.array([steps[k] for k in kept], np.int64)[:, None]
     magnitude = (abs(y[kept].astype(np.int64)) + step // 2) // step
-    quantised: NDArray[np.int64] = np.sign(y[kept]) * magnitude
-    return quantised
+    quantized: NDArray[np.int64] = np.sign(y[kept]) * magnitude
+    return quantized
 
 
 def group_values(
-    quantised: NDArray[np.int64],
+    quantized: NDArray[np.int64],
     nonzero: NDArray[np.bool_] | None,
     shape: tuple[int, int],
     steps: tuple[int, ...],
@@ -72,7 +72,7 @@ def group_values(
     """The inverse: values of a group's channels, `shape`; where `nonzero` is given, only those are not zero."""
     y = np.zeros((len(steps), shape[1]), np.int64)
     kept = [k for k, step in enumerate(steps) if step]
-    y[kept] = quantised * np.array([steps[k] for k in kept])[:, None]
+    y[kept] = quantized * np.array([steps[k] for k in kept])[:, None]
     x = dct.inverse(np.clip(y, -MAX_COEFFICIENT, MAX_COEFFICIENT).astype(np.int32))[: shape[0]]
     lowest = -128 if dtype == np.int8 else int(nonzero is not None)
     values: NDArray[np.int32] = np.clip(x, lowest, np.iinfo(dtype).max)
