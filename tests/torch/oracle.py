@@ -259,10 +259,13 @@ def check(captured, model, inputs):
     Hooks let only layers read what was stored, so that the output is not compared for them.
     """
     run(model, inputs)  # networks may fill caches on their first run
-    maps, _ = watch(model, copied(inputs))
+    maps, watcher = watch(model, copied(inputs))
     assert [(tap.name, tap.readers) for tap in captured.taps] == [
         (written.readers[0], tuple(written.readers)) for written in maps
     ]
+    if captured.method != "hooks":
+        missed = watcher.products - watcher.accounted - named_unseen(captured)
+        assert not missed, f"something in {missed} is multiplied by a parameter, and neither stored nor named"
     stored = {}
     with acting(captured, lambda name, x: stored.setdefault(name, x.clone())):
         torch.testing.assert_close(run(captured.module, inputs), run(model, inputs), rtol=1e-3, atol=1e-5)
@@ -273,6 +276,13 @@ def check(captured, model, inputs):
             got = run(captured.module, inputs)
         torch.testing.assert_close(got, replaced(model, copied(inputs), maps, change), rtol=1e-3, atol=1e-4)
     return maps
+
+
+def named_unseen(captured):
+    """The modules whose reads the notes say are not stored."""
+    start = "what these read is not stored: "
+    names = [name for note in captured.notes if note.startswith(start) for name in note.removeprefix(start).split(", ")]
+    return {name.partition(" (")[0] if " (" in name else name.rpartition(".")[0] for name in names}
 
 
 @contextmanager

@@ -8,6 +8,7 @@ torch = pytest.importorskip("torch")
 
 import oracle
 import tricky
+from torch import nn
 
 from fmapzip.errors import CaptureError
 from fmapzip.torch import capture
@@ -51,3 +52,26 @@ def test_a_write_that_no_graph_shows_is_captured_by_hooks(images):
     captured = capture(net, images[:1])
     assert captured.method == "hooks"
     oracle.check(captured, net, images)
+
+
+class Hidden(nn.Module):
+    """Products that are no feature map's: inside layers taken as one, and over more axes than one."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.attention = nn.Conv2d(3, 8, 1), nn.MultiheadAttention(8, 2, batch_first=True)
+        self.lstm, self.pair = nn.LSTM(8, 8, batch_first=True), nn.Bilinear(8, 8, 8)
+        self.mix, self.last = nn.Parameter(torch.rand(8, 8)), nn.Linear(8, 2)
+
+    def forward(self, x):
+        y = self.stem(x).flatten(2).transpose(1, 2)
+        y = self.lstm(self.attention(y, y, y, need_weights=False)[0])[0]
+        return self.last(self.pair(y, y) + torch.einsum("nlc,cd->nld", y, self.mix))
+
+
+@pytest.mark.parametrize("method", ["fx", "export"])
+def test_every_product_with_a_parameter_is_a_reader_or_named(method, images):
+    net = Hidden().eval()
+    captured = capture(net, images, [method])
+    oracle.check(captured, net, images)
+    assert oracle.named_unseen(captured) == {"attention", "lstm", "pair", ""}
