@@ -16,7 +16,8 @@ from onnx import helper, numpy_helper
 from fmapzip.errors import UnsupportedModel
 from fmapzip.onnx import load_onnx
 from fmapzip.onnx.fold import session
-from fmapzip.torch import taps
+from fmapzip.quantize import QuantParams
+from fmapzip.torch import compress_model, taps
 
 RNG = np.random.default_rng(0)
 X = ("float32", ["n", 4, 6, 5])
@@ -231,7 +232,10 @@ def test_qlinear_operators_give_the_same_integers(write: Any) -> None:
     ]  # fmt: skip
     path = write(nodes, {"x": X}, ["c", "m", "f", "g", "y"], constants, microsoft=True)
     assert_equal_integers(path, (2, 4, 6, 5))
-    assert [tap.name for tap in taps(load_onnx(path), torch.zeros(1, 4, 6, 5))] == ["conv", "fc", "gemm"]
+    assert [tap.name for tap in taps(load_onnx(path), torch.zeros(1, 4, 6, 5))] == [
+        "fc",
+        "gemm",
+    ]  # what conv reads is the input
 
 
 def test_gradients_pass_integers(write: Any) -> None:
@@ -292,3 +296,35 @@ def test_what_onnx_runtimes_own_quantizer_writes_is_imported(
         per_channel=per_channel,
     )
     assert_equal_integers(tmp_path / "int8.onnx", (2, 4, 12, 12))
+
+
+def quantized_stack(zero: int, dtype: str = "uint8") -> tuple[list[onnx.NodeProto], dict[str, Any]]:
+    """Two convolutions with the integers of one zero point between them."""
+    constants: dict[str, Any] = quantized("x", "uint8", 0.02, 120) | quantized("m", dtype, 0.013, zero)
+    constants |= quantized("y", "uint8", 0.05, 100) | quantized("w", "int8", 0.004, 0)
+    constants |= {"w1": integers("int8", 6, 4, 3, 3), "w2": integers("int8", 3, 6, 1, 1)}
+    kernels = [helper.make_node("DequantizeLinear", [name, "w_s", "w_z"], [f"{name}r"]) for name in ("w1", "w2")]
+    nodes = [q("x", "x", "xi"), dq("xi", "x", "xr"), *kernels]
+    nodes += [helper.make_node("Conv", ["xr", "w1r"], ["c"], "one"), q("c", "m", "mi"), dq("mi", "m", "mr")]
+    nodes += [helper.make_node("Conv", ["mr", "w2r"], ["d"], "two"), q("d", "y", "i"), dq("i", "y", "y")]
+    return nodes, constants
+
+
+@pytest.mark.parametrize(("dtype", "zero"), [("uint8", 0), ("int8", -128)])
+def test_the_networks_own_integers_are_stored_so_that_a_lossless_codec_changes_no_bit(
+    write: Any, dtype: str, zero: int
+) -> None:
+    nodes, constants = quantized_stack(zero, dtype)
+    net = load_onnx(write(nodes, {"x": X}, ["y"], constants))
+    images = torch.randn(4, 4, 6, 5)
+    (tap,) = taps(net, images)
+    assert (tap.name, tap.quantizer) == ("two", QuantParams("uint8", (0.013,), "network"))
+    stored = compress_model(net, "context-rans", calibration=images[:1])
+    with torch.inference_mode():
+        assert torch.equal(stored(images), net(images))
+
+
+def test_integers_with_another_zero_point_are_quantized_by_calibration(write: Any) -> None:
+    nodes, constants = quantized_stack(77)
+    (tap,) = taps(load_onnx(write(nodes, {"x": X}, ["y"], constants)), torch.zeros(1, 4, 6, 5))
+    assert (tap.name, tap.quantizer) == ("two", None)

@@ -75,7 +75,7 @@ def calibrate(
     calibrator: str,
     progress: Progress,
 ) -> Calibration:
-    """Set the quantizers from all images, then collect training maps in the 8-bit network.
+    """Set the quantizers from all images, but the network's own, then collect training maps in the 8-bit network.
 
     Two passes over `batches`. Memory is bounded: quantizers are set from running statistics, and at most 64 images'
     maps are kept, as frames.
@@ -91,7 +91,7 @@ def calibrate(
             progress(CALIBRATING, images, None)
     if not images:
         raise InvalidInput("calibration: there are no images")
-    quantizers = tuple(observer.finish() for observer in observers)
+    quantizers = tuple(tap.quantizer or observer.finish() for tap, observer in zip(taps, observers, strict=True))
     frames = collect(captured, taps, quantizers, batches, images, progress)
     skipped = [tap.name for tap in captured.taps if tap not in taps]
     metadata = {

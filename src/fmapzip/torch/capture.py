@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, fx, nn
 
 from fmapzip.errors import CaptureError, InvalidInput
+from fmapzip.quantize import QuantParams
 from fmapzip.torch.capture_export import export
 from fmapzip.torch.capture_fx import trace
 from fmapzip.torch.capture_hooks import hook
-from fmapzip.torch.graph import CallSites, closed_layers, find_sites, insert_slots, shape_in_slot
+from fmapzip.torch.graph import CallSites, closed_layers, find_sites, insert_slots, own_quantizer, shape_in_slot
 from fmapzip.torch.inputs import Inputs, batch_size, call, cloned, doubled, same_outputs, sample_shapes
 from fmapzip.torch.interpret import shape_of
 from fmapzip.torch.preserve import evaluation_mode
@@ -47,6 +48,8 @@ class Tap:
         The channel axis of the stored batch: 1, or the last for what linear layers read, as in [N, H, W, C].
     problem : str
         Why it cannot be stored (no batch dimension, or integers), or "".
+    quantizer : QuantParams, optional
+        Of the network's own 8-bit integers, which are then what is stored, whatever calibration sees.
     """
 
     name: str
@@ -54,6 +57,7 @@ class Tap:
     readers: tuple[str, ...]
     axis: int = 1
     problem: str = ""
+    quantizer: QuantParams | None = None
 
 
 @dataclass(frozen=True)
@@ -189,7 +193,10 @@ def _by_graph(
 ) -> Captured:
     module, _ = make(model, example)
     sites, unseen = find_sites(module.graph, CallSites(model))
-    found = tuple(_tap(site.name, site.readers, shape_of(site.node) or (), site.axis) for site in sites)
+    found = tuple(
+        replace(_tap(site.name, site.readers, shape_of(site.node) or (), site.axis), quantizer=own_quantizer(site.node))
+        for site in sites
+    )
     notes = _unseen_notes([*closed_layers(model), *unseen])
     return Captured(module, found, tuple(insert_slots(module, sites)), method, notes, sample_shapes(example))
 

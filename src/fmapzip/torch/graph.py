@@ -16,6 +16,7 @@ from math import prod
 import torch
 from torch import fx, nn
 
+from fmapzip.quantize import QuantParams
 from fmapzip.torch import ops
 from fmapzip.torch.interpret import shape_of
 from fmapzip.torch.operation import Operation
@@ -148,6 +149,12 @@ def _reading(node: fx.Node, kinds: dict[fx.Node, Kind]) -> tuple[fx.Node, int | 
     if op in ops.OTHER_PRODUCTS:
         return next(factor for factor in factors if kinds[factor] is not Kind.CONSTANT), None
     return (factors[1], -2) if constant[0] else (factors[0], -1)
+
+
+def own_quantizer(node: fx.Node) -> QuantParams | None:
+    """Return the quantizer of the 8-bit integers that the network itself makes of a stored tensor, if it does."""
+    made = ops.module_of(node) if node.op == "call_module" else None
+    return made.quantizer if isinstance(made, Operation) else None
 
 
 def insert_slots(module: fx.GraphModule, sites: Sequence[Site]) -> list[TapSlot]:

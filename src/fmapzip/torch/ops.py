@@ -40,10 +40,14 @@ VIEWS = frozenset([
 ])
 # fmt: on
 
-# Affine in their tensor arguments, value by value (``mul`` and ``div`` where the other operand is constant).
-AFFINE = frozenset(
-    ["add", "sub", "rsub", "neg", "mul", "div", "true_divide", "batch_norm", "_native_batch_norm_legit_no_training"]
-)
+# Affine in their tensor arguments, value by value (``mul`` and ``div`` where the other operand is constant), but for
+# the rounding of quantized networks.
+# fmt: off
+AFFINE = frozenset([
+    "add", "sub", "rsub", "neg", "mul", "div", "true_divide", "batch_norm", "_native_batch_norm_legit_no_training",
+    "quantize", "dequantize",
+])
+# fmt: on
 PRODUCTS = frozenset(["mul", "div", "true_divide"])
 JOINS = frozenset(["cat", "concat", "concatenate", "copy", "fill", "select_scatter", "slice_scatter", "stack"])
 

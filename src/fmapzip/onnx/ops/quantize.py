@@ -12,11 +12,14 @@ from torch import Tensor
 from fmapzip.onnx.node import Node
 from fmapzip.onnx.registry import operator
 from fmapzip.onnx.values import Array, Grid, Value
+from fmapzip.quantize import QuantParams
 from fmapzip.torch.operation import Operation
 
 if TYPE_CHECKING:
     from fmapzip.onnx.builder import Builder
 
+NETWORK = "network"
+"""What the calibrator of quantizers is called that the network brings."""
 _BYTES = ("uint8", "int8")
 
 
@@ -61,11 +64,19 @@ class Dequantize(OnGrid):
 
     def __init__(self, grid: Grid) -> None:
         super().__init__("dequantize", grid)
+        self.quantizer = _quantizer(grid)
 
     def forward(self, q: Tensor) -> Tensor:
         """Return the real values."""
         scale, zero_point = (self._along_axis(values, q.ndim) for values in (self.scale, self.zero_point))
         return (q.float() - zero_point) * scale
+
+
+def _quantizer(grid: Grid) -> QuantParams | None:
+    """Return a grid as fmapzip's quantizers have it: 0 to 255, zero being the lowest; None where it is another."""
+    if not grid.per_tensor or grid.dtype.itemsize != 1 or int(grid.zero_point) != grid.limits[0]:
+        return None
+    return QuantParams("uint8", (float(grid.scale),), NETWORK)
 
 
 def grid(node: Node, scale: int, zero_point: int, axis: int) -> Grid:
