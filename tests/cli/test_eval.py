@@ -149,7 +149,7 @@ def test_capture_stores_the_maps_that_the_codecs_get(folder: Path, report: dict)
         (["nope", "demo"], 3, "expected demo, torchvision:NAME"),
         (["absent.py:net", "demo"], 3, "no such file: absent.py"),
         (["demo", "absent"], 3, "data 'absent': no such directory"),
-        (["demo", "."], 3, "no labels.csv and no folders"),
+        (["demo", "."], 3, "no labels.csv, no folders of images"),
         (["demo", "demo", "--codec", "nope"], 2, "there are: raw, zvc"),
         (["demo", "demo", "--codec", "zvc:x=1"], 3, "no setting 'x'"),
         (["demo", "demo", "--quantizer", "max"], 3, "unknown calibrator 'max'"),

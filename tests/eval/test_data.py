@@ -88,10 +88,18 @@ def test_classes_txt_gives_the_indexes_of_class_folders(tmp_path: Path) -> None:
         load_data(str(tmp_path))
 
 
-def test_a_folder_without_labels_is_refused(tmp_path: Path) -> None:
-    picture(tmp_path / "loose.png")
-    with pytest.raises(InvalidInput, match=r"no labels\.csv and no folders of images"):
+def test_a_folder_of_images_alone_has_no_labels(tmp_path: Path) -> None:
+    for name in ("b.png", "a.png"):
+        picture(tmp_path / name)
+    found = load_data(str(tmp_path))
+    assert (found.names, found.labels) == (("a.png", "b.png"), None)
+    assert found.select([1]).labels is None
+
+
+def test_what_is_no_folder_of_images_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"no labels\.csv, no folders of images"):
         load_data(str(tmp_path))
+    picture(tmp_path / "loose.png")
     with pytest.raises(InvalidInput, match="no such directory"):
         load_data(str(tmp_path / "nowhere"))
     with pytest.raises(InvalidInput, match="not a directory"):

@@ -25,7 +25,10 @@ Model = Annotated[
     ),
 ]
 Data = Annotated[
-    str, typer.Argument(metavar="DATA", help="demo, a directory with labels.csv, or a directory of class folders.")
+    str,
+    typer.Argument(
+        metavar="DATA", help="demo, a folder with labels.csv, one of class folders, or one of images alone."
+    ),
 ]
 CODEC = "NAME[:key=value,...]"
 """How a codec and its settings are written, everywhere."""

@@ -106,6 +106,7 @@ def prepare(request: Request, progress: Progress) -> Prepared:
 
 
 def _metadata(request: Request, inputs: Inputs) -> dict[str, Any]:
+    labels = inputs.parts.images.labels
     return {
         "model": request.model,
         "data": request.data,
@@ -113,5 +114,5 @@ def _metadata(request: Request, inputs: Inputs) -> dict[str, Any]:
         "quantizer": request.quantizer,
         "preprocess": request.preprocess,
         "images": list(inputs.parts.images.names),
-        "labels": inputs.parts.images.labels.tolist(),
+        "labels": None if labels is None else labels.tolist(),
     }

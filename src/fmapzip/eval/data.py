@@ -30,7 +30,7 @@ class Dataset:
     names
         One per image, for reports: the file relative to the data directory, or the row of the demo's.
     labels
-        ``int64 [N]``: the index of each image's class among the network's outputs.
+        ``int64 [N]``: the index of each image's class among the network's outputs; None where nothing tells.
     label_rule
         How the indexes were found, in words.
     read
@@ -39,7 +39,7 @@ class Dataset:
 
     spec: str
     names: tuple[str, ...]
-    labels: NDArray[np.int64]
+    labels: NDArray[np.int64] | None
     label_rule: str
     read: Callable[[int], Pixels]
 
@@ -52,7 +52,7 @@ class Dataset:
         return Dataset(
             self.spec,
             tuple(self.names[i] for i in kept),
-            self.labels[list(kept)],
+            None if self.labels is None else self.labels[list(kept)],
             self.label_rule,
             lambda i: self.read(kept[i]),
         )
@@ -65,9 +65,10 @@ def load_data(spec: str, preprocessing: str | None = None) -> Dataset:
     ----------
     spec
         ``demo`` (the 450 held-out digits), ``demo:calib`` (104 of the digits it was trained on), or a directory:
-        one with ``labels.csv`` (columns ``file,label``; labels are class indexes), or one of class folders. Class
-        folders get the index of their line in ``classes.txt`` beside them if there is one, else their own number
-        if every folder is named by one (``0``, ``1``, ``17``...), else their position in sorted order.
+        one with ``labels.csv`` (columns ``file,label``; labels are class indexes), one of class folders, or one of
+        images alone, without labels. Class folders get the index of their line in ``classes.txt`` beside them if there
+        is one, else their own number if every folder is named by one (``0``, ``1``, ``17``...), else their position
+        in sorted order.
     preprocessing
         ``imagenet`` (default), ``cifar`` or ``none``; the demo has its own.
 
@@ -94,7 +95,8 @@ def load_data(spec: str, preprocessing: str | None = None) -> Dataset:
         raise InvalidInput(f"data {spec!r}: {what} (a directory of images, or 'demo')")
     files, labels, rule = _listed(root) if (root / LABELS).is_file() else _foldered(root)
     read = preprocess(preprocessing or "imagenet")
-    return Dataset(spec, files, np.array(labels, np.int64), rule, lambda i: read(root / files[i]))
+    indexes = None if labels is None else np.array(labels, np.int64)
+    return Dataset(spec, files, indexes, rule, lambda i: read(root / files[i]))
 
 
 def _demo(spec: str) -> Dataset:
@@ -128,7 +130,7 @@ def _listed(root: Path) -> tuple[tuple[str, ...], list[int], str]:
     return tuple(files), labels, f"class indexes of {LABELS}"
 
 
-def _foldered(root: Path) -> tuple[tuple[str, ...], list[int], str]:
+def _foldered(root: Path) -> tuple[tuple[str, ...], list[int] | None, str]:
     folders = sorted(x.name for x in root.iterdir() if x.is_dir() and not x.name.startswith("."))
     indexes, rule = _folder_indexes(root, folders)
     files, labels = [], []
@@ -136,9 +138,12 @@ def _foldered(root: Path) -> tuple[tuple[str, ...], list[int], str]:
         found = sorted(x for x in (root / folder).iterdir() if x.suffix.lower() in IMAGES)
         files += [f"{folder}/{x.name}" for x in found]
         labels += [index] * len(found)
-    if not files:
-        raise InvalidInput(f"{root}: no {LABELS} and no folders of images, one folder a class")
-    return tuple(files), labels, rule
+    if files:
+        return tuple(files), labels, rule
+    alone = sorted(x.name for x in root.iterdir() if x.suffix.lower() in IMAGES and not x.name.startswith("."))
+    if not alone:
+        raise InvalidInput(f"{root}: no {LABELS}, no folders of images, one folder a class, and no images")
+    return tuple(alone), None, "none: a folder of images alone"
 
 
 def _folder_indexes(root: Path, folders: list[str]) -> tuple[list[int], str]:

@@ -39,7 +39,7 @@ class Batches:
     Yields
     ------
     images, labels
-        ``float32 [N, C, H, W]`` and ``int64 [N]``.
+        ``float32 [N, C, H, W]`` and ``int64 [N]``, or None without labels.
 
     Raises
     ------
@@ -62,14 +62,16 @@ class Batches:
     def __len__(self) -> int:
         return math.ceil(len(self._data) / self._batch)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor | None]]:
+        labels = self._data.labels
         for first in range(0, len(self._data), self._batch):
             rows = range(first, min(first + self._batch, len(self._data)))
             images = [self._data.read(i) for i in rows]
             self._check_shapes(rows, images)
             if self._seen is not None:
                 self._seen(len(images))
-            yield torch.from_numpy(np.stack(images)), torch.from_numpy(self._data.labels[first : rows.stop])
+            given = None if labels is None else torch.from_numpy(labels[first : rows.stop])
+            yield torch.from_numpy(np.stack(images)), given
 
     def _check_shapes(self, rows: Iterable[int], images: Sequence[Pixels]) -> None:
         self._shape = self._shape or images[0].shape

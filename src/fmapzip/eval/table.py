@@ -127,7 +127,7 @@ def _distortion(report: Report) -> Figures:
     baselines = report["baselines"]
     rows = [("float", baselines["float"]), ("8-bit", baselines["int8"])]
     rows += [(label, entry) for label, entry in _apart(report) if entry is not None]
-    if baselines["float"]["top1"] is None:
+    if baselines["int8"]["kl_vs_float"] is None:
         table = Figures(["distortion", "output\nSQNR dB"])
         table.rows = [[label, number(entry.get("output_sqnr_db"), 1)] for label, entry in rows[1:]]
         return table
@@ -149,7 +149,7 @@ def _legend(report: Report) -> Text:
         "ratio: 8-bit bytes over all bytes of frames and plan; payload ratio: over tile bodies alone.",
         "largest: the largest frame of one image. SQNR of a tap: against its float input in that pass.",
     ]
-    if report["baselines"]["float"]["top1"] is not None:
+    if report["baselines"]["int8"]["kl_vs_float"] is not None:
         one = 100 / report["images"]
         lines.append(
             f"changed: predictions, of {report['images']}. KL: nats, mean over images. "
@@ -157,7 +157,7 @@ def _legend(report: Report) -> Text:
         )
     else:
         lines.append(
-            "The output is compared as a tensor: it does not predict the labels better than chance "
+            "The output is compared as a tensor: it does not predict labels better than chance, or there are none "
             "(--metrics classes takes it for class scores all the same)."
         )
     return Text("\n".join(lines), style="dim")
