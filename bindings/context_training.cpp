@@ -1,6 +1,7 @@
 #include "context_training.hpp"
 
 #include "buffers.hpp"
+#include "entropy/context_fit.hpp"
 #include "entropy/context_statistics.hpp"
 
 namespace fmapzip::python {
@@ -89,9 +90,24 @@ class Statistics {
   ContextModel model_;
 };
 
+// Parameters for the frame of one map.
+nb::bytes fit_one(const AnyArray& array, uint32_t numerator, uint32_t denominator) {
+  static thread_local Scratch scratch;
+  const MapArgument map = read_maps(array, false);
+  std::vector<uint8_t> parameters;
+  Status status;
+  {
+    const nb::gil_scoped_release release;
+    status = fit_context_params(map.samples[0], map.dtype, numerator, denominator, scratch, parameters);
+  }
+  require(status);
+  return to_bytes(parameters);
+}
+
 }  // namespace
 
 void bind_context_training(nb::module_& m) {
+  m.def("fit_context_rans", &fit_one, nb::arg("q").noconvert(), nb::arg("numerator"), nb::arg("denominator"));
   nb::class_<Statistics>(m, "ContextStatistics")
       .def(nb::init<nb::handle>(), nb::arg("parameters"))
       .def("moments", &Statistics::moments, nb::arg("maps").noconvert())

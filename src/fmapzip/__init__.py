@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fmapzip.api import decode, decode_batch, encode, encode_batch, encode_into
     from fmapzip.archive import Archive, ArchiveWriter, open
+    from fmapzip.fitting import fit
     from fmapzip.frame import Limits
     from fmapzip.geometry import frame_bound
     from fmapzip.inspection import FrameInfo, inspect
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "api": ("decode", "decode_batch", "encode", "encode_batch", "encode_into"),
     "archive": ("Archive", "ArchiveWriter", "open"),
+    "fitting": ("fit",),
     "frame": ("Limits",),
     "geometry": ("frame_bound",),
     "inspection": ("FrameInfo", "inspect"),
@@ -52,6 +54,7 @@ __all__ = [
     "encode",
     "encode_batch",
     "encode_into",
+    "fit",
     "frame_bound",
     "inspect",
     "open",

@@ -35,7 +35,8 @@ def encode(
         NumPy, a torch CPU tensor, or anything with DLPack or the buffer protocol; any memory layout, without a
         copy (but for a [C, D, H, W] map whose rows are not evenly spaced). The layout does not change the bytes.
     codec : str or Codec, default "zvc"
-        An id from `fmapzip.registry.names()`, with its settings in `params`, or a codec.
+        An id from `fmapzip.registry.names()`, with its settings in `params`, or a codec. A codec with tables fits
+        them to this one map; `fmapzip.fit` makes a plan that has them for many.
     plan, tap
         A plan and the name or index of one of its taps: codec, parameters and quantizer are the plan's and
         are not repeated in the frame.

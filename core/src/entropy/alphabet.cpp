@@ -1,13 +1,12 @@
 #include "entropy/alphabet.hpp"
 
+#include <cmath>
+
 namespace fmapzip {
 namespace {
 
-uint32_t integer_sqrt(uint32_t n) {
-  uint32_t root = 0;
-  while ((root + 1) * (root + 1) <= n) ++root;
-  return root;
-}
+// Exact: n has at most 16 bits, and the square root of a double is rounded correctly.
+uint32_t integer_sqrt(uint32_t n) { return static_cast<uint32_t>(std::sqrt(static_cast<double>(n))); }
 
 }  // namespace
 

@@ -19,8 +19,8 @@ from fmapzip.geometry import worked_shape
 
 Level = Literal["fast", "default", "max"]
 
-_PLAN_SIZE = training.ModelSize(levels=21, spread_levels=6, tables=32, channel_offsets=True)
-_MAX_SIZE = training.ModelSize(levels=21, spread_levels=6, tables=64, channel_offsets=True)
+_PLAN_SIZE = training.ModelSize(levels=21, spread_levels=6, tables=32)
+_MAX_SIZE = training.ModelSize(levels=21, spread_levels=6, tables=64)
 _MAX_RANK = 16
 _FAST_TABLES = 8
 _LEVELS = ("fast", "default", "max")
@@ -103,11 +103,11 @@ class ContextRans(Codec):
 
     def parameters(self, q: IntegerMap) -> bytes:
         """Compact tables fitted to one map, with centred reconstruction points."""
+        if self.level != "fast":
+            return _core.fit_context_rans(q, self._step.numerator, self._step.denominator)
         batch = q.reshape(1, *worked_shape(q.shape))
-        size = training.size_for(min(q.size, _SPARSE * int(np.count_nonzero(q))))
-        if self.level == "fast":
-            return training.train_channels(batch, self._step, (), size.tables).to_bytes()
-        return training.train_neighbours(batch, self._step, (), size).to_bytes()
+        tables = training.tables_for(min(q.size, _SPARSE * int(np.count_nonzero(q))))
+        return training.train_channels(batch, self._step, (), tables).to_bytes()
 
     def sections(self, body: bytes, shape: tuple[int, int, int], parameters: bytes) -> dict[str, int]:
         """Bytes of the coder's states and of the words that follow them."""

@@ -39,26 +39,15 @@ class ModelSize:
     levels: int
     spread_levels: int
     tables: int
-    channel_offsets: bool
 
 
-# Without a plan: from so many values on.
-_SIZES = (
-    (1 << 17, ModelSize(21, 6, 24, channel_offsets=False)),
-    (1 << 15, ModelSize(16, 6, 16, channel_offsets=False)),
-    (1 << 14, ModelSize(12, 4, 10, channel_offsets=False)),
-    (1 << 12, ModelSize(8, 3, 5, channel_offsets=False)),
-    (1 << 10, ModelSize(4, 2, 2, channel_offsets=False)),
-    (0, ModelSize(2, 1, 1, channel_offsets=False)),
-)
+# Tables of channels without a plan: from so many values on.
+_TABLES = ((1 << 17, 24), (1 << 15, 16), (1 << 14, 10), (1 << 12, 5), (1 << 10, 2), (0, 1))
 
 
-def size_for(values: int) -> ModelSize:
-    """A model that pays for itself in the frame of one map of so many values."""
-    for least, size in _SIZES:
-        if values >= least:
-            return size
-    return _SIZES[-1][1]
+def tables_for(values: int) -> int:
+    """How many tables pay for themselves in the frame of one map of so many values."""
+    return next(tables for least, tables in _TABLES if values >= least)
 
 
 def train_channels(maps: IntegerMap, step: Fraction, points: tuple[int, ...], tables: int) -> ContextParameters:
@@ -79,7 +68,7 @@ def train_channels(maps: IntegerMap, step: Fraction, points: tuple[int, ...], ta
 def train_neighbours(maps: IntegerMap, step: Fraction, points: tuple[int, ...], size: ModelSize) -> ContextParameters:
     """Contexts from a trained mean and a trained spread of the neighbours."""
     some = maps[:: max(1, maps.size // _MOMENT_VALUES)]
-    draft = _fit_mean(some, _draft(maps, step, points, neighbours=True), size.channel_offsets)
+    draft = _fit_mean(some, _draft(maps, step, points, neighbours=True))
     draft = _fit_spread(some, draft)
     return fit_cells(maps, draft, size)
 
@@ -93,7 +82,7 @@ def train_factors(
     if channels < 2 * width:
         return train_neighbours(maps, step, points, size)
     some = maps[:: max(1, maps.size // _MOMENT_VALUES)]
-    draft = _fit_mean(some, _draft(maps, step, points, neighbours=True), size.channel_offsets)
+    draft = _fit_mean(some, _draft(maps, step, points, neighbours=True))
     origin = _origin(draft)
     positions = maps.size // channels
     residuals = _core.ContextStatistics(draft.to_bytes()).residuals(maps, origin, -(-positions // _FACTOR_POSITIONS))
@@ -147,22 +136,19 @@ def _draft(maps: IntegerMap, step: Fraction, points: tuple[int, ...], *, neighbo
     )
 
 
-def _fit_mean(maps: IntegerMap, draft: ContextParameters, channel_offsets: bool) -> ContextParameters:
-    """Least squares of the companded value on its neighbours and, with `channel_offsets`, its channel's mean."""
+def _fit_mean(maps: IntegerMap, draft: ContextParameters) -> ContextParameters:
+    """Least squares of the companded value on its neighbours and its channel's mean."""
     sums_bytes, products_bytes = _core.ContextStatistics(draft.to_bytes()).moments(maps)
     sums, products = _integers(sums_bytes, _INPUTS), _integers(products_bytes, _INPUTS)
     means = sums[:, 5] // np.maximum(sums[:, 4], 1)
-    columns = [*range(5)]
-    if channel_offsets:  # the channel's mean joins as one more input
-        crossed = means @ sums
-        products = np.block([[products, crossed[:, None]], [crossed[None], means**2 @ sums[:, 4:5]]])
-        columns.append(6)
+    # The channel's mean joins as one more input.
+    crossed = means @ sums
+    products = np.block([[products, crossed[:, None]], [crossed[None], means**2 @ sums[:, 4:5]]])
+    columns = [*range(5), 6]
     solution = _solve(products[np.ix_(columns, columns)], products[columns, 5])
     offset = round(WEIGHT_ONE * (solution[4] + _origin(draft)))
-    offsets = None
-    if channel_offsets:
-        gain = round(solution[5] * 256)
-        offsets = (means * gain * WEIGHT_ONE // OFFSET_UNIT + 128) >> 8
+    gain = round(solution[5] * 256)
+    offsets = (means * gain * WEIGHT_ONE // OFFSET_UNIT + 128) >> 8
     return replace(
         draft,
         weights=_integer_weights(solution[:4]),

@@ -1,0 +1,112 @@
+#include "entropy/context_params_writer.hpp"
+
+#include "bits/varint.hpp"
+#include "entropy/alphabet.hpp"
+
+namespace fmapzip {
+namespace {
+
+constexpr uint8_t kNeighbours = 1, kSigned = 2, kRequantised = 16;
+constexpr uint32_t kRiceEscape = 15;
+
+// Bits, least significant first.
+class BitWriter {
+ public:
+  explicit BitWriter(std::vector<uint8_t>& out) : out_(out) {}
+
+  // At most 32 bits.
+  void put(uint32_t value, uint32_t bits) {
+    partial_ |= uint64_t{value} << fill_;
+    for (fill_ += bits; fill_ >= 8; fill_ -= 8) {
+      out_.push_back(static_cast<uint8_t>(partial_));
+      partial_ >>= 8;
+    }
+  }
+
+  // The cheapest Rice parameter and the codes of signed values.
+  void rice(const std::vector<int32_t>& values) {
+    uint32_t best = 0;
+    size_t least = SIZE_MAX;
+    for (uint32_t k = 0; k < 15; ++k) {
+      size_t bits = 0;
+      for (const int32_t v : values) {
+        const uint32_t quotient = folded(v) >> k;
+        bits += quotient >= kRiceEscape ? kRiceEscape + 16 : quotient + 1 + k;
+      }
+      if (bits < least) {
+        least = bits;
+        best = k;
+      }
+    }
+    put(best, 4);
+    for (const int32_t v : values) {
+      const uint32_t u = folded(v);
+      const uint32_t quotient = u >> best;
+      if (quotient >= kRiceEscape) {
+        put((1u << kRiceEscape) - 1, kRiceEscape);
+        put(u, 16);
+      } else {
+        put((1u << quotient) - 1, quotient + 1);
+        put(u & ((1u << best) - 1), best);
+      }
+    }
+  }
+
+  void finish() {
+    if (fill_ > 0) out_.push_back(static_cast<uint8_t>(partial_));
+  }
+
+ private:
+  static uint32_t folded(int32_t v) { return static_cast<uint32_t>(v < 0 ? -2 * v - 1 : 2 * v); }
+
+  std::vector<uint8_t>& out_;
+  uint64_t partial_ = 0;
+  uint32_t fill_ = 0;
+};
+
+std::vector<int32_t> against_above(const std::vector<int32_t>& numbers) {
+  std::vector<int32_t> found(numbers);
+  for (size_t i = kTokens; i < numbers.size(); ++i) found[i] -= numbers[i - kTokens];
+  return found;
+}
+
+// Each cell against the one before it in its row; the first of a row against the one above.
+std::vector<int32_t> cell_residuals(const std::vector<int32_t>& cells, size_t columns) {
+  std::vector<int32_t> found(cells);
+  for (size_t i = 1; i < cells.size(); ++i) {
+    const size_t before = i % columns != 0 ? i - 1 : i - columns;
+    found[i] -= cells[before];
+  }
+  return found;
+}
+
+}  // namespace
+
+std::vector<uint8_t> write_context_params(const ContextDraft& draft) {
+  const bool requantised = draft.numerator != draft.denominator;
+  std::vector<uint8_t> out;
+  out.push_back(
+      static_cast<uint8_t>(kNeighbours | (draft.is_signed ? kSigned : 0) | (requantised ? kRequantised : 0)));
+  out.push_back(static_cast<uint8_t>(draft.raw_bits.size() / kTokens - 1));
+  if (requantised) {
+    put_varint(out, draft.numerator);
+    put_varint(out, draft.denominator);
+  }
+  for (const int8_t w : draft.mean_weights) out.push_back(static_cast<uint8_t>(w));
+  for (const int8_t w : draft.spread_weights) out.push_back(static_cast<uint8_t>(w));
+  out.push_back(static_cast<uint8_t>(draft.offset));
+  out.push_back(static_cast<uint8_t>(draft.offset >> 8));
+  out.push_back(static_cast<uint8_t>(draft.mean_thresholds.size() + 1));
+  out.push_back(static_cast<uint8_t>(draft.spread_thresholds.size() + 1));
+  out.insert(out.end(), draft.mean_thresholds.begin(), draft.mean_thresholds.end());
+  out.insert(out.end(), draft.spread_thresholds.begin(), draft.spread_thresholds.end());
+  BitWriter bits(out);
+  bits.rice(against_above(draft.raw_bits));
+  bits.rice(against_above(draft.log_frequencies));
+  bits.rice(cell_residuals(draft.table_of, draft.spread_thresholds.size() + 1));
+  bits.rice(cell_residuals(draft.zero_class_of, draft.spread_thresholds.size() + 1));
+  bits.finish();
+  return out;
+}
+
+}  // namespace fmapzip

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace fmapzip {
+
+// Parameters of `context-rans` with neighbours and without what belongs to channels, as they are written.
+struct ContextDraft {
+  bool is_signed = false;
+  uint32_t numerator = 1;
+  uint32_t denominator = 1;
+  int8_t mean_weights[4] = {};
+  int8_t spread_weights[4] = {};
+  int16_t offset = 0;
+  std::vector<uint8_t> mean_thresholds;
+  std::vector<uint8_t> spread_thresholds;
+  std::vector<int32_t> table_of;       // [cell]
+  std::vector<int32_t> zero_class_of;  // [cell]
+  std::vector<int32_t> raw_bits;       // [table][token]
+  std::vector<int32_t> log_frequencies;
+};
+
+// docs/FORMAT.md, "context-rans": what parse_context_params reads.
+std::vector<uint8_t> write_context_params(const ContextDraft& draft);
+
+}  // namespace fmapzip
