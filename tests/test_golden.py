@@ -20,6 +20,8 @@ GOLDEN = Path(__file__).parent / "golden"
 GOLDEN_ERRORS = Path(__file__).parent / "golden_errors"
 ENTRIES = json.loads((GOLDEN / "golden.json").read_text())
 ERRORS = json.loads((GOLDEN_ERRORS / "errors.json").read_text())
+# What an encoder chose before it chose otherwise still decodes.
+PRESENT = [entry for entry in ENTRIES if not entry.get("earlier")]
 
 every_frame = pytest.mark.parametrize("entry", ENTRIES, ids=[entry["file"] for entry in ENTRIES])
 
@@ -28,7 +30,7 @@ def frame_and_map(entry: dict[str, Any]) -> tuple[bytes, np.ndarray[Any, Any]]:
     return (GOLDEN / entry["file"]).read_bytes(), np.load(GOLDEN / "maps" / entry["map"])
 
 
-@every_frame
+@pytest.mark.parametrize("entry", PRESENT, ids=[entry["file"] for entry in PRESENT])
 def test_a_golden_frame_is_what_its_codec_still_writes(entry: dict[str, Any]) -> None:
     frame, q = frame_and_map(entry)
     assert fmapzip.encode(q, registry.from_config(entry["codec"])) == frame
