@@ -19,7 +19,7 @@ from fmapzip.bench.specs import Chosen
 from fmapzip.codecs.base import IntegerMap
 from fmapzip.documents.bench import BENCH
 from fmapzip.errors import FmapzipError
-from fmapzip.eval.environment import PACKAGES, environment
+from fmapzip.eval.environment import PACKAGES, OtherPrograms, environment
 from fmapzip.eval.request import Progress
 from fmapzip.measurements import MeasurementCache
 from fmapzip.plan import Plan
@@ -64,6 +64,7 @@ def bench(
     dict
         The report that docs/BENCH_JSON.md describes.
     """
+    others = OtherPrograms()
     conditions = _conditions(source, repeat, threads)
     partial = None if report_file is None else beside(report_file, PARTIAL)
     cache = MeasurementCache(partial, "bench", conditions, restart=True)
@@ -86,6 +87,7 @@ def bench(
         + [missing_entry(label, module) for label, module in chosen.missing],
     }
     report["int8"] = next((e.pop("_int8") for e in entries if "_int8" in e), None)
+    report["environment"] = {**conditions["environment"], "others_cpu": others.share()}
     cache.remove()
     return BENCH.checked(report)
 

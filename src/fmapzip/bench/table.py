@@ -11,6 +11,7 @@ from rich.text import Text
 
 from fmapzip.bench.schema import MB
 from fmapzip.bench.summary import sentences
+from fmapzip.eval.environment import busy_note
 from fmapzip.tables import Figures
 
 Report = dict[str, Any]
@@ -51,7 +52,8 @@ def render(report: Report) -> RenderableType:
             missing.append(f"{entry['label']}: {entry['status']}")
             continue
         table.rows.append(_row(entry, raw))
-    notes = [*sentences(report), *missing, *_wrong(report)]
+    busy = busy_note(report)
+    notes = [*sentences(report), *missing, *_wrong(report), *([busy] if busy else [])]
     notes.append(
         "Ratio: 8-bit values over all bytes; side: tables kept once, beside the maps. ~: a time that says nothing."
     )

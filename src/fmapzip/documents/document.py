@@ -6,7 +6,7 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -35,6 +35,9 @@ class Environment(Part):
     simd: str
     codec_threads: int
     torch_threads: int | None
+    others_cpu: Annotated[
+        float | None, says("share of all cores that other programs used meanwhile: their use makes times too long")
+    ] = None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import IO, Any
 
 from fmapzip.codecs.base import Codec
 from fmapzip.eval.data import Dataset
-from fmapzip.eval.environment import environment
+from fmapzip.eval.environment import OtherPrograms, environment
 from fmapzip.eval.loading import with_totals
 from fmapzip.eval.report import Protocol, to_json
 from fmapzip.eval.request import Progress, Request, load
@@ -56,6 +56,7 @@ def run(
     >>> report["images"], report["codecs"][0]["kl_vs_int8"]
     (16, 0.0)
     """
+    others = OtherPrograms()
     inputs = load(request)
     images = inputs.parts.images
     found = evaluate(
@@ -73,7 +74,8 @@ def run(
     )
     asked = (request.calib, request.preprocess, request.taps, request.limit, request.images)
     protocol = Protocol(*asked, inputs.batch, images.label_rule)
-    return to_json(found, request.model, request.data, protocol, environment(request.threads))
+    machine = {**environment(request.threads), "others_cpu": others.share()}
+    return to_json(found, request.model, request.data, protocol, machine)
 
 
 def _line_writer(images: Dataset, file: IO[str]) -> Callable[[ImageResult], None]:

@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from fmapzip.eval.environment import busy_note
 from fmapzip.tables import Figures, number, quotient, size, unusual_settings
 
 Report = dict[str, Any]
@@ -40,7 +41,8 @@ def _heading(report: Report) -> Text:
     quantizer = f", 8-bit quantizer {report['quantizer']}"
     capture = report["capture"]
     heading = Text.assemble((report["model"], "bold"), " on ", (report["data"], "bold"), counts, quantizer)
-    for note in [*capture["notes"], *(note for entry in report["codecs"] for note in entry["notes"])]:
+    notes = [*capture["notes"], *(note for entry in report["codecs"] for note in entry["notes"]), busy_note(report)]
+    for note in filter(None, notes):
         heading.append(f"\nnote: {note}", "yellow")
     return heading
 
