@@ -21,6 +21,7 @@ IMAGE = torch.rand(1, 3, 224, 224)
 # Of the networks that benchmarks/breadth.py goes through: each way of capturing, views, windows, volumes.
 DOZEN = [
     "torchvision:shufflenet_v2_x0_5", "torchvision:efficientnet_b0", "torchvision:swin_t", "torchvision:r3d_18",
+    "torchvision:mvit_v2_tiny",
     "timm:edgenext_xx_small", "transformers:LevitModel", "timm:mobilevit_xxs", "timm:starnet_s050",
     "transformers:BeitModel", "transformers:GPT2Model", "transformers:SegformerModel",
     "transformers:CLIPTextModelWithProjection", "smp:Unet",

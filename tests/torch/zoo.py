@@ -26,8 +26,8 @@ _TORCHVISION = {
     "squeezenet1_1": (64,), "swin_t": (64,), "swin_v2_t": (64,), "vgg11": (64,), "vit_b_32": (224,),
     "wide_resnet50_2": (64,),
     "deeplabv3_mobilenet_v3_large": (96,), "fcn_resnet50": (64,), "lraspp_mobilenet_v3_large": (96,),
-    "r3d_18": (64, 8), "mc3_18": (64, 8), "r2plus1d_18": (64, 8), "s3d": (64, 16), "swin3d_t": (64, 8),
-    "mvit_v1_b": (224, 16), "mvit_v2_s": (224, 16),
+    "r3d_18": (64, 8), "mc3_18": (64, 8), "r2plus1d_18": (64, 8), "s3d": (224, 16), "swin3d_t": (64, 8),
+    "mvit_v2_tiny": (32, 4),
 }  # fmt: skip
 
 _TIMM = [
@@ -157,18 +157,33 @@ def load(family):
     return importlib.import_module(PACKAGES[family])
 
 
+def _mvit_v2_tiny(package, size, frames):
+    """Two blocks of torchvision's mvit_v2_s, which adds its shortcuts through views."""
+    mvit = package.models.video.mvit
+    blocks = [
+        mvit.MSBlockConfig(1, 16, 32, [3, 3, 3], [3, 3, 3], [1, 1, 1], [1, 2, 2]),
+        mvit.MSBlockConfig(2, 32, 32, [3, 3, 3], [3, 3, 3], [1, 2, 2], [1, 1, 1]),
+    ]
+    return mvit.MViT(
+        (size, size), frames, blocks, True, False, rel_pos_embed=True, proj_after_attn=True, num_classes=10
+    )
+
+
 def make(name):
     """Return a network in eval mode and inputs for it."""
     family, _, which = name.partition(":")
     package = load(family)
     if family == "torchvision":
         size, *frames = _TORCHVISION[which]
+        images = torch.randn(2, 3, *frames, size, size)
+        if which == "mvit_v2_tiny":
+            return _mvit_v2_tiny(package, size, *frames).eval(), images
         options = {"weights": None}
         if which.endswith(("_large", "fcn_resnet50")):  # segmentation
             options["weights_backbone"] = None
         if which in ("googlenet", "inception_v3"):
             options["init_weights"] = False
-        return package.models.get_model(which, **options).eval(), torch.randn(2, 3, *frames, size, size)
+        return package.models.get_model(which, **options).eval(), images
     if family == "timm":
         net = package.create_model(which, pretrained=False).eval()
         return net, torch.randn(2, *net.pretrained_cfg.get("input_size", (3, 224, 224)))

@@ -218,7 +218,7 @@ _CAPTURES: dict[str, Callable[[nn.Module, Inputs], Captured]] = {
 
 
 def _unseen_notes(unseen: Sequence[str]) -> tuple[str, ...]:
-    return (f"what these read is not stored: {', '.join(unseen)}",) if unseen else ()
+    return (f"what these read is not stored: {', '.join(dict.fromkeys(unseen))}",) if unseen else ()
 
 
 def _tap(name: str, readers: tuple[str, ...], shape: tuple[int, ...], axis: int) -> Tap:
