@@ -54,7 +54,7 @@ class TapPlan:
     quantizer : QuantParams
     codec : Codec
     parameters : bytes
-        The codec's parameter blob, as ``codec.train`` returned it; empty for codecs that need none.
+        The codec's parameters, as ``codec.train`` returned it; empty for codecs that need none.
     """
 
     name: str
@@ -223,9 +223,9 @@ def _tap_entry(tap: TapPlan, codecs: dict[str, int], tables: bytearray) -> TapEn
     return TapEntry(tap.name, list(tap.shape), codec, quantizer, parameters)
 
 
-def _append(tables: bytearray, blob: bytes) -> tuple[int, int]:
-    place = len(tables), len(blob)
-    tables += blob
+def _append(tables: bytearray, section: bytes) -> tuple[int, int]:
+    place = len(tables), len(section)
+    tables += section
     return place
 
 
@@ -243,10 +243,10 @@ def _quantizer(entry: QuantizerEntry, file: PlanFile, path: str) -> QuantParams:
     if entry.scale is not UNSET:
         return QuantParams(entry.dtype, (entry.scale,), entry.calibrator)
     assert entry.scales is not UNSET
-    blob = file.at(entry.scales, path)
-    if len(blob) % 4:
-        raise InvalidInput(f"its scales are {len(blob)} bytes, not a multiple of 4")
-    return QuantParams(entry.dtype, tuple(float(value) for value in np.frombuffer(blob, "<f4")), entry.calibrator)
+    scales = file.at(entry.scales, path)
+    if len(scales) % 4:
+        raise InvalidInput(f"its scales are {len(scales)} bytes, not a multiple of 4")
+    return QuantParams(entry.dtype, tuple(float(value) for value in np.frombuffer(scales, "<f4")), entry.calibrator)
 
 
 def _at(path: str, make: Callable[..., T], *arguments: Any) -> T:

@@ -31,16 +31,16 @@ class Parameters:
         return self.steps if length == len(self.steps) else self.tail_steps
 
 
-def parse(blob: bytes) -> Parameters:
+def parse(parameters: bytes) -> Parameters:
     """Take parameter bytes apart; raise `CorruptFrame` where they are not valid."""
-    if not blob or blob[0] >> 5:
+    if not parameters or parameters[0] >> 5:
         raise CorruptFrame("the parameters are empty or set reserved bits")
-    transform, zero_mask, has_order, has_points, rans = (bool(blob[0] >> i & 1) for i in range(5))
+    transform, zero_mask, has_order, has_points, rans = (bool(parameters[0] >> i & 1) for i in range(5))
     if not transform:
-        if zero_mask or has_order or len(blob) < 1 + 32 * has_points:
+        if zero_mask or has_order or len(parameters) < 1 + 32 * has_points:
             raise CorruptFrame("the parameters of the mask path are cut or have a wrong flag")
-        rest = blob[1 + 32 * has_points :]
-        listed = np.frombuffer(blob[1 : 1 + 32 * has_points], np.uint8)
+        rest = parameters[1 + 32 * has_points :]
+        listed = np.frombuffer(parameters[1 : 1 + 32 * has_points], np.uint8)
         points = np.unpackbits(listed, bitorder="little").astype(bool) if has_points else None
         if points is not None and not points[0]:
             raise CorruptFrame("zero is not among the reconstruction points")
@@ -48,19 +48,19 @@ def parse(blob: bytes) -> Parameters:
         if rest:
             raise CorruptFrame("bytes follow the parameters")
         return Parameters(False, points=points, rans=rans, model=model)
-    if has_points or len(blob) < 2 or blob[1] >> 5:
+    if has_points or len(parameters) < 2 or parameters[1] >> 5:
         raise CorruptFrame("the parameters of the transform path are cut or set reserved bits")
-    length = 4 << (blob[1] & 3)
-    tail = 2 << (blob[1] >> 2) if blob[1] >> 2 else 0
+    length = 4 << (parameters[1] & 3)
+    tail = 2 << (parameters[1] >> 2) if parameters[1] >> 2 else 0
     end = 2 + 2 * (length + tail)
-    if tail >= length or len(blob) < end:
+    if tail >= length or len(parameters) < end:
         raise CorruptFrame("the steps are cut or too many")
-    steps = np.frombuffer(blob[2:end], "<u2")
+    steps = np.frombuffer(parameters[2:end], "<u2")
     if ((steps != 0) & ((steps < MIN_STEP) | (steps > MAX_STEP))).any():
         raise CorruptFrame("a step is out of range")
     if not steps[:length].any() or (tail and not steps[length:].any()):
         raise CorruptFrame("no frequency is kept")
-    model, rest = _model(blob[end:]) if rans else (b"", blob[end:])
+    model, rest = _model(parameters[end:]) if rans else (b"", parameters[end:])
     mask_model, rest = _model(rest) if rans and zero_mask else (b"", rest)
     if len(rest) % 2 or bool(rest) != has_order:
         raise CorruptFrame("the channel order is cut or not announced")
