@@ -204,14 +204,14 @@ class ContextFit {
     for (const Patch& patch : patches_) rows += patch.view.shape.h;
     indices_ = scratch_.get(kIndexSlot, rows * row_values() + kVectorPad);
     companded_ = scratch_.get(kPatchSlot, rows * row_stride() + kVectorPad);
-    const Requantiser& requantiser = model_.params().requantiser;
+    const Requantizer& requantizer = model_.params().requantizer;
     uint8_t* to = indices_;
     for (const Patch& patch : patches_) {
       load_interleaved(patch.view, to);
       to += patch.view.shape.size();
     }
     const size_t values = rows * row_values();
-    if (requantiser.active) kernels_.look_up(requantiser.index_of.data(), indices_, values, indices_);
+    if (requantizer.active) kernels_.look_up(requantizer.index_of.data(), indices_, values, indices_);
     for (size_t row = 0; row < rows; ++row) {
       kernels_.look_up(tables_.companded, indices_ + row * row_values(), row_values(),
                        companded_ + row * row_stride() + map_.shape.c);
