@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -268,3 +269,16 @@ def test_a_bad_setting_is_refused_with_what_exists(choice: dict[str, Any], messa
 def test_parameters_that_no_encoder_writes_are_refused(parameters: bytes) -> None:
     with pytest.raises(FrameError):
         fmapzip._core.Codec(3, parameters)
+
+
+@pytest.mark.parametrize("shape", [(25088, 4, 4), (70000, 4, 4)])
+def test_ordering_very_many_channels_is_bounded_in_memory(shape: tuple[int, int, int]) -> None:
+    """All pairs of 25088 channels would be 5 GB: above the limit their order is the natural one."""
+    q = np.random.default_rng(0).integers(1, 5, shape).astype(np.uint8)
+    natural = fmapzip.encode(q, "dct-cm", path="transform", order="natural", step=4)
+    tracemalloc.start()
+    assert fmapzip.encode(q, "dct-cm", path="transform", order="correlation", step=4) == natural
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 64 * q.size
+    assert correlation_order(q[None, :5000], 8) == tuple(range(5000))

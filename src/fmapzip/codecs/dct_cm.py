@@ -26,7 +26,7 @@ from fmapzip.codecs.dct_cm_parameters import (
 )
 from fmapzip.codecs.dct_cm_sections import sections
 from fmapzip.codecs.dct_cm_symbols import coefficient_maps, index_maps, zero_masks
-from fmapzip.codecs.dct_cm_training import correlation_order, trained_points, uniform_points
+from fmapzip.codecs.dct_cm_training import MOST_COMPARED_CHANNELS, correlation_order, trained_points, uniform_points
 from fmapzip.errors import InvalidInput
 
 PATHS = ("auto", "transform", "mask")
@@ -58,7 +58,7 @@ class DctCm(Codec):
     group : 4, 8, 16 or 32
         Channels of one transform.
     order : "natural", "correlation" or a permutation of the channels
-        How channels are put into groups; "correlation" finds an order in the maps.
+        How channels are put into groups; "correlation" finds an order in the maps, for up to 4096 channels.
     step, slope : float
         Step of the orthonormal coefficient k of N: ``step * (1 + slope * k / N)``.
     steps : sequence of `group` floats, optional
@@ -205,7 +205,8 @@ class DctCm(Codec):
         return uniform_points(self.mask_step, maps.dtype)
 
     def _channel_order(self, maps: IntegerMap) -> tuple[int, ...] | None:
-        if self.order == "natural" or maps.shape[1] == 1:
+        compared = 1 < maps.shape[1] <= MOST_COMPARED_CHANNELS
+        if self.order == "natural" or (self.order == "correlation" and not compared):
             return None
         return correlation_order(maps, self.group) if isinstance(self.order, str) else self.order
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from fmapzip.codecs.base import IntegerMap
 
 _ORDER_VALUES = 1 << 22  # more values than this do not change an order for the better
+MOST_COMPARED_CHANNELS = 4096  # a similarity for each pair of them: 128 MB
 
 
 def channel_rows(maps: IntegerMap) -> NDArray[Any]:
@@ -32,8 +33,11 @@ def correlation_order(maps: IntegerMap, group: int) -> tuple[int, ...]:
     Returns
     -------
     tuple of int
-        A permutation of the channels; the same maps always give the same one.
+        A permutation of the channels; the same maps always give the same one. Above `MOST_COMPARED_CHANNELS` channels
+        it is the natural order.
     """
+    if maps.shape[1] > MOST_COMPARED_CHANNELS:
+        return tuple(range(maps.shape[1]))
     rows = channel_rows(maps)
     stride = max(1, rows.size // _ORDER_VALUES)
     rows = rows[:, ::stride].astype(np.float64)
