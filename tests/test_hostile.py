@@ -224,3 +224,18 @@ def test_a_tiles_error_is_at_a_byte_of_the_frame() -> None:
     with pytest.raises(CorruptFrame, match=rf"bitmap.*\(at byte {offset + bitmap}\)"):
         fmapzip.decode(signed_frame(bytes(changed)))
     assert length > bitmap
+
+
+def test_a_map_that_default_readers_refuse_is_not_encoded_by_accident() -> None:
+    small = fmapzip.Limits(max_values=100)
+    q = np.zeros((3, 4, 5, 6), np.uint8)
+    for work in (fmapzip.encode, lambda q, **options: fmapzip.encode_into(q, np.empty(999, np.uint8), **options)):
+        with pytest.raises(InvalidInput, match=r"limits\.max_values, 100"):
+            work(q[0], limits=small)
+        assert work(q[0, :3], limits=small)
+    with pytest.raises(InvalidInput, match=r"limits\.max_values, 100"):
+        fmapzip.encode_batch(q, limits=small)
+    assert len(fmapzip.encode_batch(q[:, :3], limits=small)) == 3
+    huge = np.broadcast_to(np.uint8(0), (2, 1 << 14, (1 << 13) + 1))
+    with pytest.raises(InvalidInput, match=rf"limits\.max_values, {1 << 28}"):
+        fmapzip.encode(huge)

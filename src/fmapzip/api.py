@@ -25,6 +25,7 @@ def encode(
     tap: str | int | None = None,
     quantizer: QuantParams | None = None,
     threads: int = 1,
+    limits: Limits = DEFAULT_LIMITS,
     **params: Any,
 ) -> bytes:
     """Encode one integer map as a frame.
@@ -44,6 +45,8 @@ def encode(
         Written into the frame, so that it can be decoded to floats without a plan.
     threads : int
         Threads for the tiles of this map.
+    limits : Limits
+        What readers of the frame are to allow: a larger map is refused.
     **params
         Settings of the codec.
 
@@ -71,7 +74,7 @@ def encode(
     >>> bool((fmapzip.decode(frame) == q).all())
     True
     """
-    return _bound(codec, plan, tap, quantizer, params).encode(q, threads)
+    return _bound(codec, plan, tap, quantizer, params).encode(q, threads, limits)
 
 
 def encode_into(
@@ -83,19 +86,20 @@ def encode_into(
     tap: str | int | None = None,
     quantizer: QuantParams | None = None,
     threads: int = 1,
+    limits: Limits = DEFAULT_LIMITS,
     **params: Any,
 ) -> int:
     """Encode one integer map into a preallocated buffer and return the frame's length.
 
     Parameters
     ----------
-    q, codec, plan, tap, quantizer, threads, **params
+    q, codec, plan, tap, quantizer, threads, limits, **params
         As for `encode`.
     out : contiguous uint8 array
         `frame_bound(q.shape)` bytes are always enough; a frame that does not fit raises `InvalidInput`, which
         tells its size, and leaves the buffer's contents unspecified.
     """
-    return _bound(codec, plan, tap, quantizer, params).encode_into(q, out, threads)
+    return _bound(codec, plan, tap, quantizer, params).encode_into(q, out, threads, limits)
 
 
 def encode_batch(
@@ -106,6 +110,7 @@ def encode_batch(
     tap: str | int | None = None,
     quantizer: QuantParams | None = None,
     threads: int = 1,
+    limits: Limits = DEFAULT_LIMITS,
     **params: Any,
 ) -> list[bytes]:
     """Encode the samples of an integer batch, each as its own frame.
@@ -113,7 +118,7 @@ def encode_batch(
     Parameters
     ----------
     q : uint8 or int8 array, [N, C, D, H, W], [N, C, H, W], [N, C, L] or [N, F]
-    codec, plan, tap, quantizer, **params
+    codec, plan, tap, quantizer, limits, **params
         As for `encode`.
     threads : int
         Threads for the samples.
@@ -125,7 +130,7 @@ def encode_batch(
     >>> fmapzip.decode_batch(b"".join(frames)).shape
     (3, 4, 5, 5)
     """
-    return _bound(codec, plan, tap, quantizer, params).encode_batch(q, threads)
+    return _bound(codec, plan, tap, quantizer, params).encode_batch(q, threads, limits)
 
 
 def decode(

@@ -11,13 +11,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmapzip.errors import InvalidInput, InvalidType
+from fmapzip.frame import DEFAULT_LIMITS, Limits
 from fmapzip.geometry import MAX_DIMS
 
 MOST_THREADS = 2**31 - 1  # the core starts no more than there is work for
 
 
-def checked_map(q: object, batched: bool = False) -> Any:
+def checked_map(q: object, batched: bool = False, limits: Limits = DEFAULT_LIMITS) -> Any:
     """`q`, which may be an integer map or a batch of them; the core checks its shape and device."""
+    array = _array(q, batched)
+    values = getattr(array, "nbytes", 0)  # of 8-bit integers
+    if values > limits.max_values:
+        values //= array.shape[0] if batched else 1
+        if values > limits.max_values:
+            raise InvalidInput(
+                f"a map of {values} values is above limits.max_values, {limits.max_values}: readers that keep to this "
+                "limit refuse its frame"
+            )
+    return array
+
+
+def _array(q: object, batched: bool) -> Any:
     if getattr(q, "requires_grad", False):
         raise InvalidInput("the tensor requires grad; detach() it first")
     if isinstance(q, np.ndarray):

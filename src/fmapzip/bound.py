@@ -108,15 +108,15 @@ class BoundCodec(ABC):
         return q
 
     @abstractmethod
-    def encode(self, q: object, threads: int = 1) -> bytes:
+    def encode(self, q: object, threads: int = 1, limits: Limits = DEFAULT_LIMITS) -> bytes:
         """`fmapzip.encode` of one map [C, D, H, W], [C, H, W], [C, L] or [F]."""
 
     @abstractmethod
-    def encode_into(self, q: object, out: Any, threads: int = 1) -> int:
+    def encode_into(self, q: object, out: Any, threads: int = 1, limits: Limits = DEFAULT_LIMITS) -> int:
         """`fmapzip.encode_into`: the frame's length."""
 
     @abstractmethod
-    def encode_batch(self, q: object, threads: int = 1) -> list[bytes]:
+    def encode_batch(self, q: object, threads: int = 1, limits: Limits = DEFAULT_LIMITS) -> list[bytes]:
         """`fmapzip.encode_batch`: a frame for each sample."""
 
     def decode(self, data: Any, out: Any = None, limits: Limits = DEFAULT_LIMITS, threads: int = 1) -> NDArray[Any]:
@@ -177,16 +177,18 @@ class _InCore(BoundCodec):
         super().__init__(*arguments)
         self.prepared: _core.Codec = _core.Codec(self.codec.code, self.parameters)
 
-    def encode(self, q: object, threads: int = 1) -> bytes:
-        return _core.encode(self._planned(checked_map(q)), self.prepared, *self._header, checked_threads(threads))
+    def encode(self, q: object, threads: int = 1, limits: Limits = DEFAULT_LIMITS) -> bytes:
+        return _core.encode(
+            self._planned(checked_map(q, limits=limits)), self.prepared, *self._header, checked_threads(threads)
+        )
 
-    def encode_into(self, q: object, out: Any, threads: int = 1) -> int:
-        array, threads = self._planned(checked_map(q)), checked_threads(threads)
+    def encode_into(self, q: object, out: Any, threads: int = 1, limits: Limits = DEFAULT_LIMITS) -> int:
+        array, threads = self._planned(checked_map(q, limits=limits)), checked_threads(threads)
         return _core.encode_into(array, checked_output(out), self.prepared, *self._header, threads)
 
-    def encode_batch(self, q: object, threads: int = 1) -> list[bytes]:
+    def encode_batch(self, q: object, threads: int = 1, limits: Limits = DEFAULT_LIMITS) -> list[bytes]:
         return _core.encode_batch(
-            self._planned(checked_map(q, batched=True), batched=True),
+            self._planned(checked_map(q, True, limits), batched=True),
             self.prepared,
             *self._header,
             checked_threads(threads),
@@ -200,23 +202,23 @@ class _InCore(BoundCodec):
 class _OneByOne(BoundCodec):
     """Maps that are encoded one after another."""
 
-    def encode_into(self, q: object, out: Any, threads: int = 1) -> int:
-        frame = self.encode(q, threads)
+    def encode_into(self, q: object, out: Any, threads: int = 1, limits: Limits = DEFAULT_LIMITS) -> int:
+        frame = self.encode(q, threads, limits)
         view = memoryview(checked_output(out))
         if view.nbytes < len(frame):
             raise InvalidInput(f"the output is too small: the frame takes {len(frame)} bytes")
         view[: len(frame)] = frame
         return len(frame)
 
-    def encode_batch(self, q: object, threads: int = 1) -> list[bytes]:
-        return [self.encode(sample, threads) for sample in as_numpy(checked_map(q, batched=True))]
+    def encode_batch(self, q: object, threads: int = 1, limits: Limits = DEFAULT_LIMITS) -> list[bytes]:
+        return [self.encode(sample, threads, limits) for sample in as_numpy(checked_map(q, True, limits))]
 
 
 class _FittedInCore(_OneByOne):
     """A codec of the core whose parameters are fitted to each map."""
 
-    def encode(self, q: object, threads: int = 1) -> bytes:
-        array = as_numpy(checked_map(q))
+    def encode(self, q: object, threads: int = 1, limits: Limits = DEFAULT_LIMITS) -> bytes:
+        array = as_numpy(checked_map(q, limits=limits))
         prepared = _core.Codec(self.codec.code, self.codec.parameters(array))
         return _core.encode(array, prepared, *self._header, checked_threads(threads))
 
@@ -228,9 +230,9 @@ class _InPython(_OneByOne):
         super().__init__(codec, *arguments)
         self._tiles: PythonTiles = codec
 
-    def encode(self, q: object, threads: int = 1) -> bytes:
+    def encode(self, q: object, threads: int = 1, limits: Limits = DEFAULT_LIMITS) -> bytes:
         checked_threads(threads)
-        array = as_numpy(self._planned(checked_map(q)))
+        array = as_numpy(self._planned(checked_map(q, limits=limits)))
         fitted = self.codec.fits_each_map and not self.plan_hash
         parameters = self.codec.parameters(array) if fitted else self.parameters
         return encode_in_python(array, self._tiles, parameters, self._header)
