@@ -52,7 +52,7 @@ class TapModel:
         if not shaped:
             return QuantParams(self.base.dtype, (scale * clip_ratio,), name)
         scales = np.maximum(clip_ratio * stretches(self.sensitivities), least * self._largest)
-        return QuantParams(self.base.dtype, tuple(float(scale * each) for each in scales), f"{name}:gains")
+        return QuantParams(self.base.dtype, tuple(float(scale * each) for each in scales), f"{name}:sensitivities")
 
     def division(self, step: float, shaped: bool, tradeoff: Tradeoff) -> int:
         """Return how many steps of the grid make the nominal `step` with the least estimated distortion, unclipped.
