@@ -19,7 +19,7 @@ MANIFEST = json.loads((FEATURES / "manifest.json").read_text())
 FRAMES = {entry["file"].removesuffix(".fmap"): entry for entry in MANIFEST["frames"]}
 PLAN = Plan.load(FEATURES / MANIFEST["plan"])
 
-NEIGHBOURS, SIGNED, OFFSETS, FACTORS, REQUANTISED, POINTS = (1 << bit for bit in range(6))
+NEIGHBOURS, SIGNED, OFFSETS, FACTORS, REQUANTIZED, POINTS = (1 << bit for bit in range(6))
 
 
 def data_of(name: str) -> bytes:
@@ -49,7 +49,7 @@ def test_a_frame_decodes_to_what_the_manifest_says(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name, entry in FRAMES.items() if entry["codec"] == "context-rans"])
 def test_the_core_still_writes_the_bodies_of_lossless_frames(name: str) -> None:
     frame, parameters = parse(data_of(name)), parameters_of(name)
-    if parameters[0] & REQUANTISED or len(frame.tile_lengths) > 1:
+    if parameters[0] & REQUANTIZED or len(frame.tile_lengths) > 1:
         pytest.skip("not lossless, or not of the core's rows")
     q = fmapzip.decode(data_of(name), plan=PLAN)
     again = _core.encode(q, _core.Codec(4, parameters), b"", False, frame.plan_hash, frame.tap, 1)
@@ -70,8 +70,8 @@ def test_frames_have_what_they_are_there_to_show(dtype: str) -> None:
     assert flags("rans-fast") == 0
     assert flags("rans-offsets") == NEIGHBOURS | OFFSETS
     assert flags("rans-factors") == NEIGHBOURS | OFFSETS | FACTORS
-    assert flags("rans-points") == NEIGHBOURS | OFFSETS | REQUANTISED | POINTS
-    assert flags("rans-centred") & (REQUANTISED | POINTS) == REQUANTISED
+    assert flags("rans-points") == NEIGHBOURS | OFFSETS | REQUANTIZED | POINTS
+    assert flags("rans-centred") & (REQUANTIZED | POINTS) == REQUANTIZED
     assert flags("rans-factors-points") & (FACTORS | POINTS) == FACTORS | POINTS
     assert parameters_of(f"rans-factors-{dtype}")[1] + 1 == 64
     assert lanes("rans-64-lanes") == lanes("rans-fast-64-lanes") == 64

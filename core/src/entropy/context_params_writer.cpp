@@ -6,7 +6,7 @@
 namespace fmapzip {
 namespace {
 
-constexpr uint8_t kNeighbours = 1, kSigned = 2, kRequantised = 16;
+constexpr uint8_t kNeighbours = 1, kSigned = 2, kRequantized = 16;
 constexpr uint32_t kRiceEscape = 15;
 
 // Bits, least significant first.
@@ -83,12 +83,12 @@ std::vector<int32_t> cell_residuals(const std::vector<int32_t>& cells, size_t co
 }  // namespace
 
 std::vector<uint8_t> write_context_params(const ContextDraft& draft) {
-  const bool requantised = draft.numerator != draft.denominator;
+  const bool requantized = draft.numerator != draft.denominator;
   std::vector<uint8_t> out;
   out.push_back(
-      static_cast<uint8_t>(kNeighbours | (draft.is_signed ? kSigned : 0) | (requantised ? kRequantised : 0)));
+      static_cast<uint8_t>(kNeighbours | (draft.is_signed ? kSigned : 0) | (requantized ? kRequantized : 0)));
   out.push_back(static_cast<uint8_t>(draft.raw_bits.size() / kTokens - 1));
-  if (requantised) {
+  if (requantized) {
     put_varint(out, draft.numerator);
     put_varint(out, draft.denominator);
   }
