@@ -303,3 +303,13 @@ def test_products_with_stacked_weights_and_transposed_factors_have_the_names_of_
     net = load_onnx(write(nodes, {"x": X}, ["y"], constants))
     found = taps(net, torch.zeros(1, 3, 8, 8))
     assert [(tap.name, tap.shape) for tap in found] == [("first", (8, 3, 8)), ("second", (5, 8))]
+
+
+def test_a_reshape_to_one_row_of_what_is_no_batch_is_left_alone(write: Any) -> None:
+    nodes = [
+        helper.make_node("Transpose", ["x"], ["t"], perm=[1, 0, 2, 3]),
+        helper.make_node("Reshape", ["t", "shape"], ["y"]),
+    ]
+    net = load_onnx(write(nodes, {"x": ("float32", [1, 3, 8, 8])}, ["y"], {"shape": np.array([1, -1, 8], np.int64)}))
+    assert net(torch.zeros(1, 3, 8, 8)).shape == (1, 24, 8)
+    assert net.meta["batch"] == 1

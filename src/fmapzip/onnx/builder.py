@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
@@ -31,12 +31,12 @@ class Builder:
 
     Parameters
     ----------
-    one_image : bool
-        Whether the file is of a network whose batch has one image.
+    single : collection of str
+        Tensors whose first size is 1 because the file's network takes one image at a time.
     """
 
-    def __init__(self, one_image: bool) -> None:
-        self.one_image = one_image
+    def __init__(self, single: Collection[str] = ()) -> None:
+        self.single = frozenset(single)
         self.root = nn.Module()
         self.graph = fx.Graph()
         self._names: set[str] = set()

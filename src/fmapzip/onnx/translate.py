@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import onnx
+import onnx.shape_inference
 from onnx import numpy_helper
 from torch import fx
 
@@ -40,7 +41,7 @@ def translate(model: onnx.ModelProto, inputs: Sequence[GraphInput]) -> fx.GraphM
     UnsupportedModel
         The message names the node.
     """
-    scope = _Scope(model, Builder(all(value.sizes[:1] == (1,) for value in inputs)), {})
+    scope = _Scope(model, Builder(_single(model, inputs)), {})
     for value in inputs:
         scope.values[value.name] = _placeholder(scope.builder, value)
     outputs = _graph(scope, model.graph)
@@ -53,6 +54,18 @@ def translate(model: onnx.ModelProto, inputs: Sequence[GraphInput]) -> fx.GraphM
     module.recompile()
     module.delete_all_unused_submodules()
     return module.eval()
+
+
+def _single(model: onnx.ModelProto, inputs: Sequence[GraphInput]) -> set[str]:
+    """Name the tensors whose first size is 1, where that may be the one image that a file's network takes."""
+    if not all(value.sizes[:1] == (1,) for value in inputs):
+        return set()
+    try:
+        graph = onnx.shape_inference.infer_shapes(model).graph
+    except ValueError:  # more than protobuf holds
+        return set()
+    shapes = {value.name: value.type.tensor_type.shape.dim for value in [*graph.input, *graph.value_info]}
+    return {name for name, sizes in shapes.items() if sizes and sizes[0].dim_value == 1}
 
 
 def _placeholder(builder: Builder, value: GraphInput) -> Value:

@@ -30,7 +30,7 @@ class Reshape(Operation):
     keep_zeros : bool
         Whether 0 is a size of none.
     one_image : bool
-        The file is of a network for one image a batch, so that a first size of 1 stands for the batch.
+        The first size of the values is that of a batch of one image, so that a new first size of 1 is the batch's too.
     """
 
     def __init__(self, keep_zeros: bool, one_image: bool) -> None:
@@ -216,7 +216,7 @@ def size(node: Node, build: Builder) -> Value:
 @operator("Reshape", integers=True)
 def reshape(node: Node, build: Builder) -> Value:
     """Another shape."""
-    layer = Reshape(bool(node.attr("allowzero", 0)), build.one_image)
+    layer = Reshape(bool(node.attr("allowzero", 0)), node.input(0).name in build.single)
     return build.like(build.module(node, layer, node.input(0), build.numbers(node.input(1))), node.input(0))
 
 
