@@ -15,7 +15,7 @@ namespace {
 
 #include "simd/dct_cm_splits.inc"
 
-// The bits of a dct-cm body by kind: docs/FORMAT.md, "dct-cm: blocks". Reads only what says how many there
+// The bits of a dct-cm body by kind: docs/format/dct-cm.md, "Blocks". Reads only what says how many there
 // are.
 class BlockWalk {
  public:

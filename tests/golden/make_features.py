@@ -214,6 +214,28 @@ def most_tables(maps: NDArray[Any]) -> bytes:
     ).to_bytes()
 
 
+def examples() -> list[Feature]:
+    """The frames that the pages of the format explain byte by byte."""
+    q = np.zeros((2, 2, 3), np.uint8)
+    q[0, 0, 2], q[1, 0, 1], q[1, 1, 2] = 7, 9, 1
+    blocks = np.zeros((1, 4, 8), np.int8)
+    blocks[0, 1, 2:6], blocks[0, 2, 3] = [3, -1, 1, 20], -2
+    rows = np.zeros((2, 16, 16), np.uint8)
+    rows[0, 4, 5], rows[0, 9, 1], rows[1, 2, 2:5] = 3, 40, [1, 2, 1]
+    ours = registry.make("context-rans", level="fast")
+    return [
+        Feature("example-frame", "explained in FORMAT.md", q, scales=(0.5,)),
+        Feature(
+            "example-dct-cm",
+            "explained in dct-cm.md",
+            blocks,
+            "dct-cm",
+            registry.make("dct-cm", path="mask").parameters(blocks),
+        ),
+        Feature("example-context-rans", "explained in context-rans.md", rows, "context-rans", ours.parameters(rows)),
+    ]
+
+
 def plan_of(listed: list[Feature]) -> tuple[Plan, list[Feature]]:
     """A plan with a tap for each built-in codec and type, and the features that refer to it."""
     taken = [
@@ -243,7 +265,7 @@ def main() -> None:
         plan = Plan.load(path)
     plan.save(path)
     known = {entry["file"]: entry for entry in json.loads(MANIFEST.read_text())["frames"]} if MANIFEST.exists() else {}
-    for f in [*listed, *planned]:
+    for f in [*listed, *planned, *examples()]:
         file = f"{f.name}.fmap"
         if file not in known:
             known[file] = {"file": file, "shows": f.shows, **keep(f, plan, FEATURES / file)}

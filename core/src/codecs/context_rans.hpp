@@ -5,7 +5,7 @@
 
 namespace fmapzip {
 
-// Interleaved rANS in trained contexts. docs/FORMAT.md, "context-rans".
+// Interleaved rANS in trained contexts. docs/format/context-rans.md.
 class ContextRansCodec final : public TileCodec {
  public:
   static Status make(std::span<const uint8_t> parameters, uint32_t channels,

@@ -5,7 +5,7 @@
 
 namespace fmapzip {
 
-// DCT along the channels, masks and bitmap coding: docs/FORMAT.md, "dct-cm".
+// DCT along the channels, masks and bitmap coding: docs/format/dct-cm.md.
 class DctCmCodec final : public TileCodec {
  public:
   static Status make(std::span<const uint8_t> parameters, uint32_t channels,

@@ -17,7 +17,7 @@ inline uint32_t block_positions(size_t positions) {
   return static_cast<uint32_t>((positions + blocks - 1) / blocks);
 }
 
-// The parameter bytes of dct-cm, checked and made ready: docs/FORMAT.md, "dct-cm: parameters".
+// The parameter bytes of dct-cm, checked and made ready: docs/format/dct-cm.md, "Parameters".
 struct DctCmParameters {
   bool transform = false;
   bool zero_mask = false;

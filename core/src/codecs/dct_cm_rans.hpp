@@ -6,8 +6,8 @@
 
 namespace fmapzip {
 
-// dct-cm with the entropy stage of context-rans in place of the blocks: docs/FORMAT.md, "dct-cm: rans
-// coding".
+// dct-cm with the entropy stage of context-rans in place of the blocks: docs/format/dct-cm.md,
+// "rANS coding".
 class DctCmRansCodec final : public TileCodec {
  public:
   static Status make(DctCmParameters parameters, uint32_t channels, std::unique_ptr<TileCodec>& codec);

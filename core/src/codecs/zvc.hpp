@@ -4,7 +4,7 @@
 
 namespace fmapzip {
 
-// Zero-value coding: a bitmap of what is not zero, then those values. docs/FORMAT.md, "zvc".
+// Zero-value coding: a bitmap of what is not zero, then those values. docs/format/zvc.md.
 class ZvcCodec final : public TileCodec {
  public:
   Status check(Shape, Dtype) const override { return {}; }

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 // How 8-bit values become symbols of the entropy coder: a zero flag, then one of 16 tokens for what is not
-// zero, each a run of 2^n consecutive bytes, then n raw bits. docs/FORMAT.md, "context-rans".
+// zero, each a run of 2^n consecutive bytes, then n raw bits. docs/format/context-rans.md.
 namespace fmapzip {
 
 inline constexpr uint32_t kTokens = 16;

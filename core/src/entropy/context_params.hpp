@@ -30,7 +30,7 @@ struct Factors {
   std::vector<int8_t> spread;  // [channel][factor]
 };
 
-// The parameters of `context-rans`, as docs/FORMAT.md specifies them.
+// The parameters of `context-rans`, as docs/format/context-rans.md specifies them.
 struct ContextParams {
   bool neighbours = false;
   bool is_signed = false;

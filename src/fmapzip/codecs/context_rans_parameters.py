@@ -1,4 +1,4 @@
-"""The parameters of `context-rans` as bytes (docs/FORMAT.md, "context-rans")."""
+"""The parameters of `context-rans` as bytes (docs/format/context-rans.md)."""
 
 from __future__ import annotations
 

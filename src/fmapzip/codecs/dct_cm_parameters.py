@@ -1,4 +1,4 @@
-"""The parameter bytes of dct-cm: docs/FORMAT.md, "dct-cm: parameters"."""
+"""The parameter bytes of dct-cm: docs/format/dct-cm.md, "Parameters"."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def uniform_points(step: float, dtype: np.dtype[Any]) -> NDArray[np.int64]:
 
 
 def nearest_points(points: NDArray[np.int64], values: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The point nearest to each value, of two equally near ones that of even index (docs/FORMAT.md)."""
+    """The point nearest to each value, of two equally near ones that of even index (docs/format/dct-cm.md)."""
     index = abs(np.arange(len(points)) - int(np.searchsorted(points, 0)))
     nearest: NDArray[np.int64] = points[(2 * abs(values[:, None] - points) + index % 2).argmin(axis=1)]
     return nearest

@@ -1,4 +1,4 @@
-"""The formats again, in plain NumPy, written from docs/FORMAT.md: slow, obvious, the judge of the core.
+"""The formats again, in plain NumPy, written from docs/FORMAT.md and docs/format: slow, obvious, the judge of the core.
 
 `encode` and `decode` cover every codec. They take and give the same bytes as the core and share none of its code.
 """

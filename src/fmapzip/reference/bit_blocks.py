@@ -1,4 +1,4 @@
-"""Block coding of docs/FORMAT.md, section "dct-cm: blocks": bitmaps and packed values of up to 64 codes.
+"""Block coding of docs/format/dct-cm.md, "Blocks": bitmaps and packed values of up to 64 codes.
 
 The encoder lists every field of the stream as (value, width) for all blocks at once and writes the bits last;
 the decoder walks the stream block by block.

@@ -1,4 +1,4 @@
-"""Reads the parameters of `context-rans`, from FORMAT.md."""
+"""Reads the parameters of `context-rans`, from docs/format/context-rans.md."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Ints = NDArray[np.int64]
 
 @dataclass
 class Parameters:
-    """The fields of FORMAT.md, "context-rans"; arrays that are indexed by a byte have 256 entries."""
+    """The fields of docs/format/context-rans.md; arrays that are indexed by a byte have 256 entries."""
 
     flags: int
     channels: int = 0

@@ -1,4 +1,4 @@
-"""Contexts for interleaved rANS, from FORMAT.md, "context-rans"."""
+"""Contexts for interleaved rANS, from docs/format/context-rans.md."""
 
 from __future__ import annotations
 

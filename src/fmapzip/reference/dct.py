@@ -1,4 +1,4 @@
-"""Integer N-point DCT-II of docs/FORMAT.md, section "dct-cm: transform".
+"""Integer N-point DCT-II of docs/format/dct-cm.md, "Transform path".
 
 ``forward`` computes ``U_N = sqrt(N) * DCT-II`` (orthonormal DCT-II) of integers scaled by ``128 / N``,
 ``inverse`` applies the transpose and scales back. Both follow the recursive even-odd factorisation of

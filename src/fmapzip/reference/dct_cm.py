@@ -1,4 +1,4 @@
-"""The ``dct-cm`` codec of docs/FORMAT.md in plain NumPy: slow, obvious, the judge of the core."""
+"""The ``dct-cm`` codec of docs/format/dct-cm.md in plain NumPy: slow, obvious, the judge of the core."""
 
 from __future__ import annotations
 

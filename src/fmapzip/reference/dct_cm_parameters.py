@@ -1,4 +1,4 @@
-"""The parameters of ``dct-cm``, from docs/FORMAT.md."""
+"""The parameters of ``dct-cm``, from docs/format/dct-cm.md."""
 
 from __future__ import annotations
 

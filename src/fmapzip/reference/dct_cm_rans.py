@@ -1,4 +1,4 @@
-"""``dct-cm`` with rANS coding, from docs/FORMAT.md: maps of 8-bit symbols through the entropy stage of context-rans."""
+"""``dct-cm`` with rANS coding, from docs/format/dct-cm.md: 8-bit symbols through the entropy stage of context-rans."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values, points and coefficients of ``dct-cm``, from docs/FORMAT.md: what its codings have in common."""
+"""Values, points and coefficients of ``dct-cm``, from docs/format/dct-cm.md: what its codings have in common."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Interleaved rANS, from FORMAT.md, "context-rans": lanes with 31-bit states that exchange 16-bit words."""
+"""Interleaved rANS, from docs/format/context-rans.md: lanes with 31-bit states that exchange 16-bit words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Zero-value coding, from FORMAT.md."""
+"""Zero-value coding, from docs/format/zvc.md."""
 
 from __future__ import annotations
 
