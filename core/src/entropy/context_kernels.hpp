@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "entropy/alphabet.hpp"
+#include "entropy/packed_words.hpp"
 #include "simd/isa.hpp"
 
 // The hot loops of the context coder, once for each instruction set; all give the same bytes. Only plain data
@@ -24,7 +24,7 @@ struct ContextTables {
   alignas(64) uint16_t zero_probability[64];
   // For the encoder's exact division by f: x / f = (x * reciprocal >> 32) >> shift for x < 2^31.
   alignas(64) uint32_t zero_reciprocal[64];
-  alignas(64) uint16_t zero_divisor[64];  // f | shift << 12
+  alignas(64) uint16_t zero_divisor[64];  // kDivisor...
   int8_t mean_weights[4];
   int8_t spread_weights[4];
   int16_t offset;          // of the mean, in 1/64
@@ -32,9 +32,9 @@ struct ContextTables {
   // Without neighbours: one a value of a span of whole positions, padded. Else null.
   const uint8_t* channel_table;
   const uint8_t* channel_zero_class;
-  // [table][slot]: f | (slot - start) << 8 | base << 16 | raw bits << 24; padded.
+  // [table][slot], as kSlot... say; padded.
   const uint32_t* slots;
-  // [table][value][2]: f | bias << 8 | raw << 17 | shift << 24 | raw bits << 28, and the reciprocal of f.
+  // [table][value][2]: as kCoding... say, and the reciprocal of f.
   const uint32_t* coding;
   // Prediction across channels; rank 0: none. `gather` is [channel / 2][factor][2], `spread` is
   // [channel / 16][factor / 2][16][2], channels padded to whole spans with zeros.
@@ -75,7 +75,7 @@ struct ContextWork {
   uint8_t* table;       // context's token table
   uint8_t* zero_class;  // context's zero class
   uint8_t* packed;      // decoder: the tables, then the values, of what is not zero in a span
-  uint16_t* entries;    // encoder: table << 8 | value of what is not zero in a span
+  uint16_t* entries;    // encoder: table << kEntryTable | value of what is not zero in a span
   int16_t* sums;        // means of a span's channels before the prediction across channels
 };
 

@@ -244,8 +244,8 @@ class RowEncoder {
       const __m256i values = _mm256_maskz_loadu_epi8(inside, indices + i);
       const __mmask32 mask = _mm256_test_epi8_mask(values, values);
       const __m256i tables = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(table + i));
-      const __m512i both =
-          _mm512_or_si512(_mm512_slli_epi16(_mm512_cvtepu8_epi16(tables), 8), _mm512_cvtepu8_epi16(values));
+      const __m512i both = _mm512_or_si512(_mm512_slli_epi16(_mm512_cvtepu8_epi16(tables), kEntryTable),
+                                           _mm512_cvtepu8_epi16(values));
       store(entries + nonzero, _mm512_maskz_compress_epi16(mask, both));
       nonzero += static_cast<uint32_t>(_mm_popcnt_u32(mask));
     }

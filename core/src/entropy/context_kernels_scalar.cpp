@@ -106,7 +106,7 @@ bool each_span(const ContextTables& t, const ContextRow& row, const ContextWork&
   const Neighbours near = neighbours_at(row, position);
   const uint32_t width = t.rank != 0 ? t.span : row.channels;
   FactorSums sums;
-  int32_t factors[32] = {};
+  int32_t factors[kMaxRank] = {};
   clear(sums);
   for (uint32_t first = 0; first < row.channels; first += width) {
     const Span span{first, row.channels - first < width ? row.channels - first : width};
@@ -144,28 +144,28 @@ inline uint32_t divided(uint32_t x, uint32_t reciprocal, uint32_t shift) {
 inline void encode_zero_flag(const ContextTables& t, uint32_t& x, uint32_t zero_class, bool nonzero,
                              WordWriter& out) {
   const uint32_t mirrored = nonzero ? 63 - zero_class : zero_class;
-  const uint32_t f = t.zero_divisor[mirrored] & 4095u;
-  if (x >> (31 - kZeroBitsK) >= f) {
+  const uint32_t f = t.zero_divisor[mirrored] & kDivisorMask;
+  if (x >> (31 - kZeroBits) >= f) {
     put_word(out, x);
     x >>= 16;
   }
-  const uint32_t q = divided(x, t.zero_reciprocal[mirrored], t.zero_divisor[mirrored] >> 12);
-  x = (q << kZeroBitsK) + (x - q * f) + (nonzero ? t.zero_probability[zero_class] : 0u);
+  const uint32_t q = divided(x, t.zero_reciprocal[mirrored], t.zero_divisor[mirrored] >> kDivisorShift);
+  x = (q << kZeroBits) + (x - q * f) + (nonzero ? t.zero_probability[zero_class] : 0u);
 }
 
 inline void encode_token(const ContextTables& t, uint32_t& x, uint32_t table, uint32_t index,
                          WordWriter& out) {
-  const uint32_t* entry = t.coding + 2 * (table << 8 | index);
+  const uint32_t* entry = t.coding + 2 * (table << kEntryTable | index);
   const uint32_t coding = entry[0];
-  const uint32_t f = coding & 255u;
-  const uint32_t raw_bits = coding >> 28;
-  if (x >> (31 - kTokenBitsK - raw_bits) >= f) {
+  const uint32_t f = coding & kCodingFrequencyMask;
+  const uint32_t raw_bits = coding >> kCodingRawBits;
+  if (x >> (31 - kTokenBits - raw_bits) >= f) {
     put_word(out, x);
     x >>= 16;
   }
-  x = (x << raw_bits) | (coding >> 17 & 127u);
-  const uint32_t q = divided(x, entry[1], coding >> 24 & 15u);
-  x += (coding >> 8 & 511u) + q * ((1u << kTokenBitsK) - f);
+  x = (x << raw_bits) | (coding >> kCodingRaw & kCodingRawMask);
+  const uint32_t q = divided(x, entry[1], coding >> kCodingShift & kCodingShiftMask);
+  x += (coding >> kCodingBias & kCodingBiasMask) + q * ((1u << kTokenBits) - f);
 }
 
 void encode_span(const ContextTables& t, const uint8_t* table, const uint8_t* zero_class,
@@ -192,30 +192,30 @@ void encode_row(const ContextTables& t, const ContextRow& row, const ContextWork
 // Without a branch: whether a state needs a word cannot be predicted.
 inline void refresh(uint32_t& x, WordReader& in) {
   const uint32_t word = in.at[0] | uint32_t{in.at[1]} << 8;
-  const uint32_t low = x < kFloor;
+  const uint32_t low = x < kStateFloor;
   x = x << (16 * low) | (word & (0u - low));
   in.at += 2 * low;
 }
 
 inline uint32_t decode_zero_flag(const ContextTables& t, uint32_t& x, uint32_t zero_class, WordReader& in) {
   const uint32_t p = t.zero_probability[zero_class];
-  const uint32_t slot = x & ((1u << kZeroBitsK) - 1);
+  const uint32_t slot = x & ((1u << kZeroBits) - 1);
   const uint32_t nonzero = slot >= p;
   const uint32_t skipped = p & (0u - nonzero);
-  const uint32_t f = nonzero != 0 ? (1u << kZeroBitsK) - p : p;
-  x = f * (x >> kZeroBitsK) + slot - skipped;
+  const uint32_t f = nonzero != 0 ? (1u << kZeroBits) - p : p;
+  x = f * (x >> kZeroBits) + slot - skipped;
   refresh(x, in);
   return nonzero;
 }
 
 inline uint8_t decode_token(const ContextTables& t, uint32_t& x, uint32_t table, WordReader& in) {
-  const uint32_t entry = t.slots[table << kTokenBitsK | (x & ((1u << kTokenBitsK) - 1))];
-  const uint32_t raw_bits = entry >> 24;
-  x = (entry & 255u) * (x >> kTokenBitsK) + (entry >> 8 & 255u);
+  const uint32_t entry = t.slots[table << kTokenBits | (x & ((1u << kTokenBits) - 1))];
+  const uint32_t raw_bits = entry >> kSlotRawBits;
+  x = (entry & kSlotMask) * (x >> kTokenBits) + (entry >> kSlotPlace & kSlotMask);
   const uint32_t raw = x & ((1u << raw_bits) - 1);
   x >>= raw_bits;
   refresh(x, in);
-  return static_cast<uint8_t>((entry >> 16) + raw);
+  return static_cast<uint8_t>((entry >> kSlotBase) + raw);
 }
 
 bool decode_span(const ContextTables& t, const uint8_t* table, const uint8_t* zero_class, uint32_t count,

@@ -50,7 +50,7 @@ void ContextModel::build_lookups() {
     const Divisor divisor = make_divisor(f);
     tables_.zero_probability[k] = static_cast<uint16_t>(f);
     tables_.zero_reciprocal[k] = divisor.reciprocal;
-    tables_.zero_divisor[k] = static_cast<uint16_t>(f | divisor.shift << kZeroBits);
+    tables_.zero_divisor[k] = static_cast<uint16_t>(f | divisor.shift << kDivisorShift);
   }
   std::copy(params_.mean_weights.begin(), params_.mean_weights.end(), tables_.mean_weights);
   std::copy(params_.spread_weights.begin(), params_.spread_weights.end(), tables_.spread_weights);
@@ -90,13 +90,15 @@ void ContextModel::build_token_tables() {
     for (uint32_t t = 0; t < kTokens; ++t) {
       const uint32_t f = params_.frequencies[size_t{table} * kTokens + t];
       const uint32_t raw_bits = params_.raw_bits[size_t{table} * kTokens + t];
-      for (uint32_t i = 0; i < f; ++i) *slot++ = f | i << 8 | base << 16 | raw_bits << 24;
+      for (uint32_t i = 0; i < f; ++i)
+        *slot++ = f | i << kSlotPlace | base << kSlotBase | raw_bits << kSlotRawBits;
       const Divisor divisor = make_divisor(f);
       const uint32_t bias = f == 1 ? start + kTotal - 1 : start;
       const uint32_t values = std::min(uint32_t{1} << raw_bits, 256 - base);
       for (uint32_t raw = 0; raw < values; ++raw) {
         uint32_t* entry = &coding_[2 * (size_t{table} * 256 + base + raw)];
-        entry[0] = f | bias << 8 | raw << 17 | divisor.shift << 24 | raw_bits << 28;
+        entry[0] = f | bias << kCodingBias | raw << kCodingRaw | divisor.shift << kCodingShift |
+                   raw_bits << kCodingRawBits;
         entry[1] = divisor.reciprocal;
       }
       start += f;

@@ -21,8 +21,7 @@ enum Flag : uint8_t {
 constexpr uint8_t kAllFlags = 63;
 constexpr uint32_t kMaxStepTerm = 65535;
 constexpr uint32_t kMaxLogFrequency = 64;  // in eighths of an octave
-constexpr uint32_t kMaxRank = 32;
-constexpr uint32_t kSpanUnit = 16;  // channels; one vector of the widest instruction set
+constexpr uint32_t kSpanUnit = 16;         // channels; one vector of the widest instruction set
 constexpr uint32_t kMaxSpan = 256;
 constexpr int32_t kOffsetUnit = 32;
 constexpr uint32_t kMaxFactorChannels = 65535;  // sums of residuals fit 32 bits
