@@ -228,3 +228,14 @@ def test_a_frame_of_a_codec_that_is_not_installed_ends_as_a_frame_that_cannot_be
         out.add("a", 0, frame)
     assert run(["decode", "maps.fmz", "x.npy"]) == 4
     assert "not installed" in capsys.readouterr().err
+
+
+def test_the_largest_map_is_the_callers_to_say(capsys: pytest.CaptureFixture[str]) -> None:
+    np.save("in.npy", integers(4, 5, 5))
+    assert run(["encode", "in.npy", "maps.fmz", "--max-values", "99"]) != 0
+    assert "99" in capsys.readouterr().err
+    assert not Path("maps.fmz").exists()
+    assert run(["encode", "in.npy", "maps.fmz", "--max-values", "100"]) == 0
+    for command in (["decode", "maps.fmz", "out.npy"], ["inspect", "maps.fmz"], ["verify", "maps.fmz"]):
+        assert run([*command, "--max-values", "99"]) == 4
+        assert run([*command, "--max-values", "100"]) == 0

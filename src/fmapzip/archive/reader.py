@@ -29,6 +29,7 @@ from fmapzip.archive.records import (
 )
 from fmapzip.archive.walk import walk
 from fmapzip.errors import CorruptArchive, FrameError, InvalidInput, InvalidPlan, PlanMismatch, UnsupportedVersion
+from fmapzip.frame import DEFAULT_LIMITS, Limits
 from fmapzip.inspection import FrameInfo, inspect
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class Archive:
     ----------
     path
         The file. An open file is refused: it could be neither shared with other processes nor opened again.
+    limits
+        What the headers of its frames may ask for.
 
     Raises
     ------
@@ -68,7 +71,8 @@ class Archive:
     ...     batch = archive["features.3.squeeze"]
     """
 
-    def __init__(self, path: str | PathLike[str]) -> None:
+    def __init__(self, path: str | PathLike[str], limits: Limits = DEFAULT_LIMITS) -> None:
+        self._limits = limits
         self._file = PositionalFile(path)
         try:
             self._check_header()
@@ -88,10 +92,10 @@ class Archive:
 
     def __getstate__(self) -> dict[str, Any]:
         self._file.require_open()
-        return {"path": self._file.path, "index": self._fingerprint()}
+        return {"path": self._file.path, "limits": self._limits, "index": self._fingerprint()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["path"])  # type: ignore[misc]
+        self.__init__(state["path"], state["limits"])  # type: ignore[misc]
         if self._fingerprint() != state["index"]:
             self.close()
             raise InvalidInput(f"{state['path']} is not the archive that it was: it has another index")
@@ -133,7 +137,7 @@ class Archive:
 
     def info(self, name: str, sample: int) -> FrameInfo:
         """What one frame's header says, and where its bytes went, as `fmapzip.inspect` tells."""
-        return inspect(self.frame(name, sample), self.plan)
+        return inspect(self.frame(name, sample), self.plan, self._limits)
 
     def read(
         self,
@@ -146,7 +150,7 @@ class Archive:
     ) -> NDArray[Any]:
         """One decoded map, as `fmapzip.decode` gives it; the archive's plan is used where a frame needs one."""
         data = self.frame(name, sample)
-        return decode(data, out=out, plan=self.plan, dequantize=dequantize, threads=threads)
+        return decode(data, out, self.plan, dequantize, self._limits, threads)
 
     def read_all(self, name: str, *, dequantize: bool = False, threads: int = 1) -> NDArray[Any]:
         """All samples of one map, decoded and stacked ``[N, ...]`` in the order of `samples`.
@@ -161,7 +165,7 @@ class Archive:
         frames = [self.frame(name, sample) for sample in self.samples(name)]
         if not frames:
             raise InvalidInput(f"the archive has no samples of {name!r}")
-        return decode_batch(frames, plan=self.plan, dequantize=dequantize, threads=threads)
+        return decode_batch(frames, None, self.plan, dequantize, self._limits, threads)
 
     def __getitem__(self, key: str | tuple[str, int]) -> NDArray[Any]:
         if isinstance(key, str):
@@ -187,7 +191,8 @@ class Archive:
                 with_plan = with_plan and part != "plan"
         for name, sample in self:
             try:
-                decode(self.frame(name, sample), plan=self.plan if with_plan else None, threads=threads)
+                plan = self.plan if with_plan else None
+                decode(self.frame(name, sample), plan=plan, limits=self._limits, threads=threads)
             except (CorruptArchive, FrameError, PlanMismatch) as error:
                 yield f"{name}, sample {sample}: {error}"
 

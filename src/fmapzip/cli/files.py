@@ -13,7 +13,7 @@ from fmapzip.atomic import replacing
 from fmapzip.cli.app import app
 from fmapzip.cli.console import counted, say
 from fmapzip.cli.exits import tell
-from fmapzip.cli.options import check_archive
+from fmapzip.cli.options import MaxValues, check_archive, limits_of
 
 SINGLE = "single maps"
 """In an archive's metadata: the names whose one sample was an array without a sample axis."""
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from fmapzip.archive import Archive, ArchiveWriter
     from fmapzip.codecs.base import Codec
+    from fmapzip.frame import Limits
 
 
 @app.command()
@@ -35,6 +36,7 @@ def encode(
         bool, typer.Option("--batched", help="The first axis counts samples also in arrays of fewer than 4 dimensions.")
     ] = False,
     threads: Annotated[int, typer.Option(min=1, help="Codec threads.")] = 1,
+    max_values: MaxValues = None,
 ) -> None:
     """Encode the arrays of a file into an archive.
 
@@ -46,14 +48,14 @@ def encode(
     from fmapzip.eval.codec_spec import parse_codec
 
     check_archive(target)
-    made = parse_codec(codec)
+    made, limits = parse_codec(codec), limits_of(max_values)
     raw = maps = 0
     single = []
     with replacing(target) as temporary, ArchiveWriter(temporary) as archive:
         for name, array in read_arrays(source):
             is_batch = batched or array.ndim >= 4
             samples = array if is_batch else array[None]
-            _encode_samples(archive, name, samples, made, quantizer, threads)
+            _encode_samples(archive, name, samples, made, quantizer, {"threads": threads, "limits": limits})
             raw, maps = raw + array.size, maps + len(samples)
             single += [] if is_batch else [name]
         archive.describe({"source": source.name, "codec": made.config(), "quantizer": quantizer, SINGLE: single})
@@ -62,7 +64,7 @@ def encode(
 
 
 def _encode_samples(
-    archive: ArchiveWriter, name: str, samples: NDArray[Any], codec: Codec, quantizer: str, threads: int
+    archive: ArchiveWriter, name: str, samples: NDArray[Any], codec: Codec, quantizer: str, options: dict[str, Any]
 ) -> None:
     import numpy as np
 
@@ -87,7 +89,7 @@ def _encode_samples(
         raise InvalidType(f"{name!r} holds {samples.dtype}: expected uint8, int8 or floats")
     for i, sample in enumerate(samples):
         q = sample if params is None else params.quantize(sample, name=name)
-        archive.add(name, i, encode_map(np.ascontiguousarray(q), codec, quantizer=params, threads=threads))
+        archive.add(name, i, encode_map(np.ascontiguousarray(q), codec, quantizer=params, **options))
 
 
 @app.command()
@@ -97,6 +99,7 @@ def decode(
     name: Annotated[str, typer.Option(metavar="GLOB", help="Only the maps of these names.")] = "*",
     dequantize: Annotated[bool, typer.Option("--dequantize", help="Floats by each frame's quantizer.")] = False,
     threads: Annotated[int, typer.Option(min=1, help="Codec threads.")] = 1,
+    max_values: MaxValues = None,
 ) -> None:
     """Decode an archive into a file of arrays.
 
@@ -107,17 +110,20 @@ def decode(
     from fmapzip.arrays import write_arrays
     from fmapzip.errors import InvalidInput
 
-    with Archive(source) as archive, replacing(target) as temporary:
+    limits = limits_of(max_values)
+    with Archive(source, limits) as archive, replacing(target) as temporary:
         if archive.recovered:
             tell(f"{source} has no index: read up to its last whole frame, {counted(len(archive), 'frame')}")
         names = [x for x in archive.names if fnmatchcase(x, name)]
         if not names:
             raise InvalidInput(f"{source} has no map named {name!r}; it has: {', '.join(archive.names) or 'none'}")
-        write_arrays(temporary, _decoded(archive, names, dequantize, threads), target.suffix.lower())
+        write_arrays(temporary, _decoded(archive, names, dequantize, threads, limits), target.suffix.lower())
     say(f"{target}: {counted(len(names), 'map')}")
 
 
-def _decoded(archive: Archive, names: list[str], dequantize: bool, threads: int) -> Iterator[tuple[str, NDArray[Any]]]:
+def _decoded(
+    archive: Archive, names: list[str], dequantize: bool, threads: int, limits: Limits
+) -> Iterator[tuple[str, NDArray[Any]]]:
     import numpy as np
 
     from fmapzip.frame import parse_only
@@ -129,7 +135,7 @@ def _decoded(archive: Archive, names: list[str], dequantize: bool, threads: int)
     single = {x for x in stated if isinstance(x, str)} if isinstance(stated, list) else set()
     for name in names:
         samples = archive.samples(name)
-        headers = [parse_only(archive.frame(name, i)) for i in samples]
+        headers = [parse_only(archive.frame(name, i), limits) for i in samples]
         alike = len({(tuple(x.shape), x.signed) for x in headers}) == 1 and samples == list(range(len(samples)))
         if name in single and samples == [0]:
             yield name, read(name, 0)

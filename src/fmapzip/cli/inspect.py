@@ -15,9 +15,11 @@ import typer
 from fmapzip.cli.app import app
 from fmapzip.cli.console import counted, stdout
 from fmapzip.cli.exits import Exit, tell
+from fmapzip.cli.options import MaxValues, limits_of
 
 if TYPE_CHECKING:
     from fmapzip.archive import Archive
+    from fmapzip.frame import Limits
     from fmapzip.inspection import FrameInfo
     from fmapzip.tables import Figures
 
@@ -35,19 +37,21 @@ def inspect(
     sample: Annotated[int | None, typer.Option(min=0, help="Only this sample; shows where its bytes went.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Decode every frame.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    max_values: MaxValues = None,
 ) -> None:
     """Show what an archive or a plan holds, and where the bytes went."""
     from fmapzip.archive import Archive
 
+    limits = limits_of(max_values)
     with source.open("rb") as file:
         beginning = file.read(len(PLAN))
     if beginning == PLAN:
         found = _plan_file(source)
     elif beginning.startswith(FRAME):
-        found = _frames_file(source)
+        found = _frames_file(source, limits)
     else:
-        with Archive(source) as archive:
-            found = _archive(archive, name, sample, check)
+        with Archive(source, limits) as archive:
+            found = _archive(archive, name, sample, check, limits)
     if as_json:
         print(json.dumps(found, indent=1))
     elif found["kind"] == "plan":
@@ -62,7 +66,7 @@ def inspect(
         raise typer.Exit(Exit.CORRUPT)
 
 
-def _archive(archive: Archive, pattern: str, sample: int | None, check: bool) -> dict[str, Any]:
+def _archive(archive: Archive, pattern: str, sample: int | None, check: bool, limits: Limits) -> dict[str, Any]:
     """What an archive holds; of what cannot be read, the error, and the rest all the same."""
     from fmapzip.api import decode
     from fmapzip.errors import CorruptArchive, FrameError, InvalidInput, InvalidPlan
@@ -90,8 +94,8 @@ def _archive(archive: Archive, pattern: str, sample: int | None, check: bool) ->
         with reading(f"{name}, sample {number}"):
             frame = archive.frame(name, number)
             if check:
-                decode(frame, plan=plan)
-            _add(maps, name, inspect_frame(frame, plan))
+                decode(frame, plan=plan, limits=limits)
+            _add(maps, name, inspect_frame(frame, plan, limits))
     return {
         "kind": "archive",
         "recovered": archive.recovered,
@@ -104,15 +108,15 @@ def _archive(archive: Archive, pattern: str, sample: int | None, check: bool) ->
     }
 
 
-def _frames_file(source: Path) -> dict[str, Any]:
+def _frames_file(source: Path, limits: Limits) -> dict[str, Any]:
     from fmapzip.frame import parse_all
     from fmapzip.inspection import inspect as inspect_frame
 
     data = source.read_bytes()
     maps: dict[str, dict[str, Any]] = {}
     offset = 0
-    for i, frame in enumerate(parse_all(data)):
-        _add(maps, f"frame {i}", inspect_frame(memoryview(data)[offset : offset + frame.frame_bytes]))
+    for i, frame in enumerate(parse_all(data, limits)):
+        _add(maps, f"frame {i}", inspect_frame(memoryview(data)[offset : offset + frame.frame_bytes], limits=limits))
         offset += frame.frame_bytes
     return {"kind": "frames", "frames": len(maps), "maps": _listed(maps)}
 

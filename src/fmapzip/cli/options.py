@@ -6,13 +6,16 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
 from fmapzip.cli.output import Outputs
 from fmapzip.errors import InvalidInput
 from fmapzip.eval.request import Request
+
+if TYPE_CHECKING:
+    from fmapzip.frame import Limits
 
 CODECS, IMAGES, RUNNING, REPORTS = "Codecs", "Network and images", "Running", "Reports"
 """Titles that options stand under in ``--help``."""
@@ -84,6 +87,12 @@ Metrics = Annotated[
     typer.Option(
         help="Whether the output is class scores; auto: if it predicts the labels better than chance.",
         rich_help_panel=RUNNING,
+    ),
+]
+MaxValues = Annotated[
+    int | None,
+    typer.Option(
+        "--max-values", min=1, metavar="N", help="Values that one map may have; default 2^28.", rich_help_panel=RUNNING
     ),
 ]
 Threads = Annotated[int, typer.Option(min=1, metavar="N", help="Codec threads.", rich_help_panel=RUNNING)]
@@ -214,3 +223,10 @@ def check_archive(path: Path) -> None:
     """Refuse a name that is not an archive's."""
     if path.suffix.lower() != ".fmz":
         raise InvalidInput(f"{path}: archives are named .fmz")
+
+
+def limits_of(max_values: int | None) -> Limits:
+    """The limits that `--max-values` asks for."""
+    from fmapzip.frame import DEFAULT_LIMITS, Limits
+
+    return DEFAULT_LIMITS if max_values is None else Limits(max_values=max_values)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fmapzip.cli.app import app
 from fmapzip.cli.console import counted, say
 from fmapzip.cli.exits import Exit, tell
+from fmapzip.cli.options import MaxValues, limits_of
+
+if TYPE_CHECKING:
+    from fmapzip.frame import Limits
 
 TOLD = 10
 """How many things that are wrong with one archive are told."""
@@ -20,22 +24,23 @@ TOLD = 10
 def verify(
     sources: Annotated[list[Path], typer.Argument(metavar="FILE.fmz...", help="Archives.")],
     threads: Annotated[int, typer.Option(min=1, metavar="N", help="Codec threads.")] = 1,
+    max_values: MaxValues = None,
 ) -> None:
     """Check every byte of archives.
 
     Walks the records, holds the index against them, and decodes every frame. Ends with 4 if something is wrong.
     """
-    sound = [_sound(source, threads) for source in sources]
+    sound = [_sound(source, threads, limits_of(max_values)) for source in sources]
     if not all(sound):
         raise typer.Exit(Exit.CORRUPT)
 
 
-def _sound(source: Path, threads: int) -> bool:
+def _sound(source: Path, threads: int, limits: Limits) -> bool:
     from fmapzip.archive import Archive
     from fmapzip.errors import CorruptArchive, UnsupportedVersion
 
     try:
-        with Archive(source) as archive:
+        with Archive(source, limits) as archive:
             problems = list(islice(archive.verify(threads), TOLD + 1))
             found = f"{counted(len(archive), 'frame')} of {counted(len(archive.names), 'map')}"
     except (CorruptArchive, UnsupportedVersion) as error:
