@@ -51,7 +51,7 @@ def map_like_a_feature_map() -> np.ndarray[Any, Any]:
 def decode_peak(frame_file: Path) -> dict[str, int]:
     """Bytes above the output and the frame that decoding needed, in this process."""
     frame = frame_file.read_bytes()
-    registry.by_code(_core.Frame(frame, 0, _core.MAX_VALUES, _core.MAX_PARAMETER_BYTES, False).code)
+    registry.by_number(_core.Frame(frame, 0, _core.MAX_VALUES, _core.MAX_PARAMETER_BYTES, False).number)
     fmapzip.decode(fmapzip.encode(np.zeros((4, 4, 4), np.uint8)))  # code that is loaded on first use is no part of it
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     before = status_bytes("VmRSS")

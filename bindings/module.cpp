@@ -31,23 +31,24 @@ Scratch& thread_scratch() {
 class Codec {
  public:
   // `channels`: of the maps, 0: any. `of` and `offset` say where the parameters stand, for errors.
-  Codec(uint8_t code, std::span<const uint8_t> parameters, uint32_t channels, size_t offset,
+  Codec(uint8_t number, std::span<const uint8_t> parameters, uint32_t channels, size_t offset,
         const std::string& of)
-      : code_(code) {
-    if (code < static_cast<uint8_t>(CodecCode::raw) || code > static_cast<uint8_t>(CodecCode::context_rans)) {
-      raise_error("MissingCodec", "no codec has the code " + std::to_string(code) +
+      : number_(number) {
+    if (number < static_cast<uint8_t>(CodecNumber::raw) ||
+        number > static_cast<uint8_t>(CodecNumber::context_rans)) {
+      raise_error("MissingCodec", "no codec has the number " + std::to_string(number) +
                                       "; a newer fmapzip may have written this frame");
     }
     parameters_.assign(parameters.begin(), parameters.end());
-    require(moved(make_codec(code, parameters_, channels, codec_), offset), of);
+    require(moved(make_codec(number, parameters_, channels, codec_), offset), of);
   }
 
-  uint8_t code() const { return code_; }
+  uint8_t number() const { return number_; }
   const std::vector<uint8_t>& parameters() const { return parameters_; }
   const TileCodec& tiles() const { return *codec_; }
 
  private:
-  uint8_t code_;
+  uint8_t number_;
   std::vector<uint8_t> parameters_;
   std::unique_ptr<TileCodec> codec_;
 };
@@ -78,10 +79,10 @@ struct HeaderOptions {
   }
 };
 
-FrameInfo header_of(const MapArgument& map, uint8_t code, std::span<const uint8_t> parameters,
+FrameInfo header_of(const MapArgument& map, uint8_t number, std::span<const uint8_t> parameters,
                     const HeaderOptions& options) {
   FrameInfo info;
-  info.code = code;
+  info.number = number;
   info.dtype = map.dtype;
   info.ndim = map.ndim;
   info.dims = map.dims;
@@ -92,7 +93,7 @@ FrameInfo header_of(const MapArgument& map, uint8_t code, std::span<const uint8_
 
 void encode_one(const MapArgument& map, const Codec& codec, const HeaderOptions& options, int threads,
                 ByteBuffer& out) {
-  const FrameInfo info = header_of(map, codec.code(), codec.parameters(), options);
+  const FrameInfo info = header_of(map, codec.number(), codec.parameters(), options);
   Status status;
   {
     const nb::gil_scoped_release release;
@@ -144,7 +145,7 @@ nb::list encode_batch(const AnyArray& array, const Codec& codec, nb::handle scal
                       nb::handle plan_hash, uint32_t tap, int threads) {
   const MapArgument maps = read_maps(array, true);
   const HeaderOptions options{Bytes(scales), per_channel, Bytes(plan_hash), tap};
-  const FrameInfo info = header_of(maps, codec.code(), codec.parameters(), options);
+  const FrameInfo info = header_of(maps, codec.number(), codec.parameters(), options);
   const size_t count = maps.samples.size();
   const size_t bound = frame_capacity(info, codec.tiles());
   std::vector<nb::bytes> objects;
@@ -193,7 +194,7 @@ class Frame {
   // The codec of the parameters that the frame holds, which must be for maps of its channels.
   Codec codec() const {
     const FrameInfo& info = frame_.info;
-    return {info.code, info.parameters, info.shape().c, parameters_offset(data_, info), of_};
+    return {info.number, info.parameters, info.shape().c, parameters_offset(data_, info), of_};
   }
 
   const FrameInfo& info() const { return frame_.info; }
@@ -287,7 +288,8 @@ nb::bytes assemble(uint8_t dtype, const std::vector<uint32_t>& dims, const std::
   std::copy(dims.begin(), dims.end(), map.dims.begin());
   const Bytes parameter_bytes(parameters);
   const HeaderOptions options{Bytes(scales), per_channel, Bytes(plan_hash), tap};
-  FrameInfo info = header_of(map, static_cast<uint8_t>(CodecCode::external), parameter_bytes.span(), options);
+  FrameInfo info =
+      header_of(map, static_cast<uint8_t>(CodecNumber::external), parameter_bytes.span(), options);
   info.external_id = {reinterpret_cast<const uint8_t*>(codec_id.data()), codec_id.size()};
   info.tile_rows = tile_rows;
   std::vector<Bytes> held;
@@ -330,12 +332,12 @@ NB_MODULE(_core, m) {
   nb::class_<python::Codec>(m, "Codec")
       .def(
           "__init__",
-          [](python::Codec* self, uint8_t code, nb::handle parameters) {
+          [](python::Codec* self, uint8_t number, nb::handle parameters) {
             const Bytes bytes(parameters);
-            new (self) python::Codec(code, bytes.span(), 0, 0, " of the parameters");
+            new (self) python::Codec(number, bytes.span(), 0, 0, " of the parameters");
           },
-          nb::arg("code"), nb::arg("parameters"))
-      .def_prop_ro("code", &python::Codec::code)
+          nb::arg("number"), nb::arg("parameters"))
+      .def_prop_ro("number", &python::Codec::number)
       .def_prop_ro("parameters", [](const python::Codec& c) { return to_bytes(c.parameters()); });
 
   m.def("encode", &encode, nb::arg("q").noconvert(), nb::arg("codec"), nb::arg("scales"),
@@ -351,7 +353,7 @@ NB_MODULE(_core, m) {
   nb::class_<Frame>(m, "Frame")
       .def(nb::init<nb::object, size_t, uint64_t, uint64_t, bool>(), nb::arg("data"), nb::arg("offset"),
            nb::arg("max_values"), nb::arg("max_parameter_bytes"), nb::arg("verify"))
-      .def_prop_ro("code", [](const Frame& f) { return f.info().code; })
+      .def_prop_ro("number", [](const Frame& f) { return f.info().number; })
       .def_prop_ro("external_id",
                    [](const Frame& f) {
                      const auto id = f.info().external_id;

@@ -77,7 +77,7 @@ def check_bytes_do_not_depend_on_threads(codec: Codec, q: NDArray[Any]) -> None:
 def check_reference_gives_the_same_bytes(codec: Codec, q: NDArray[Any]) -> None:
     frame = fmapzip.encode(q, codec)
     parameters = codec.parameters(q)
-    assert reference_encode(q, codec.code, parameters) == frame
+    assert reference_encode(q, codec.number, parameters) == frame
     assert np.array_equal(reference_decode(frame), fmapzip.decode(frame))
 
 
@@ -126,7 +126,7 @@ def outcome_of_core(data: bytes) -> Any:
     """What decoding gives: the map, or that it was refused."""
     try:
         frame = parse(data, limits=fmapzip.Limits(max_values=1 << 20))
-        if frame.plan_hash or frame.code == 0:
+        if frame.plan_hash or frame.number == 0:
             return "needs more than the frame"
         return fmapzip.decode(data, limits=fmapzip.Limits(max_values=1 << 20)).tolist()
     except (FrameError, LookupError):
@@ -136,7 +136,7 @@ def outcome_of_core(data: bytes) -> Any:
 def outcome_of_reference(data: bytes) -> Any:
     try:
         frame = parse(data, limits=fmapzip.Limits(max_values=1 << 20))
-        if frame.plan_hash or frame.code == 0:
+        if frame.plan_hash or frame.number == 0:
             return "needs more than the frame"
         return reference_decode(data).tolist()
     except FrameError:

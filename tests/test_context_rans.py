@@ -47,7 +47,7 @@ def test_with_a_plan_core_and_reference_write_the_same_bytes(level: str, dtype: 
     codec = registry.make("context-rans", level=level)
     plan = plan_for(codec, maps)
     frame = fmapzip.encode(maps[0], plan=plan, tap="t")
-    assert reference_encode(maps[0], codec.code, plan["t"].parameters, plan=(plan.hash8, 0)) == frame
+    assert reference_encode(maps[0], codec.number, plan["t"].parameters, plan=(plan.hash8, 0)) == frame
     assert np.array_equal(fmapzip.decode(frame, plan=plan), maps[0])
     assert np.array_equal(reference_decode(frame, plan["t"].parameters), maps[0])
 

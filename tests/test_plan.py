@@ -303,7 +303,7 @@ def test_a_map_that_is_not_the_taps_is_not_encoded(other):
 )
 def test_a_frame_that_disagrees_with_its_plan_is_corrupt(shape, dtype, codec, message):
     plan = Plan((TapPlan("head", (3,), QuantParams("int8", (0.5,)), registry.make("zvc")),))
-    frame = reference_encode(np.zeros(shape, dtype), registry.make(codec).code, plan=(plan.hash8, 0))
+    frame = reference_encode(np.zeros(shape, dtype), registry.make(codec).number, plan=(plan.hash8, 0))
     with pytest.raises(CorruptFrame, match=f"{message} is not the plan's"):
         fmapzip.decode(frame, plan=plan)
     with pytest.raises(CorruptFrame, match=f"{message} is not the plan's"):

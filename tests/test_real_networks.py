@@ -81,7 +81,7 @@ def check_agreement(captured: dict[str, Path], network: str, codec: Codec) -> No
         plan = fmapzip.Plan((tap,))
         for q in samples:
             frame = fmapzip.encode(q, plan=plan)
-            assert reference_encode(q, codec.code, parameters, plan=(plan.hash8, 0)) == frame, name
+            assert reference_encode(q, codec.number, parameters, plan=(plan.hash8, 0)) == frame, name
             decoded = fmapzip.decode(frame, plan=plan)
             assert np.array_equal(reference_decode(frame, parameters), decoded), name
             if codec.lossless:

@@ -9,7 +9,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   ParsedFrame frame;
   if (!parse_frame(bytes, Limits{1 << 18, 1 << 18}, frame).ok()) return 0;
   std::unique_ptr<TileCodec> codec;
-  if (!make_codec(frame.info.code, frame.info.parameters, frame.info.shape().c, codec).ok() &&
+  if (!make_codec(frame.info.number, frame.info.parameters, frame.info.shape().c, codec).ok() &&
       !frame.all_stored)
     return 0;
   std::vector<uint8_t> values(frame.info.shape().size());

@@ -8,14 +8,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace fmapzip;
   if (size < 5) return 0;
   const uint8_t code =
-      data[0] % 2 == 0 ? static_cast<uint8_t>(CodecCode::raw) : static_cast<uint8_t>(CodecCode::zvc);
+      data[0] % 2 == 0 ? static_cast<uint8_t>(CodecNumber::raw) : static_cast<uint8_t>(CodecNumber::zvc);
   const Shape shape{1u + data[1] % 70, 1u + data[2] % 20, 1u + data[3] % 20};
   std::vector<uint8_t> values(shape.size());
   for (size_t i = 0; i < values.size(); ++i) values[i] = data[4 + i % (size - 4)];
   std::unique_ptr<TileCodec> codec;
   if (!make_codec(code, {}, 0, codec).ok()) std::abort();
   FrameInfo info;
-  info.code = code;
+  info.number = code;
   info.dims = {shape.c, shape.h, shape.w};
   Scratch scratch;
   ByteBuffer out;

@@ -143,14 +143,14 @@ Shape FrameInfo::tile_shape(uint32_t tile) const {
 void write_header(const FrameInfo& info, std::vector<uint8_t>& out) {
   out.insert(out.end(), kMagic.begin(), kMagic.end());
   out.push_back(kFormatVersion);
-  out.push_back(info.code);
+  out.push_back(info.number);
   uint8_t flags = static_cast<uint8_t>((info.ndim << flag::kNdimShift) & flag::kNdim);
   if (info.dtype == Dtype::i8) flags |= flag::kSigned;
   if (info.has_quantizer) flags |= flag::kQuantizer;
   if (info.has_quantizer && info.per_channel) flags |= flag::kPerChannel;
   if (info.has_plan) flags |= flag::kPlan;
   out.push_back(flags);
-  if (info.code == static_cast<uint8_t>(CodecCode::external)) {
+  if (info.number == static_cast<uint8_t>(CodecNumber::external)) {
     out.push_back(static_cast<uint8_t>(info.external_id.size()));
     out.insert(out.end(), info.external_id.begin(), info.external_id.end());
   }
@@ -169,7 +169,7 @@ void write_header(const FrameInfo& info, std::vector<uint8_t>& out) {
 Status read_header(std::span<const uint8_t> data, const Limits& limits, FrameInfo& info, size_t& position) {
   Reader in(data);
   read_magic(in);
-  info.code = in.byte();
+  info.number = in.byte();
   const uint8_t flags = in.byte();
   if (!in.ok()) return in.status();
   in.require((flags & flag::kReserved) == 0, "reserved flags are set");
@@ -180,7 +180,7 @@ Status read_header(std::span<const uint8_t> data, const Limits& limits, FrameInf
   info.ndim = (flags & flag::kNdim) >> flag::kNdimShift;
   if (info.ndim == 0) info.ndim = kMaxDims;
   in.require(info.has_quantizer || !info.per_channel, "a per-channel flag without a quantizer");
-  if (info.code == static_cast<uint8_t>(CodecCode::external)) {
+  if (info.number == static_cast<uint8_t>(CodecNumber::external)) {
     const size_t length = in.byte();
     if (in.ok()) in.require(length >= 1 && length <= kMaxExternalId, "codec id of a forbidden length");
     info.external_id = in.bytes(length);

@@ -15,7 +15,7 @@ void check_fit(Shape shape, Dtype dtype, double nonzero, uint32_t numerator, uin
   std::vector<uint8_t> parameters;
   CHECK(fit_context_params(map, dtype, numerator, denominator, scratch, parameters).ok());
   std::unique_ptr<TileCodec> codec;
-  CHECK(make_codec(static_cast<uint8_t>(CodecCode::context_rans), parameters, shape.c, codec).ok());
+  CHECK(make_codec(static_cast<uint8_t>(CodecNumber::context_rans), parameters, shape.c, codec).ok());
   std::vector<uint8_t> body(codec->tile_bound(shape));
   const size_t length = codec->encode_tile(map, dtype, body.data(), scratch);
   if (length >= shape.size()) return;

@@ -8,14 +8,14 @@
 namespace fmapzip::test {
 namespace {
 
-FrameInfo info_of(Shape shape, CodecCode code) {
+FrameInfo info_of(Shape shape, CodecNumber code) {
   FrameInfo info;
-  info.code = static_cast<uint8_t>(code);
+  info.number = static_cast<uint8_t>(code);
   info.dims = {shape.c, shape.h, shape.w};
   return info;
 }
 
-std::vector<uint8_t> encode(const std::vector<uint8_t>& values, Shape shape, CodecCode code, int threads) {
+std::vector<uint8_t> encode(const std::vector<uint8_t>& values, Shape shape, CodecNumber code, int threads) {
   std::unique_ptr<TileCodec> codec;
   CHECK(make_codec(static_cast<uint8_t>(code), {}, 0, codec).ok());
   Scratch scratch;
@@ -32,7 +32,7 @@ Status decode(const std::vector<uint8_t>& bytes, std::vector<uint8_t>& values) {
   if (const Status s = verify_checksum(bytes, frame); !s.ok()) return s;
   std::unique_ptr<TileCodec> codec;
   if (!frame.all_stored) {
-    if (const Status s = make_codec(frame.info.code, frame.info.parameters, frame.info.shape().c, codec);
+    if (const Status s = make_codec(frame.info.number, frame.info.parameters, frame.info.shape().c, codec);
         !s.ok())
       return s;
   }
@@ -45,7 +45,7 @@ void test_round_trips(std::mt19937& random) {
   for (const Shape shape : {Shape{1, 1, 1}, Shape{3, 5, 7}, Shape{64, 56, 56}, Shape{70, 40, 90}}) {
     for (const double share : {0.0, 0.4, 1.0}) {
       const auto values = sparse_bytes(shape.size(), share, random);
-      for (const CodecCode code : {CodecCode::raw, CodecCode::zvc}) {
+      for (const CodecNumber code : {CodecNumber::raw, CodecNumber::zvc}) {
         const auto frame = encode(values, shape, code, 1);
         CHECK(frame == encode(values, shape, code, 2));
         std::vector<uint8_t> back;
@@ -58,7 +58,7 @@ void test_round_trips(std::mt19937& random) {
 
 void test_truncations(std::mt19937& random) {
   const Shape shape{8, 6, 5};
-  const auto frame = encode(sparse_bytes(shape.size(), 0.5, random), shape, CodecCode::zvc, 1);
+  const auto frame = encode(sparse_bytes(shape.size(), 0.5, random), shape, CodecNumber::zvc, 1);
   std::vector<uint8_t> values;
   for (size_t size = 0; size < frame.size(); ++size) {
     CHECK(!decode({frame.begin(), frame.begin() + static_cast<ptrdiff_t>(size)}, values).ok());
@@ -67,7 +67,7 @@ void test_truncations(std::mt19937& random) {
 
 void test_forged_frames_do_no_harm(std::mt19937& random) {
   const Shape shape{8, 6, 5};
-  const auto frame = encode(sparse_bytes(shape.size(), 0.5, random), shape, CodecCode::zvc, 1);
+  const auto frame = encode(sparse_bytes(shape.size(), 0.5, random), shape, CodecNumber::zvc, 1);
   for (int trial = 0; trial < 20000; ++trial) {
     auto forged = frame;
     forged[random() % (forged.size() - 4)] ^= static_cast<uint8_t>(1u << (random() % 8));

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fmapzip import _core
 from fmapzip.arguments import as_numpy, checked_map, checked_output, checked_threads
 from fmapzip.errors import CorruptFrame, InvalidInput, PlanMismatch
-from fmapzip.frame import DEFAULT_LIMITS, EXTERNAL_CODE, Limits, dtype_of, parse_only
+from fmapzip.frame import DEFAULT_LIMITS, EXTERNAL_NUMBER, Limits, dtype_of, parse_only
 from fmapzip.python_tiles import Header, PythonTiles, decode_in_python, encode_in_python
 from fmapzip.quantize import QuantParams
 
@@ -25,7 +25,7 @@ class BindableCodec(Protocol):
         """Its frozen name."""
 
     @property
-    def code(self) -> Any:
+    def number(self) -> Any:
         """Its frozen number."""
 
     @property
@@ -160,7 +160,7 @@ class BoundCodec(ABC):
     def _refuse_others(self, frame: _core.Frame) -> None:
         if frame.plan_hash != self.plan_hash or frame.tap != self.tap:
             raise PlanMismatch(f"the frame is not of this plan's tap {self.tap}")
-        if frame.code != self.codec.code or frame.external_id not in ("", self.codec.id):
+        if frame.number != self.codec.number or frame.external_id not in ("", self.codec.id):
             raise PlanMismatch(f"the frame is not of codec {self.codec.id!r}")
         self.refuse_unplanned(frame)
 
@@ -175,7 +175,7 @@ class _InCore(BoundCodec):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.prepared: _core.Codec = _core.Codec(self.codec.code, self.parameters)
+        self.prepared: _core.Codec = _core.Codec(self.codec.number, self.parameters)
 
     def encode(self, q: object, threads: int = 1, limits: Limits = DEFAULT_LIMITS) -> bytes:
         return _core.encode(
@@ -219,7 +219,7 @@ class _FittedInCore(_OneByOne):
 
     def encode(self, q: object, threads: int = 1, limits: Limits = DEFAULT_LIMITS) -> bytes:
         array = as_numpy(checked_map(q, limits=limits))
-        prepared = _core.Codec(self.codec.code, self.codec.parameters(array))
+        prepared = _core.Codec(self.codec.number, self.codec.parameters(array))
         return _core.encode(array, prepared, *self._header, checked_threads(threads))
 
 
@@ -244,7 +244,7 @@ class _InPython(_OneByOne):
 
 def bind(codec: BindableCodec, quantizer: QuantParams | None = None) -> BoundCodec:
     """A codec bound to no plan: its frames hold their parameters and the quantizer."""
-    if codec.code == EXTERNAL_CODE:
+    if codec.number == EXTERNAL_NUMBER:
         return _InPython(codec, b"", quantizer)
     return (_FittedInCore if codec.fits_each_map else _InCore)(codec, b"", quantizer)
 
@@ -258,7 +258,7 @@ def bind_tap(
     shape: tuple[int, ...],
 ) -> BoundCodec:
     """A codec bound to a tap of a plan, which has the parameters and the quantizer."""
-    kind = _InPython if codec.code == EXTERNAL_CODE else _InCore
+    kind = _InPython if codec.number == EXTERNAL_NUMBER else _InCore
     return kind(codec, parameters, quantizer, plan_hash, tap, shape)
 
 
@@ -302,7 +302,7 @@ def resolve_tap(frame: _core.Frame, plan: BoundPlan | None) -> BoundCodec:
         raise CorruptFrame(f"the frame names tap {frame.tap} of a plan with {len(plan)} taps")
     bound = plan.bound(frame.tap)
     codec = bound.codec
-    if codec.code != frame.code or (frame.external_id and codec.id != frame.external_id):
+    if codec.number != frame.number or (frame.external_id and codec.id != frame.external_id):
         raise CorruptFrame(f"the frame's codec is not the plan's for tap {frame.tap}")
     bound.refuse_unplanned(frame)
     return bound

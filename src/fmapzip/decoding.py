@@ -12,7 +12,7 @@ from fmapzip import _core
 from fmapzip.arguments import as_numpy, checked_output, checked_threads, depth_joins_rows
 from fmapzip.bound import BindableCodec, BoundCodec, BoundPlan, bind, resolve_tap
 from fmapzip.errors import InvalidInput
-from fmapzip.frame import EXTERNAL_CODE, Limits, dtype_of, parse_all, parse_only, quantizer_of
+from fmapzip.frame import EXTERNAL_NUMBER, Limits, dtype_of, parse_all, parse_only, quantizer_of
 from fmapzip.quantize import QuantParams
 
 FindCodec = Callable[[str], BindableCodec]
@@ -88,13 +88,13 @@ def _into_even_rows(out: Any, batched: bool, decode: Callable[[Any], None]) -> N
 
 def _alone(frame: _core.Frame) -> bool:
     """Whether a frame has tables of its own, or a codec that is written in Python."""
-    return bool(frame.parameters) or (frame.code == EXTERNAL_CODE and not frame.all_stored)
+    return bool(frame.parameters) or (frame.number == EXTERNAL_NUMBER and not frame.all_stored)
 
 
 def _decode(frame: _core.Frame, out: Any, plan: BoundPlan | None, threads: int, find: FindCodec) -> QuantParams | None:
     """Decode a verified frame into integers; returns its quantizer, where it or its plan has one."""
     tap = resolve_tap(frame, plan) if frame.plan_hash else None
-    if frame.code == EXTERNAL_CODE and not frame.all_stored:
+    if frame.number == EXTERNAL_NUMBER and not frame.all_stored:
         (tap or bind(find(frame.external_id))).decode_into(frame, out, threads)
     else:
         _into_even_rows(out, False, lambda even: frame.decode_into(even, _prepared(frame, tap), threads))

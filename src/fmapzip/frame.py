@@ -13,7 +13,7 @@ from fmapzip.errors import CorruptFrame
 from fmapzip.quantize import QuantParams
 
 CHECKSUM_BYTES = 4
-EXTERNAL_CODE = 0
+EXTERNAL_NUMBER = 0
 """What a frame has for a codec's number where it names the codec of a third party."""
 
 

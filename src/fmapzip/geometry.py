@@ -11,7 +11,7 @@ Shape3 = tuple[int, int, int]
 
 MAX_DIMS = 4
 
-# Magic, version, codec code, flags, id, dimensions, plan reference, numbers and checksum, generously.
+# Magic, version, codec number, flags, id, dimensions, plan reference, numbers and checksum, generously.
 _FIXED_HEADER = 128
 _SCALE_BYTES = 4
 _TILE_LENGTH_BYTES = 4  # a tile is at least one row

@@ -10,7 +10,7 @@ from typing import Any
 from fmapzip import _core, registry
 from fmapzip.bound import BoundCodec, BoundPlan, resolve_tap
 from fmapzip.errors import CorruptFrame, MissingCodec
-from fmapzip.frame import CHECKSUM_BYTES, DEFAULT_LIMITS, EXTERNAL_CODE, Limits, dtype_of, parse_only, quantizer_of
+from fmapzip.frame import CHECKSUM_BYTES, DEFAULT_LIMITS, EXTERNAL_NUMBER, Limits, dtype_of, parse_only, quantizer_of
 from fmapzip.geometry import Shape3, tile_shape
 from fmapzip.quantize import QuantParams
 
@@ -117,9 +117,9 @@ def inspect(data: Any, plan: BoundPlan | None = None, limits: Limits = DEFAULT_L
 def _codec_id(frame: _core.Frame) -> str:
     """The id of the codec that a frame names."""
     try:
-        return frame.external_id or registry.by_code(frame.code).id
+        return frame.external_id or registry.by_number(frame.number).id
     except MissingCodec:
-        return f"unknown ({frame.code})"
+        return f"unknown ({frame.number})"
 
 
 _FRAME_SECTIONS = {"header": "headers", "tile table": "headers", "checksum": "headers", "parameters": "tables"}
@@ -161,11 +161,11 @@ def _parts_of_bodies(frame: _core.Frame, tap: BoundCodec | None) -> Callable[[by
     if frame.all_stored or unknown:
         return _one_section
     try:
-        codec = registry.by_code(frame.code, frame.external_id)()
+        codec = registry.by_number(frame.number, frame.external_id)()
     except MissingCodec:
         return _one_section
     parameters = frame.parameters if tap is None else tap.parameters
-    if frame.code != EXTERNAL_CODE:
+    if frame.number != EXTERNAL_NUMBER:
         frame.check(frame.codec() if tap is None or tap.prepared is None else tap.prepared)
     return lambda body, shape: codec.sections(body, shape, parameters)
 

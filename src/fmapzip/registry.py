@@ -9,7 +9,7 @@ from typing import Any
 
 from fmapzip.codecs.base import Codec
 from fmapzip.errors import CorruptFrame, InvalidInput, InvalidType, MissingCodec, UnknownCodec
-from fmapzip.frame import EXTERNAL_CODE
+from fmapzip.frame import EXTERNAL_NUMBER
 
 ENTRY_POINT_GROUP = "fmapzip.codecs"
 
@@ -95,12 +95,12 @@ def external(external_id: str) -> type[Codec]:
         codec = get(external_id)
     except UnknownCodec as error:
         raise MissingCodec(f"the frame's codec is not installed: {error}") from None
-    if codec.code != EXTERNAL_CODE:
+    if codec.number != EXTERNAL_NUMBER:
         raise CorruptFrame(f"codec {external_id!r} is not one of third parties")
     return codec
 
 
-def by_code(code: int, external_id: str = "") -> type[Codec]:
+def by_number(number: int, external_id: str = "") -> type[Codec]:
     """The codec class of a frame's codec field.
 
     Raises
@@ -108,12 +108,12 @@ def by_code(code: int, external_id: str = "") -> type[Codec]:
     MissingCodec
         This installation has no such codec.
     """
-    if code == EXTERNAL_CODE:
+    if number == EXTERNAL_NUMBER:
         return external(external_id)
     for name in _BUILTIN:
-        if _builtin(name).code == code:
+        if _builtin(name).number == number:
             return _builtin(name)
-    raise MissingCodec(f"no codec has the code {code}; a newer fmapzip may have written this frame")
+    raise MissingCodec(f"no codec has the number {number}; a newer fmapzip may have written this frame")
 
 
 def make(codec: str | Codec, **settings: Any) -> Codec:

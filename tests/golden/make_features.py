@@ -278,7 +278,7 @@ def keep(f: Feature, plan: Plan, path: Path) -> dict[str, Any]:
     """Write one frame, and say what the manifest has of it."""
     named = None if f.tap is None else (plan.hash8, f.tap)
     parameters = f.parameters if f.tap is None else plan[f.tap].parameters
-    code = registry.make(f.codec).code
+    code = registry.make(f.codec).number
     frame = encode(f.q, code, parameters, scales=f.scales, plan=named, rows=f.rows)
     decoded = decode(frame, parameters)
     if not np.array_equal(fmapzip.decode(frame, plan=plan), decoded):

@@ -12,7 +12,7 @@
 namespace fmapzip {
 
 // Codes of the codecs in a frame. Frozen: a code is never reused (docs/FORMAT.md, "Codecs").
-enum class CodecCode : uint8_t { external = 0, raw = 1, zvc = 2, dct_cm = 3, context_rans = 4 };
+enum class CodecNumber : uint8_t { external = 0, raw = 1, zvc = 2, dct_cm = 3, context_rans = 4 };
 
 // Tiles hold about this many values unless a codec asks for more or fewer: they fit a second-level cache, and
 // a map of a large early layer still splits between threads.
@@ -40,9 +40,9 @@ class TileCodec {
                              Scratch& scratch) const = 0;
 };
 
-// The codec of `code` with its parameters, which may come from a stranger. Those of maps of other than
+// The codec of `number` with its parameters, which may come from a stranger. Those of maps of other than
 // `channels` (0: any) are refused before tables are built for them.
-Status make_codec(uint8_t code, std::span<const uint8_t> parameters, uint32_t channels,
+Status make_codec(uint8_t number, std::span<const uint8_t> parameters, uint32_t channels,
                   std::unique_ptr<TileCodec>& codec);
 
 }  // namespace fmapzip

@@ -33,8 +33,8 @@ struct PlanReference {
 
 // What stands before the tiles, but for their lengths. Spans point into the caller's bytes.
 struct FrameInfo {
-  uint8_t code = 0;
-  std::span<const uint8_t> external_id;  // ASCII, only where code is CodecCode::external
+  uint8_t number = 0;
+  std::span<const uint8_t> external_id;  // ASCII, only where code is CodecNumber::external
   Dtype dtype = Dtype::u8;
   uint8_t ndim = 3;
   std::array<uint32_t, kMaxDims> dims{};

@@ -15,24 +15,24 @@ uint32_t balanced_tile_rows(Shape map, size_t target) {
   return static_cast<uint32_t>((map.h + tiles - 1) / tiles);
 }
 
-Status make_codec(uint8_t code, std::span<const uint8_t> parameters, uint32_t channels,
+Status make_codec(uint8_t number, std::span<const uint8_t> parameters, uint32_t channels,
                   std::unique_ptr<TileCodec>& codec) {
-  switch (static_cast<CodecCode>(code)) {
-    case CodecCode::raw:
-    case CodecCode::zvc:
+  switch (static_cast<CodecNumber>(number)) {
+    case CodecNumber::raw:
+    case CodecNumber::zvc:
       if (!parameters.empty()) return corrupt("this codec has no parameters");
-      if (static_cast<CodecCode>(code) == CodecCode::raw) {
+      if (static_cast<CodecNumber>(number) == CodecNumber::raw) {
         codec = std::make_unique<RawCodec>();
       } else {
         codec = std::make_unique<ZvcCodec>();
       }
       return {};
-    case CodecCode::dct_cm:
+    case CodecNumber::dct_cm:
       return DctCmCodec::make(parameters, channels, codec);
-    case CodecCode::context_rans:
+    case CodecNumber::context_rans:
       return ContextRansCodec::make(parameters, channels, codec);
     default:
-      return corrupt("unknown codec code");
+      return corrupt("unknown codec number");
   }
 }
 

@@ -14,7 +14,7 @@ from fmapzip.bound import BoundPlan, bound_for_encoding
 from fmapzip.codecs.settings import check_settings
 from fmapzip.decoding import decode_one
 from fmapzip.errors import InvalidInput, MissingCodec
-from fmapzip.frame import DEFAULT_LIMITS, EXTERNAL_CODE, Limits
+from fmapzip.frame import DEFAULT_LIMITS, EXTERNAL_NUMBER, Limits
 from fmapzip.quantize import QuantParams
 
 IntegerMap = NDArray[np.uint8] | NDArray[np.int8]
@@ -42,20 +42,20 @@ class Tradeoff:
 class Codec(ABC):
     """A codec with its settings: a frozen dataclass whose fields are the settings.
 
-    Subclasses of this class work in the C++ core (`code` is their frozen number in frames) or, derived from
+    Subclasses of this class work in the C++ core (`number` is theirs in frames) or, derived from
     `PythonCodec`, in Python.
 
     Attributes
     ----------
     id
         The frozen name by which a codec is asked for.
-    code
+    number
         Its frozen number in frames (docs/FORMAT.md, "Codecs"); 0 for codecs of third parties, whose frames
         hold `id` itself.
     """
 
     id: ClassVar[str]
-    code: ClassVar[int]
+    number: ClassVar[int]
 
     @property
     @abstractmethod
@@ -189,7 +189,7 @@ class PythonCodec(Codec):
     into bytes and back.
     """
 
-    code: ClassVar[int] = EXTERNAL_CODE
+    number: ClassVar[int] = EXTERNAL_NUMBER
 
     def tile_rows(self, shape: tuple[int, int, int]) -> int:
         """Rows a tile for a map of this (C, H, W); the whole map by default."""

@@ -55,7 +55,7 @@ class ContextRans(Codec):
     """
 
     id: ClassVar[str] = "context-rans"
-    code: ClassVar[int] = 4
+    number: ClassVar[int] = 4
 
     level: Level = "default"
     step: int | float | str = 1

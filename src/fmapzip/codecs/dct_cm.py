@@ -86,7 +86,7 @@ class DctCm(Codec):
     """
 
     id: ClassVar[str] = "dct-cm"
-    code: ClassVar[int] = 3
+    number: ClassVar[int] = 3
 
     path: str = "auto"
     threshold: float = 0.05

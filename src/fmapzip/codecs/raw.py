@@ -21,7 +21,7 @@ class Raw(Codec):
     """
 
     id: ClassVar[str] = "raw"
-    code: ClassVar[int] = 1
+    number: ClassVar[int] = 1
 
     @property
     def lossless(self) -> bool:

@@ -25,7 +25,7 @@ class Zvc(Codec):
     """
 
     id: ClassVar[str] = "zvc"
-    code: ClassVar[int] = 2
+    number: ClassVar[int] = 2
 
     @property
     def lossless(self) -> bool:

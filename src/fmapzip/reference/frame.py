@@ -40,19 +40,19 @@ CODECS: dict[int, TileCodec] = {1: TileCodec(_raw_encode, _raw_decode), 2: ZVC, 
 
 def encode(
     q: NDArray[Any],
-    code: int,
+    number: int,
     parameters: bytes = b"",
     *,
     scales: Sequence[float] = (),
     plan: tuple[bytes, int] | None = None,
     rows: int | None = None,
 ) -> bytes:
-    """A frame of `q` by the codec of `code`, byte for byte what `fmapzip.encode` gives.
+    """A frame of `q` by the codec of `number`, byte for byte what `fmapzip.encode` gives.
 
     Parameters
     ----------
     q : uint8 or int8 array, [C, D, H, W], [C, H, W], [C, L] or [F]
-    code : the codec's number in frames
+    number : the codec's number in frames
     parameters : the codec's parameters; with `plan` they are not repeated in the frame
     scales : the quantizer's scales, if the frame is to hold them
     plan : first 8 bytes of a plan's hash, and the tap's index
@@ -62,10 +62,10 @@ def encode(
     --------
     >>> import numpy as np, fmapzip
     >>> q = np.eye(6, dtype=np.uint8)[None]
-    >>> encode(q, code=2) == fmapzip.encode(q, "zvc")
+    >>> encode(q, number=2) == fmapzip.encode(q, "zvc")
     True
     """
-    codec = CODECS[code]
+    codec = CODECS[number]
     shape = _worked_shape(q.shape)
     tiled = q.reshape(shape)
     rows = codec.rows(shape, parameters) if rows is None else rows
@@ -80,7 +80,7 @@ def encode(
 
     flags = SIGNED * (q.dtype == np.int8) + QUANTIZER * bool(len(scales)) + PLAN * (plan is not None)
     flags += PER_CHANNEL * (len(scales) > 1) + (q.ndim % 4 << NDIM_SHIFT)
-    frame = MAGIC + bytes([VERSION, code, flags]) + b"".join(map(_varint, q.shape))
+    frame = MAGIC + bytes([VERSION, number, flags]) + b"".join(map(_varint, q.shape))
     frame += np.asarray(scales, "<f4").tobytes()
     frame += _varint(len(inline)) + inline if plan is None else plan[0] + _varint(plan[1])
     frame += _varint(rows) + np.asarray([len(body) for body in bodies], "<u4").tobytes() + b"".join(bodies)
@@ -98,13 +98,13 @@ def decode(data: bytes, parameters: bytes | None = None) -> NDArray[Any]:
     reader = Reader(data)
     if reader.take(4) != MAGIC:
         raise CorruptFrame("wrong magic")
-    version, code, flags = reader.take(3)
+    version, number, flags = reader.take(3)
     if version != VERSION:
         raise UnsupportedVersion(f"format version {version}")
     ndim = flags >> NDIM_SHIFT & 3 or 4
     if flags & RESERVED or (flags & PER_CHANNEL and not flags & QUANTIZER):
         raise CorruptFrame("forbidden flags")
-    if code == 0:
+    if number == 0:
         _external_id(reader)
     dims = tuple(reader.varint() for _ in range(ndim))
     if 0 in dims:
@@ -136,11 +136,11 @@ def decode(data: bytes, parameters: bytes | None = None) -> NDArray[Any]:
     if reader.position != len(data):
         raise CorruptFrame("bytes follow the frame")
     dtype = np.dtype(np.int8 if flags & SIGNED else np.uint8)
-    return _decoded(code, bodies, shapes, dtype, parameters).reshape(dims)
+    return _decoded(number, bodies, shapes, dtype, parameters).reshape(dims)
 
 
 def _decoded(
-    code: int,
+    number: int,
     bodies: Sequence[bytes],
     shapes: Sequence[tuple[int, int, int]],
     dtype: np.dtype[Any],
@@ -151,12 +151,12 @@ def _decoded(
     for body, shape in zip(bodies, shapes, strict=True):
         if len(body) == prod(shape):
             tiles.append(np.frombuffer(body, dtype).reshape(shape))
-        elif code not in CODECS:
-            raise MissingCodec(f"no codec has the code {code}")
+        elif number not in CODECS:
+            raise MissingCodec(f"no codec has the number {number}")
         elif parameters is None:
             raise InvalidInput("the frame refers to a plan: give its parameters")
         else:
-            tiles.append(CODECS[code].decode(body, shape, dtype, parameters))
+            tiles.append(CODECS[number].decode(body, shape, dtype, parameters))
     return np.concatenate(tiles, axis=1)
 
 

@@ -58,7 +58,7 @@ class FakeQuantize:
         self._quantizer.dequantize(q, x, out)
 
 
-class Code:
+class Store:
     """Stores a feature map: quantizes it, encodes each sample to a frame, decodes the frames, hands the values on.
 
     Called, it goes by the operator ``fmapzip::store``, which `torch.compile` and `torch.export` keep whole; gradients

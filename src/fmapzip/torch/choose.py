@@ -11,7 +11,7 @@ import fmapzip
 from fmapzip import registry
 from fmapzip.codecs.base import Codec
 from fmapzip.plan import Plan
-from fmapzip.torch.actions import Code
+from fmapzip.torch.actions import Store
 from fmapzip.torch.batches import Batches, Progress
 from fmapzip.torch.calibrate import Calibration, running
 from fmapzip.torch.capture import Captured
@@ -86,7 +86,7 @@ def choose(
 
 
 def _coded(calibration: Calibration, plan: Plan) -> dict[str, Action]:
-    return {tap.name: Code(tap, plan) for tap in calibration.taps}
+    return {tap.name: Store(tap, plan) for tap in calibration.taps}
 
 
 class _ReferenceOutputs:

@@ -15,7 +15,7 @@ from fmapzip.codecs.base import Codec
 from fmapzip.errors import InvalidInput
 from fmapzip.plan import Plan
 from fmapzip.quantize import DEFAULT_CALIBRATOR
-from fmapzip.torch.actions import Code
+from fmapzip.torch.actions import Store
 from fmapzip.torch.batches import Batches, Progress, ignore_progress
 from fmapzip.torch.calibrate import calibrate
 from fmapzip.torch.capture import METHODS, Captured, Tap, capture, select
@@ -52,7 +52,7 @@ class CompressedModel(nn.Module):
         self.plan = plan
         self.taps = tuple(taps)
         self.notes = (*captured.notes, *notes)
-        self._codes = [Code(tap, plan, threads) for tap in taps]
+        self._codes = [Store(tap, plan, threads) for tap in taps]
         by_name = dict(zip((tap.name for tap in taps), self._codes, strict=True))
         for slot in captured.slots:
             slot.action = by_name.get(slot.name)

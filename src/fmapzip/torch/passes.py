@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from fmapzip.codecs.base import Codec
 from fmapzip.plan import Plan
-from fmapzip.torch.actions import Code
+from fmapzip.torch.actions import Store
 from fmapzip.torch.calibrate import running
 from fmapzip.torch.capture import Captured, Tap
 from fmapzip.torch.inputs import Inputs, call
@@ -71,7 +71,7 @@ class CodedPass:
         inspects: bool = False,
     ) -> None:
         self._captured, self._plan, self._notes = captured, plan, tuple(notes)
-        self._actions = {tap.name: Code(tap, plan, threads) for tap in taps}
+        self._actions = {tap.name: Store(tap, plan, threads) for tap in taps}
         for action in self._actions.values():
             action.inspects = inspects
         self.taps = tuple(taps)

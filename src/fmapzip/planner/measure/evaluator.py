@@ -14,7 +14,7 @@ from fmapzip.measurements import MeasurementCache
 from fmapzip.plan import Plan
 from fmapzip.planner.measure.distortion import Reference, mean
 from fmapzip.planner.measure.images import Images
-from fmapzip.torch.actions import Code
+from fmapzip.torch.actions import Store
 from fmapzip.torch.calibrate import running
 from fmapzip.torch.capture import Captured, Tap
 from fmapzip.torch.inputs import batch_size, call
@@ -78,7 +78,7 @@ class PlanEvaluator:
 
     def run(self, plan: Plan) -> Outcome:
         """Run a plan that covers all the taps."""
-        actions = {tap.name: Code(tap, plan, self.threads) for tap in self.taps}
+        actions = {tap.name: Store(tap, plan, self.threads) for tap in self.taps}
         distortions: list[float] = []
         sizes: list[int] = []
         predictions: list[int] = []
@@ -90,7 +90,7 @@ class PlanEvaluator:
             predictions += found[2]
         return Outcome(tuple(distortions), tuple(sizes), tuple(predictions))
 
-    def _batch(self, actions: Mapping[str, Code], number: int) -> tuple[list[float], list[int], list[int]]:
+    def _batch(self, actions: Mapping[str, Store], number: int) -> tuple[list[float], list[int], list[int]]:
         batch = self.images.batches[number]
         with running(self.captured, actions):
             output = output_tensor(call(self.captured.module, batch))

@@ -16,7 +16,7 @@ from fmapzip.planner.measure.distortion import Reference
 from fmapzip.planner.measure.images import Images
 from fmapzip.planner.measure.rate import Rates
 from fmapzip.planner.measure.replay import Stop, replay
-from fmapzip.torch.actions import Code
+from fmapzip.torch.actions import Store
 from fmapzip.torch.batches import Progress
 from fmapzip.torch.capture import Captured, Tap
 
@@ -122,7 +122,7 @@ class DistortionMeter:
 
     def _one(self, stop: Stop, candidate: Candidate, batch: int) -> list[float]:
         tap = next(tap for tap in self.taps if tap.name == stop.name)
-        coded = Code(tap, Plan((self.rates.measure(tap, candidate).planned,)), self.threads)(stop.value)
+        coded = Store(tap, Plan((self.rates.measure(tap, candidate).planned,)), self.threads)(stop.value)
         return self.reference.distortions(batch, stop.finish(coded))
 
 
