@@ -74,7 +74,7 @@ def test_five_dimensions_are_refused() -> None:
 def test_rows_of_all_depths_that_overflow_32_bits_are_refused() -> None:
     huge = np.broadcast_to(np.zeros(1, np.uint8), (1, 1 << 16, 1 << 16, 1))
     with pytest.raises(InvalidInput, match=r"2\^32"):
-        fmapzip.encode(huge)
+        fmapzip.encode(huge, limits=fmapzip.Limits(max_values=2**63))
 
 
 def test_a_frame_of_2_to_the_32_values_is_corrupt_whatever_the_limit() -> None:

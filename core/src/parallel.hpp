@@ -39,14 +39,28 @@ void parallel_for(size_t count, size_t workers, const Task& task) {
       if (!failure) failure = std::current_exception();
     }
   };
+  // The C library ends the process where a thread's first exception finds no memory for its thread-local data: each
+  // thread asks for it before any of them works and takes memory.
+  std::atomic<size_t> ready{0};
+  std::atomic<bool> begin{false};
+  const auto started = [&](size_t worker) noexcept {
+    (void)std::uncaught_exceptions();
+    ++ready;
+    ready.notify_one();
+    begin.wait(false);
+    run(worker);
+  };
   {
     std::vector<std::jthread> pool;
     pool.reserve(workers - 1);
     try {
-      for (size_t worker = 1; worker < workers; ++worker) pool.emplace_back(run, worker);
+      for (size_t worker = 1; worker < workers; ++worker) pool.emplace_back(started, worker);
     } catch (const std::system_error&) {
     } catch (const std::bad_alloc&) {
     }
+    for (size_t seen = ready; seen < pool.size(); seen = ready) ready.wait(seen);
+    begin = true;
+    begin.notify_all();
     run(0);
   }
   if (failure) std::rethrow_exception(failure);

@@ -13,6 +13,7 @@ pytest.importorskip("sklearn")
 
 from fmapzip.archive import Archive
 from fmapzip.cli.app import run
+from interrupts import heed_interrupts
 
 CODEC_KEYS = {
     "codec", "config", "ratio_payload", "ratio_total", "ratio_vs_fp32", "bits_per_value", "plan_bytes", "top1", "top5",
@@ -202,11 +203,6 @@ def test_a_package_that_is_not_installed_is_told_with_its_extra(command: str, pa
     assert done.returncode == 5
 
 
-def _heed_interrupts() -> None:
-    """Undo what a shell does to its background jobs: they, and all that they start, ignore SIGINT."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_run_leaves_no_half_written_file(folder: Path, number: signal.Signals, code: int) -> None:
     (folder / "images.jsonl").write_text("before")
@@ -215,7 +211,7 @@ def test_a_stopped_run_leaves_no_half_written_file(folder: Path, number: signal.
         [*command, "--json", "r.json", "--per-image", "images.jsonl"],
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=_heed_interrupts,  # noqa: PLW1509  (no other thread runs here)
+        preexec_fn=heed_interrupts,  # noqa: PLW1509  (no other thread runs here)
     )
     deadline = time.monotonic() + 300
     while not list(folder.glob(".images.jsonl.*.tmp")):

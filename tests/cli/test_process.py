@@ -12,6 +12,7 @@ import pytest
 
 import fmapzip
 from fmapzip.archive import ArchiveWriter
+from interrupts import heed_interrupts
 
 COMMAND = [sys.executable, "-m", "fmapzip"]
 
@@ -30,7 +31,13 @@ def test_an_interrupt_while_importing_ends_without_a_traceback(tmp_path: Path, m
         "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(5)\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    done = subprocess.run([*COMMAND, "--version"], capture_output=True, env=environment, check=False)
+    done = subprocess.run(
+        [*COMMAND, "--version"],
+        capture_output=True,
+        env=environment,
+        check=False,
+        preexec_fn=heed_interrupts,
+    )
     assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
 
 
