@@ -39,8 +39,8 @@ void parallel_for(size_t count, size_t workers, const Task& task) {
       if (!failure) failure = std::current_exception();
     }
   };
-  // The C library ends the process where a thread's first exception finds no memory for its thread-local data: each
-  // thread asks for it before any of them works and takes memory.
+  // The C library ends the process where a thread's first exception finds no memory for its thread-local
+  // data: each thread asks for it before any of them works and takes memory.
   std::atomic<size_t> ready{0};
   std::atomic<bool> begin{false};
   const auto started = [&](size_t worker) noexcept {
