@@ -5,7 +5,7 @@
 
 Beside them stands `context-rans` at one step for all maps, its points trained on the same calibration images. The
 standard protocol: rows 0, 5, 10, ... calibrate. Plans and measurements are kept in the folder `--work`: a run that was
-stopped goes on from there, and other `--codecs` share it. A change of the code asks for another folder.
+stopped goes on from there, and another `--codec` shares it. A change of the code asks for another folder.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def main() -> None:
     budgets = parser.add_mutually_exclusive_group(required=True)
     budgets.add_argument("--max-kl", type=float, nargs="+", default=(), metavar="NATS")
     budgets.add_argument("--min-sqnr", type=float, nargs="+", default=(), metavar="DB")
-    parser.add_argument("--codecs", nargs="+", default=["auto"], help="as `fmapzip plan --codec` takes them")
+    parser.add_argument("--codec", action="append", help="as `fmapzip plan` takes it; default auto")
     parser.add_argument("--images", type=int, help="how many of the others to measure on; all by default")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--work", type=Path, required=True, help="folder for what is done")
@@ -118,7 +118,8 @@ def main() -> None:
         torch_threads=arguments.threads,
     )
     reported = replace(request, images=arguments.images)
-    codecs = [parse_codec(name) if ":" in name else name for name in arguments.codecs]
+    names = arguments.codec or ["auto"]
+    codecs = [parse_codec(name) if ":" in name else name for name in names]
     kind: Kind = "kl" if arguments.max_kl else "sqnr"
     work: Path = arguments.work
     work.mkdir(parents=True, exist_ok=True)
@@ -128,7 +129,7 @@ def main() -> None:
     base = remembered(cache, f"uniform_{images}", partial(uniform, reported))
     plans = []
     for value in (*arguments.max_kl, *arguments.min_sqnr):
-        name = f"{kind}_{value:g}_{'+'.join(arguments.codecs)}"
+        name = f"{kind}_{value:g}_{'+'.join(names)}"
         file, making = work / f"{name}.fmzp", (request, Budget(kind, value), codecs, work / "state")
         made = remembered(cache, name, partial(planned, *making, file))
         plans.append({**made, **remembered(cache, f"{name}_{images}", partial(measured, reported, file))})
@@ -136,7 +137,7 @@ def main() -> None:
         "model": arguments.model.rpartition("/")[2],
         "data": arguments.data.rstrip("/").rpartition("/")[2],
         **base,
-        "codecs": arguments.codecs,
+        "codecs": names,
         "plans": plans,
     }
     write_result(arguments.json, "plan budgets", result, arguments.threads)

@@ -77,7 +77,7 @@ def test_plans_are_compared_at_the_distortion_of_one_step(
     monkeypatch.syspath_prepend(str(BENCH))
     bench_plans = import_module("plan_budgets")
     command = ["plan_budgets.py", "demo", "demo", "--images", "32", "--max-kl", "0.0001", "1"]
-    command += ["--codecs", "zvc", "--work", str(tmp_path / "work"), "--json", str(target)]
+    command += ["--codec", "zvc", "--work", str(tmp_path / "work"), "--json", str(target)]
     monkeypatch.setattr(sys, "argv", command)
     bench_plans.main()
     first = json.loads(target.read_text())
