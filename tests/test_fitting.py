@@ -71,7 +71,7 @@ def test_a_fit_to_one_map_costs_at_most_one_percent_against_training_on_it(
     q = smooth(shape, dtype, 3)
     size = training.ModelSize(levels=21, spread_levels=6, tables=24)
     trained = training.train_neighbours(q[None], ContextRans()._step, (), size).to_bytes()
-    by_training = _core.encode(q, _core.Codec(ContextRans.code, trained), b"", False, b"", 0, 1)
+    by_training = _core.encode(q, _core.Codec(ContextRans.number, trained), b"", False, b"", 0, 1)
     assert len(fmapzip.encode(q, "context-rans")) <= 1.01 * len(by_training)
 
 
