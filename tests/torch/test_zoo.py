@@ -49,8 +49,10 @@ def attributes(net):
     def tree(value):
         if isinstance(value, dict):
             return {key: tree(item) for key, item in value.items()}
-        if isinstance(value, list | tuple | set):
+        if isinstance(value, list | tuple):
             return type(value), [tree(item) for item in value]
+        if isinstance(value, set):  # its order is nobody's
+            return set, sorted(id(item) for item in value)
         return id(value)
 
     return {path: tree(vars(module)) for path, module in net.named_modules()}
