@@ -38,7 +38,8 @@ addEventListener("load", () => {
   const names = () => all("table[aria-label=methods] tbody td:first-child").map((cell) => cell.textContent);
   const heads = all("table[aria-label=methods] th button");
   const press = (name) => heads.find((b) => b.textContent === name).click();
-  found.byRatio = names();
+  found.byKind = names();
+  press("ratio"); found.byRatio = names();
   press("method"); found.byName = names();
   press("method"); found.byNameDown = names();
   found.plots = all("figure").map((f) => [f.querySelector("h3").textContent, f.querySelectorAll("svg *").length]);
@@ -126,6 +127,8 @@ def test_it_works_in_a_browser(report: dict[str, Any], tmp_path: Path, size: str
     assert found["problems"] == []
     assert "CONSOLE" not in log
     assert sorted(found["byRatio"]) == ["deflate:level=1", "huffman", "jpeg-act", "jpeg-act:table=optH", "zvc"]
+    lossless_first = sorted(report["codecs"], key=lambda entry: not entry["lossless"])
+    assert found["byKind"] == [entry["label"] for entry in lossless_first]
     assert found["byRatio"] == [entry["label"] for entry in report["codecs"]]
     assert found["byName"] == sorted(found["byRatio"])
     assert found["byNameDown"] == found["byName"][::-1]

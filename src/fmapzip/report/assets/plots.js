@@ -78,15 +78,24 @@ function frontPlot(title, xLabel, valueOf, { log = true, less = false, rows, hol
     const x = (log ? logarithmic : linear)(padded(points.map((p) => p.x), log ? 0.35 : 0.08, log), [box.left, box.right]);
     const y = logarithmic(padded(points.map((p) => p.y), 0.1, true), [box.bottom, box.top]);
     axes(svg, box, x, y, { xTicks: x.ticks(width < 420 ? 4 : 6), yTicks: y.ticks(8), xLabel, yLabel: "ratio to 8 bits" });
-    const front = points.filter((p) => !hollow(p.row) && !points.some((q) => q !== p && !hollow(q.row) && q.y >= p.y && (less ? q.x <= p.x : q.x >= p.x) && (q.y > p.y || q.x !== p.x)));
-    front.sort((a, b) => a.x - b.x);
-    svg.append(draw("polyline", { class: "front", points: front.map((p) => `${x(p.x)},${y(p.y)}`).join(" ") }));
+    const timed = points.filter((p) => !hollow(p.row));
+    const front = [true, false].flatMap((lossless) => {
+      const found = frontOf(timed.filter((p) => p.row.lossless === lossless), less);
+      svg.append(draw("polyline", { class: "front", points: found.map((p) => `${x(p.x)},${y(p.y)}`).join(" ") }));
+      return found;
+    });
     const named = nameable(points, front, x, y, box);
     for (const point of [...points].sort((a, b) => a.row.ours - b.row.ours)) mark(svg, point, x, y, hollow(point.row), xLabel);
     for (const { point, left, end } of named) {
       svg.append(draw("text", { class: point.row.ours ? "strong halo" : "halo", x: left, y: y(point.y) + 4, "text-anchor": end ? "end" : "start" }, point.row.label));
     }
   });
+}
+
+// Those that none beats in both ways, from left to right.
+function frontOf(points, less) {
+  const beats = (q, p) => q !== p && q.y >= p.y && (less ? q.x <= p.x : q.x >= p.x) && (q.y > p.y || q.x !== p.x);
+  return points.filter((p) => !points.some((q) => beats(q, p))).sort((a, b) => a.x - b.x);
 }
 
 // The names that fit beside their points without meeting another: ours and those of the front first.
@@ -118,7 +127,7 @@ function mark(svg, { row, x: value, y: ratio }, x, y, hollow, xLabel) {
 }
 
 function frontLegend() {
-  return make("div", { class: "legend" }, make("span", {}, "colours are those of the lines above, grey what has no line there; circles lossless, diamonds lossy; large: ours; dashed: nothing is better in both"));
+  return make("div", { class: "legend" }, make("span", {}, "colours are those of the lines above, grey what has no line there; circles lossless, diamonds lossy; large: ours; dashed: nothing of its kind is better in both"));
 }
 
 // Bytes by part, a bar a method.

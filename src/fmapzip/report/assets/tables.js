@@ -38,6 +38,7 @@ function methodColumns(has) {
   const distortion = (name, key, text) => ({ name, value: (row) => row.distortion && row.distortion[key], text });
   const all = [
     { name: "method", value: (row) => row.label, words: true, hint: (row) => row.source },
+    { name: "kind", value: (row) => (row.lossless === undefined ? "" : row.lossless ? "lossless" : "lossy"), text: words, words: true, needs: "loss" },
     { name: "ratio", value: (row) => (row.total ? RAW / row.total : null), text: figure.fixed(3) },
     { name: "bits a value", value: (row) => (row.total ? (8 * row.total) / RAW : null), text: figure.fixed(2) },
     { name: "maps alone", title: "ratio without what is kept once beside the maps", value: (row) => (row.bytes ? RAW / row.bytes : null), text: figure.fixed(3) },
@@ -58,8 +59,14 @@ function methodColumns(has) {
 }
 
 function methodTable(rows) {
-  const has = (key) => rows.some((row) => (key === "status" ? row.status !== "ok" : row[key] || (row.distortion && row.distortion[key] !== null && row.distortion[key] !== undefined)));
-  return sortable(methodColumns(has), rows, { classOf: rowClass, label: "methods" });
+  const kinds = new Set(rows.map((row) => row.lossless).filter((kind) => kind !== undefined));
+  const has = (key) => (key === "loss" ? kinds.size > 1 : hasFigure(rows, key));
+  const byRatio = [...rows].sort((a, b) => (a.total || Infinity) - (b.total || Infinity)); // stays within each kind
+  return sortable(methodColumns(has), byRatio, { classOf: rowClass, label: "methods" });
+}
+
+function hasFigure(rows, key) {
+  return rows.some((row) => (key === "status" ? row.status !== "ok" : row[key] || (row.distortion && row.distortion[key] !== null && row.distortion[key] !== undefined)));
 }
 
 const rowClass = (row) => (row.status.startsWith("missing") ? "missing" : row.ours ? "ours" : "");
