@@ -1,7 +1,6 @@
 #include "codecs/context_rans.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 #include "entropy/context_coder.hpp"
 #include "layout.hpp"
@@ -9,21 +8,23 @@
 namespace fmapzip {
 namespace {
 
-// Indices to values in place; whether each index but 0 has a value other than 0, as all that encoders write.
-bool reconstruct(const Requantizer& requantizer, uint8_t* indices, size_t n) {
-  constexpr size_t kPiece = 256;
-  uint8_t before[kPiece];
-  const auto& kernels = context_kernels(kMaxLanes);
-  uint8_t lost = 0;
-  for (size_t first = 0; first < n; first += kPiece) {
-    const size_t count = std::min(kPiece, n - first);
-    uint8_t* const values = indices + first;
-    std::memcpy(before, values, count);
-    kernels.look_up(requantizer.value_of.data(), before, count, values);
-    for (size_t i = 0; i < count; ++i) lost |= static_cast<uint8_t>((before[i] != 0) & (values[i] == 0));
+// Indices that have a value are 0 to `above` and, as bytes, the last `below` ones.
+struct KnownIndices {
+  size_t above = 0;
+  size_t below = 0;
+
+  explicit KnownIndices(const Requantizer& requantizer) {
+    const auto& value_of = requantizer.value_of;
+    while (above < 255 && value_of[above + 1] != 0) ++above;
+    while (below < 255 - above && value_of[255 - below] != 0) ++below;
   }
-  return lost == 0;
-}
+
+  bool hold(const uint8_t* indices, size_t n) const {
+    uint8_t top = 0;
+    for (size_t i = 0; i < n; ++i) top = std::max(top, static_cast<uint8_t>(indices[i] + below));
+    return top <= above + below;
+  }
+};
 
 }  // namespace
 
@@ -63,11 +64,14 @@ size_t ContextRansCodec::encode_tile(ConstView tile, Dtype, uint8_t* out, Scratc
 
 Status ContextRansCodec::decode_tile(std::span<const uint8_t> body, MutView tile, Dtype,
                                      Scratch& scratch) const {
+  const auto& requantizer = model_.params().requantizer;
+  const KnownIndices indices_of_values(requantizer);
   bool known = true;
   const auto store = [&](uint32_t first, uint32_t count, uint8_t* indices) {
-    if (model_.params().requantizer.active) {
+    if (requantizer.active) {
       const size_t n = size_t{count} * tile.shape.w * tile.shape.c;
-      known = reconstruct(model_.params().requantizer, indices, n) && known;
+      known = indices_of_values.hold(indices, n) && known;
+      context_kernels(kMaxLanes).look_up(requantizer.value_of.data(), indices, n, indices);
     }
     store_interleaved(indices, tile.rows(first, count));
   };
