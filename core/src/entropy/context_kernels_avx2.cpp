@@ -1,12 +1,10 @@
 #include <immintrin.h>
 
 #include "entropy/context_kernels.hpp"
+#include "simd/inline.hpp"
 
 namespace fmapzip {
 namespace {
-
-// The reader's position stays in a register only if everything around it is inlined.
-#define FMAPZIP_INLINE inline __attribute__((always_inline))
 
 #include "entropy/context_common.inc"
 #include "entropy/context_fetch_x86.inc"

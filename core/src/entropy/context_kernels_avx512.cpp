@@ -1,17 +1,9 @@
-// GCC 12 warns of its own _mm512_undefined (bug 105593), where the intrinsics are inlined.
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#endif
-#include <immintrin.h>
-
 #include "entropy/context_kernels.hpp"
+#include "simd/avx512_intrinsics.hpp"
+#include "simd/inline.hpp"
 
 namespace fmapzip {
 namespace {
-
-// Coder states and the reader's position stay in registers only if everything around them is inlined.
-#define FMAPZIP_INLINE inline __attribute__((always_inline))
 
 #include "entropy/context_common.inc"
 #include "entropy/context_fetch_x86.inc"

@@ -1,6 +1,7 @@
 #include <immintrin.h>
 
 #include "simd/dct_cm_kernels.hpp"
+#include "simd/inline.hpp"
 
 namespace fmapzip {
 namespace {

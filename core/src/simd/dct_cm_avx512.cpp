@@ -10,6 +10,7 @@
 #endif
 
 #include "simd/dct_cm_kernels.hpp"
+#include "simd/inline.hpp"
 
 namespace fmapzip {
 namespace {

@@ -1,4 +1,5 @@
 #include "simd/dct_cm_kernels.hpp"
+#include "simd/inline.hpp"
 
 namespace fmapzip {
 namespace {

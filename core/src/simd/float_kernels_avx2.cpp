@@ -1,11 +1,11 @@
 #include <immintrin.h>
 
 #include "simd/float_kernels.hpp"
+#include "simd/inline.hpp"
 
 namespace fmapzip {
 namespace {
 
-#define FMAPZIP_INLINE [[gnu::always_inline]] inline
 constexpr size_t kLanes = kEnergyLanes;
 
 struct Lanes {

@@ -1,16 +1,10 @@
-// GCC 12 warns of its own _mm512_undefined (bug 105593), where the intrinsics are inlined.
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#endif
-#include <immintrin.h>
-
+#include "simd/avx512_intrinsics.hpp"
 #include "simd/float_kernels.hpp"
+#include "simd/inline.hpp"
 
 namespace fmapzip {
 namespace {
 
-#define FMAPZIP_INLINE [[gnu::always_inline]] inline
 constexpr size_t kLanes = kEnergyLanes;
 
 struct Lanes {

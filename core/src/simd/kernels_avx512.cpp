@@ -1,10 +1,4 @@
-// GCC 12 warns of its own _mm512_undefined (bug 105593), where the intrinsics are inlined.
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#endif
-#include <immintrin.h>
-
+#include "simd/avx512_intrinsics.hpp"
 #include "simd/kernels.hpp"
 
 namespace fmapzip {
