@@ -166,8 +166,7 @@ class BoundCodec(ABC):
 
     def decode_into(self, frame: _core.Frame, out: Any, threads: int = 1) -> None:
         """Decode a frame of this kind, parsed and verified, into integers."""
-        prepared = None if frame.all_stored else self.prepared or frame.codec()
-        frame.decode_into(out, prepared, threads)
+        frame.decode_into(out, core_codec(frame, self), threads)
 
 
 class _InCore(BoundCodec):
@@ -282,6 +281,13 @@ def bound_for_encoding(
     if codec is not None and codec.id != bound.codec.id:
         raise PlanMismatch(f"the plan codes tap {tap!r} with {bound.codec.id!r}")
     return bound
+
+
+def core_codec(frame: _core.Frame, bound: BoundCodec | None) -> _core.Codec | None:
+    """The core's codec of a frame: that of `bound`, else one of the frame's own parameters; None if all is stored."""
+    if frame.all_stored:
+        return None
+    return (bound.prepared if bound is not None else None) or frame.codec()
 
 
 def resolve_tap(frame: _core.Frame, plan: BoundPlan | None) -> BoundCodec:

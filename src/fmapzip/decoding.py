@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fmapzip import _core
 from fmapzip.arguments import as_numpy, checked_output, checked_threads, depth_joins_rows
-from fmapzip.bound import BindableCodec, BoundCodec, BoundPlan, bind, resolve_tap
+from fmapzip.bound import BindableCodec, BoundCodec, BoundPlan, bind, core_codec, resolve_tap
 from fmapzip.errors import InvalidInput
 from fmapzip.frame import EXTERNAL_NUMBER, Limits, dtype_of, parse_all, parse_only, quantizer_of
 from fmapzip.quantize import QuantParams
@@ -64,7 +64,7 @@ def decode_many(
             quantizers.append(_decode(frame, result[index], plan, threads, find))
     else:
         bound = [resolve_tap(frame, plan) if frame.plan_hash else None for frame in parsed]
-        decoders = [_prepared(frame, tap) for frame, tap in zip(parsed, bound, strict=True)]
+        decoders = [core_codec(frame, tap) for frame, tap in zip(parsed, bound, strict=True)]
         _into_even_rows(result, True, lambda even: _core.decode_batch_into(parsed, even, decoders, threads))
         quantizers = [_quantizer(frame, tap) for frame, tap in zip(parsed, bound, strict=True)]
     if not dequantize:
@@ -97,14 +97,8 @@ def _decode(frame: _core.Frame, out: Any, plan: BoundPlan | None, threads: int, 
     if frame.number == EXTERNAL_NUMBER and not frame.all_stored:
         (tap or bind(find(frame.external_id))).decode_into(frame, out, threads)
     else:
-        _into_even_rows(out, False, lambda even: frame.decode_into(even, _prepared(frame, tap), threads))
+        _into_even_rows(out, False, lambda even: frame.decode_into(even, core_codec(frame, tap), threads))
     return _quantizer(frame, tap)
-
-
-def _prepared(frame: _core.Frame, tap: BoundCodec | None) -> _core.Codec | None:
-    if frame.all_stored:
-        return None
-    return tap.prepared if tap is not None else frame.codec()
 
 
 def _quantizer(frame: _core.Frame, tap: BoundCodec | None) -> QuantParams | None:

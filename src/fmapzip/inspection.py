@@ -8,7 +8,7 @@ from math import prod
 from typing import Any
 
 from fmapzip import _core, registry
-from fmapzip.bound import BoundCodec, BoundPlan, resolve_tap
+from fmapzip.bound import BoundCodec, BoundPlan, core_codec, resolve_tap
 from fmapzip.errors import CorruptFrame, MissingCodec
 from fmapzip.frame import CHECKSUM_BYTES, DEFAULT_LIMITS, EXTERNAL_NUMBER, Limits, dtype_of, parse_only, quantizer_of
 from fmapzip.geometry import Shape3, tile_shape
@@ -165,8 +165,9 @@ def _parts_of_bodies(frame: _core.Frame, tap: BoundCodec | None) -> Callable[[by
     except MissingCodec:
         return _one_section
     parameters = frame.parameters if tap is None else tap.parameters
-    if frame.number != EXTERNAL_NUMBER:
-        frame.check(frame.codec() if tap is None or tap.prepared is None else tap.prepared)
+    prepared = None if frame.number == EXTERNAL_NUMBER else core_codec(frame, tap)
+    if prepared is not None:
+        frame.check(prepared)
     return lambda body, shape: codec.sections(body, shape, parameters)
 
 
