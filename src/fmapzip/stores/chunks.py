@@ -46,8 +46,8 @@ class ChunkCoder:
         Parameters
         ----------
         config
-            ``codec`` (an id) and ``settings``, or ``plan`` (a plan's bytes in base64) and ``tap`` (a name or an index);
-            ``map_dims``.
+            ``codec`` (an id) and ``settings``, or ``plan`` (a `Plan`, or its bytes in base64) and ``tap`` (a name or an
+            index); ``map_dims``.
 
         Raises
         ------
@@ -114,6 +114,8 @@ class ChunkCoder:
 
 
 def _plan(text: object) -> Plan:
+    if isinstance(text, Plan):
+        return text
     if not isinstance(text, str):
         raise InvalidType(f"a plan in a store's settings is base64 text, not {type(text).__name__}")
     try:

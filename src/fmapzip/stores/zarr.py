@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 from typing import TYPE_CHECKING, Any, Self
 
 from zarr.abc.codec import ArrayBytesCodec
 from zarr.core.common import parse_named_configuration
 
-from fmapzip.plan import Plan
 from fmapzip.stores.chunks import ChunkCoder
 
 if TYPE_CHECKING:
@@ -59,9 +57,6 @@ class FmapzipCodec(ArrayBytesCodec):
     is_fixed_size = False
 
     def __init__(self, **config: Any) -> None:
-        plan = config.get("plan")
-        if isinstance(plan, Plan):
-            config = {**config, "plan": base64.b64encode(plan.to_bytes()).decode()}
         self._coder = ChunkCoder.from_config(config)
 
     @classmethod
