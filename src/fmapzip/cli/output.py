@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fmapzip.atomic import check_writable, replacing
+from fmapzip.atomic import check_writable, write_atomically
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -50,11 +50,10 @@ class Outputs:
             from fmapzip.report import write_html
 
             write_html(report, self.html)
-        text = json.dumps(report, indent=1, allow_nan=False) + "\n"
-        if self.json_file == _STDOUT:
-            sys.stdout.write(text)
-            return
         if self.json_file is not None:
-            with replacing(self.json_file) as temporary:
-                temporary.write_text(text, "utf-8")
+            text = json.dumps(report, indent=1, allow_nan=False) + "\n"
+            if self.json_file == _STDOUT:
+                sys.stdout.write(text)
+                return
+            write_atomically(self.json_file, text.encode())
         stdout().print(render(report))
