@@ -19,6 +19,17 @@ from fmapzip.eval.environment import environment
 
 TRAINING_IMAGES = 4
 
+FIGURES = (
+    "ratio_payload",
+    "ratio_total",
+    "plan_bytes",
+    "top1",
+    "changed_vs_int8",
+    "kl_vs_float",
+    "output_sqnr_db",
+)
+"""Of a codec in a report of `eval`, what results keep."""
+
 
 def load_maps(archive: Path) -> tuple[list[str], dict[str, list[NDArray[Any]]]]:
     """The maps of an archive (`fmapzip capture`): names in order, and each tap's maps in order of sample."""

@@ -16,7 +16,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from common import write_result
+from common import FIGURES, write_result
 
 from fmapzip.cli.progress import progress
 from fmapzip.codecs.dct_cm import CODINGS, DctCm
@@ -25,16 +25,6 @@ from fmapzip.eval.run import run
 
 STEP = 3.0
 """Of the transforms in the grid: the settings are compared at one step."""
-
-FIGURES = (
-    "ratio_payload",
-    "ratio_total",
-    "plan_bytes",
-    "top1",
-    "changed_vs_int8",
-    "kl_vs_float",
-    "output_sqnr_db",
-)
 
 
 def settings() -> Iterator[DctCm]:

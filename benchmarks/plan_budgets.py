@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from common import write_result
+from common import FIGURES, write_result
 
 import fmapzip
 from fmapzip import registry
@@ -32,15 +32,6 @@ from fmapzip.planner import Budget, make_plan
 from fmapzip.planner.budget import Kind
 
 UNIFORM_STEPS = (1, 2, 3, 4)
-FIGURES = (
-    "ratio_payload",
-    "ratio_total",
-    "plan_bytes",
-    "top1",
-    "changed_vs_int8",
-    "kl_vs_float",
-    "output_sqnr_db",
-)
 SHOWN = ("ratio_total", "kl_vs_float", "output_sqnr_db", "met", "planning_seconds")
 CONDITIONS = ("images", "calibration_images", "quantizer", "baselines")
 
