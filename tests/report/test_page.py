@@ -29,6 +29,12 @@ window.problems = [];
 addEventListener("error", (event) => problems.push(String(event.message)));
 addEventListener("securitypolicyviolation", (event) => problems.push("blocked " + event.blockedURI));
 console.error = (...words) => problems.push(words.join(" "));
+function tell(found) {
+  const result = document.createElement("pre");
+  result.id = "probe";
+  result.textContent = JSON.stringify({ problems, ...found });
+  document.body.append(result);
+}
 </script>"""
 
 STEPS = """<script>
@@ -53,11 +59,7 @@ addEventListener("load", () => {
   found.tap = document.querySelector("h1").textContent;
   found.bars = document.querySelectorAll("figure:first-of-type rect").length;
   found.wide = document.documentElement.scrollWidth <= innerWidth;
-  found.problems = problems;
-  const result = document.createElement("pre");
-  result.id = "probe";
-  result.textContent = JSON.stringify(found);
-  document.body.append(result);
+  tell(found);
 });
 </script>"""
 
@@ -72,13 +74,10 @@ addEventListener("load", async () => {
   while (blobs.length < 2) await new Promise((wake) => setTimeout(wake, 20));
   const png = blobs.find((blob) => blob.type === "image/png");
   const header = new DataView(await png.arrayBuffer());
-  const result = document.createElement("pre");
-  result.id = "probe";
-  result.textContent = JSON.stringify({
-    files: files.sort(), problems, bytes: header.byteLength, signature: header.getUint32(0),
+  tell({
+    files: files.sort(), bytes: header.byteLength, signature: header.getUint32(0),
     scale: [header.getUint32(16) / width, header.getUint32(20) / height],
   });
-  document.body.append(result);
 });
 </script>"""
 
@@ -250,11 +249,7 @@ addEventListener("load", () => {
   show();
   found.tap = document.querySelector("h1").textContent;
   found.rows = document.querySelectorAll("table[aria-label=candidates] tbody tr").length;
-  found.problems = problems;
-  const result = document.createElement("pre");
-  result.id = "probe";
-  result.textContent = JSON.stringify(found);
-  document.body.append(result);
+  tell(found);
 });
 </script>"""
     found, log = in_browser(to_html(plan_report("kl")), tmp_path, "900,900", steps)
@@ -278,11 +273,7 @@ addEventListener("load", () => {
   all("[aria-label='Method whose maps are shown'] button")[0].click();
   found.sameLossless = all(".map .same").length;
   found.painted = measured().map((row) => paintOf(row));
-  found.problems = problems;
-  const result = document.createElement("pre");
-  result.id = "probe";
-  result.textContent = JSON.stringify(found);
-  document.body.append(result);
+  tell(found);
 });
 </script>"""
     codecs = [make("zvc"), make("context-rans", step=4)]
