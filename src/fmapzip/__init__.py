@@ -37,7 +37,7 @@ _HOMES = {
 }
 """Where each public name is defined; it is imported when it is first used."""
 
-_MODULES = frozenset({*_HOMES, "codecs", "errors", "registry"})
+_MODULES = frozenset({*_HOMES, "_core", "codecs", "errors", "registry"})
 """What is there as ``fmapzip.NAME`` without an import of its own."""
 
 __all__ = [
