@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pytest
 
 from fmapzip.archive import ArchiveWriter
 from fmapzip.bench import run as run_module
-from fmapzip.bench.measure import measure
+from fmapzip.bench.measure import measure, timed
 from fmapzip.bench.methods import BaselineMethod, OurMethod
 from fmapzip.bench.run import PARTIAL, bench
 from fmapzip.bench.source import FileSource
@@ -272,3 +272,41 @@ def test_the_command_on_a_network_measures_distortion(tmp_path: Path) -> None:
     side = {entry["label"]: entry["side_bytes"] for entry in report["codecs"]}
     assert side["zvc"] > 0
     assert side["pca"] > side["zvc"]
+
+
+def clock_of(durations: Sequence[float]) -> Callable[[], float]:
+    """A clock by which runs take these times, one after the other."""
+    times = [0.0]
+    for duration in durations:
+        times += [times[-1], times[-1] + duration]
+    return iter(times[1:]).__next__
+
+
+@pytest.mark.parametrize(
+    ("durations", "seconds", "excess"),
+    [
+        ([9, 1, 1, 1], 1, 0),  # steady: as often as was asked for, the first uncounted
+        ([9, 1, 2, 2, 1, 1, 1], 1, 0),  # not steady: until it is
+        ([9, 1, *[2] * 11], 2, 1),  # never steady: four times as often
+        ([60], 60, 0),  # takes long: once
+        ([9, 30, 60, 30], 30, 0),  # takes long and differs: until it is steady
+        ([9, 30, 60, 60, 60], 60, 30),  # for four times as long as is enough
+    ],
+)
+def test_runs_are_repeated_until_their_times_agree(durations: list[float], seconds: float, excess: float) -> None:
+    thousandths = [duration / 1000 for duration in durations]
+    found = timed(lambda: None, 3, clock_of(thousandths))
+    assert found.seconds * 1000 == pytest.approx(seconds)
+    assert found.excess * 1000 == pytest.approx(excess, abs=1e-9)
+
+
+def test_times_that_differ_are_named(maps: Path) -> None:
+    report = report_of(maps, ["zvc", "deflate"])
+    for entry in report["codecs"]:
+        entry["encode_spread"] = entry["decode_spread"] = 0.02
+    assert not any("differ much" in line for line in sentences(report))
+    report["codecs"][0]["decode_spread"] = 0.4
+    label = report["codecs"][0]["label"]
+    assert (
+        sentences(report)[-1] == f"Times that differ much between runs, as on a busy machine: {label} to decode (40 %)."
+    )

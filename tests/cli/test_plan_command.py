@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -98,3 +100,19 @@ def test_a_state_file_that_is_none_is_refused_and_left_alone(
     state.write_text("\n".join([lines[0], lines[1].replace("joint", "jaint"), *lines[2:]]) + "\n")
     assert run(["plan", *where, "-o", str(plan), "--max-kl", "0", "--state", str(state)]) == Exit.INPUT
     assert "damaged" in capsys.readouterr().err
+
+
+def test_every_stage_of_planning_says_how_much_there_is(
+    job: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, where = job
+    totals: dict[str, int | None] = {}
+
+    @contextmanager
+    def recorded() -> Iterator[Callable[[str, int, int | None], None]]:
+        yield lambda stage, done, total: totals.__setitem__(stage, total)
+
+    monkeypatch.setattr("fmapzip.cli.progress.progress", recorded)
+    assert run(["plan", *where, "-o", str(folder / "told.fmzp"), "--max-kl", "0.001"]) == Exit.OK
+    assert totals["calibrating quantizers"] == 10
+    assert None not in totals.values()

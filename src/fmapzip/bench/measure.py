@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from statistics import median
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,7 +17,11 @@ from fmapzip.bench.methods import Job, Method
 from fmapzip.codecs.base import IntegerMap
 
 ENOUGH_SECONDS = 0.05
-"""A map that has taken so long is not repeated."""
+"""A map that has taken so long is not repeated for its own sake."""
+STEADY = 0.05
+"""Runs go on until their median is above the least by no more than this share of it,"""
+PATIENCE = 4
+"""or until there are so many times as many runs as were asked for, or as many seconds as are enough."""
 
 
 @dataclass
@@ -34,6 +38,8 @@ class TapFigures:
         Bytes of the largest map.
     encode_seconds, decode_seconds
         Sums of the medians.
+    encode_excess, decode_excess
+        What the medians are above the least times, summed: how far times may be off.
     squared_error, signal, max_error
         Of the decoded integers against the integers.
     peak_bytes
@@ -50,6 +56,8 @@ class TapFigures:
     largest: int = 0
     encode_seconds: float = 0.0
     decode_seconds: float = 0.0
+    encode_excess: float = 0.0
+    decode_excess: float = 0.0
     squared_error: int = 0
     signal: int = 0
     max_error: int = 0
@@ -64,38 +72,58 @@ class TapFigures:
 def measure(method: Method, job: Job, maps: Sequence[IntegerMap], repeat: int) -> TapFigures:
     """Run a method on the maps of a tap.
 
-    Every map is encoded, decoded into a preallocated array and compared. Times are medians over `repeat` runs after
-    one that is not counted; methods whose time says nothing, and maps that take long, run once.
+    Every map is encoded, decoded into a preallocated array and compared. Times are medians over at least `repeat` runs
+    after one that is not counted, more where they differ; methods whose time says nothing, and maps that take long, run
+    once.
     """
     found = TapFigures(side_bytes=job.side_bytes, path=job.path, layout=method.layout)
     runs = repeat if method.timed else 0
     for position, q in enumerate(maps):
         memory = PeakMemory() if position == 0 else None
         out = np.empty_like(q)
-        encoded, encode_seconds = _timed(partial(job.encode, q), runs)
-        data = bytes(encoded)
-        decoded, decode_seconds = _timed(partial(job.decode, data, out), runs)
+        encoding = timed(partial(job.encode, q), runs)
+        data = bytes(encoding.result)
+        decoding = timed(partial(job.decode, data, out), runs)
         if memory is not None:
             found.peak_bytes = memory.read()
-        found.encode_seconds += encode_seconds
-        found.decode_seconds += decode_seconds
+        found.encode_seconds += encoding.seconds
+        found.decode_seconds += decoding.seconds
+        found.encode_excess += encoding.excess
+        found.decode_excess += decoding.excess
         found.bytes += len(data)
         found.largest = max(found.largest, len(data))
         for part, size in job.parts(data, q.shape).items():
             found.parts[part] += size
-        _compare(found, method, job, q, decoded)
+        _compare(found, method, job, q, decoding.result)
     return found
 
 
-def _timed(run: Callable[[], Any], repeat: int) -> tuple[Any, float]:
-    """The result of the last run and the median time of those after the first; of the first where it is alone."""
+class Timed(NamedTuple):
+    """The result of the last run; the median time of those that count, and what it is above the least."""
+
+    result: Any
+    seconds: float
+    excess: float
+
+
+def timed(run: Callable[[], Any], repeat: int, clock: Callable[[], float] = perf_counter) -> Timed:
+    """Run once uncounted and then as often as it takes; a first run that takes long is the only one, and counts."""
     times: list[float] = []
     while True:
-        start = perf_counter()
+        start = clock()
         result = run()
-        times.append(perf_counter() - start)
-        if len(times) > repeat or sum(times) > ENOUGH_SECONDS:
-            return result, median(times[1:] or times)
+        times.append(clock() - start)
+        counted = times[1:] or times
+        found = Timed(result, median(counted), median(counted) - min(counted))
+        if _enough(times, found, repeat):
+            return found
+
+
+def _enough(times: Sequence[float], found: Timed, repeat: int) -> bool:
+    runs, seconds = len(times) - 1, sum(times)
+    if runs >= PATIENCE * repeat or seconds > PATIENCE * ENOUGH_SECONDS:
+        return True
+    return (runs >= repeat or seconds > ENOUGH_SECONDS) and found.excess <= STEADY * found.seconds
 
 
 def _compare(found: TapFigures, method: Method, job: Job, q: IntegerMap, out: IntegerMap) -> None:

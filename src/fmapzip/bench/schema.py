@@ -61,6 +61,8 @@ def codec_entry(method: Method, taps: Sequence[TapFigures], plan: Plan | None) -
         "parts": parts,
         "encode_seconds": sum(tap.encode_seconds for tap in taps),
         "decode_seconds": sum(tap.decode_seconds for tap in taps),
+        "encode_spread": _share(sum(tap.encode_excess for tap in taps), sum(tap.encode_seconds for tap in taps)),
+        "decode_spread": _share(sum(tap.decode_excess for tap in taps), sum(tap.decode_seconds for tap in taps)),
         "peak_bytes": max(peaks, default=None),
         "sqnr_db": sqnr(sum(tap.signal for tap in taps), sum(tap.squared_error for tap in taps)),
         "max_error": max((tap.max_error for tap in taps), default=0),
@@ -91,6 +93,10 @@ def better_layouts(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def sqnr(signal: int, noise: int) -> float | None:
     """Signal-to-noise ratio in dB; None where there is no noise or no signal."""
     return 10 * math.log10(signal / noise) if signal and noise else None
+
+
+def _share(part: float, whole: float) -> float:
+    return part / whole if whole else 0.0
 
 
 def _tap(found: TapFigures) -> dict[str, Any]:

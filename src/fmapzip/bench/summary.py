@@ -7,6 +7,9 @@ from typing import Any
 
 Entry = dict[str, Any]
 
+UNSTEADY = 0.1
+"""Share of a method's time by which its runs may differ before a reader is told."""
+
 
 def sentences(report: dict[str, Any]) -> list[str]:
     """What a reader should take from a bench, in a few plain sentences.
@@ -20,6 +23,7 @@ def sentences(report: dict[str, Any]) -> list[str]:
     found += _per_tap(exact, report["taps"])
     found += _fastest(exact, raw)
     found += _beaten(exact, raw)
+    found += _unsteady(rows)
     return found
 
 
@@ -92,6 +96,17 @@ def _beaten(exact: Sequence[Entry], raw: int) -> list[str]:
                 names = ", ".join(_named(other, raw) for other in better[:4])
                 found.append(f"Both smaller than our {_named(entry, raw)} and faster to {way}: {names}.")
     return found or ["No baseline is both smaller than one of our lossless codecs and faster to encode or to decode."]
+
+
+def _unsteady(rows: Sequence[Entry]) -> list[str]:
+    """Which times are not to be trusted to a tenth; reports of earlier releases do not know."""
+    found = []
+    for entry in rows:
+        for way in ("encode", "decode") if entry["speed_meaningful"] else ():
+            share = entry.get(f"{way}_spread", 0.0)
+            if share > UNSTEADY:
+                found.append(f"{entry['label']} to {way} ({share:.0%})".replace("%", " %"))
+    return [f"Times that differ much between runs, as on a busy machine: {', '.join(found)}."] if found else []
 
 
 def _best(entries: Sequence[Entry], ours: bool) -> Entry | None:

@@ -129,7 +129,7 @@ def _search(
     from fmapzip.cli.progress import progress
     from fmapzip.eval.codec_spec import parse_codec
     from fmapzip.eval.data import load_data
-    from fmapzip.eval.loading import Batches
+    from fmapzip.eval.loading import Batches, with_totals
     from fmapzip.eval.request import load
     from fmapzip.planner import make_plan
 
@@ -149,7 +149,7 @@ def _search(
             time_limit=time_limit,
             seed=seed,
             state=state,
-            progress=advance,
+            progress=with_totals(advance, inputs.parts),
         )
 
 

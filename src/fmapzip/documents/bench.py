@@ -139,6 +139,11 @@ class Method(Part):
     decode_seconds: Annotated[float | UnsetType, says("the same; into a preallocated array where the package can")] = (
         UNSET
     )
+    encode_spread: Annotated[
+        float | UnsetType,
+        says("what the median times are above the least ones, as a share of them: how steady they are"),
+    ] = UNSET
+    decode_spread: Annotated[float | UnsetType, says("the same of decoding")] = UNSET
     peak_bytes: Annotated[
         int | UnsetType | None,
         says(
@@ -166,7 +171,12 @@ class Bench(Part):
     schema: Literal[1]
     kind: Literal["bench"]
     source: Source
-    repeat: Annotated[int, says("timed runs of each map, after one that is not counted")]
+    repeat: Annotated[
+        int,
+        says(
+            "timed runs of each map at least, after one that is not counted; up to four times as many where they differ"
+        ),
+    ]
     environment: Environment
     taps: Annotated[list[MapsOfTap], says("one a feature map")]
     totals: Totals
