@@ -111,3 +111,29 @@ def test_networks_run_stored_at_any_batch_size(family, name):
         for size in (1, 3):
             assert stored(torch.rand(size, 3, 224, 224)).shape == (size, 1000)
     assert stored.report().ratio > 0.9
+
+
+@pytest.mark.parametrize("name", ["torchvision:resnet50", "torchvision:r3d_18", "timm:mobilenetv3_small_050"])
+def test_the_declared_preprocessing_is_the_packages_own(name):
+    """On an image that no rounding of sides is needed for."""
+    from PIL import Image
+
+    from fmapzip.eval.model_input import brought
+
+    family, _, network = name.partition(":")
+    installed(name)
+    package = importlib.import_module(family)
+    image = Image.fromarray(torch.randint(0, 256, (512, 1024, 3), dtype=torch.uint8).numpy())
+    if family == "timm":
+        net = package.create_model(network)
+        wanted = package.data.create_transform(**package.data.resolve_data_config({}, model=net))(image)
+    else:
+        net = torch.nn.Identity()
+        transform = package.models.get_model_weights(network).DEFAULT.transforms()
+        video = name == "torchvision:r3d_18"
+        frame = package.transforms.functional.pil_to_tensor(image)
+        wanted = transform(frame[None])[:, 0] if video else transform(image)
+    found = torch.from_numpy(brought(name, net).of_image(image, "image"))
+    assert found.shape == wanted.shape
+    if name != "torchvision:r3d_18":  # which scales video without averaging
+        assert (found - wanted).abs().max() < 0.02

@@ -68,6 +68,7 @@ class NetworkSource:
             "protocol": {
                 "calib": request.calib,
                 "preprocess": request.preprocess,
+                "input": self._ready.inputs.described,
                 "taps": None if request.taps is None else list(request.taps),
                 "limit": request.limit,
                 "images": request.images,

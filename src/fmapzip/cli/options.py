@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
@@ -12,12 +12,14 @@ import typer
 
 from fmapzip.cli.output import Outputs
 from fmapzip.errors import InvalidInput
+from fmapzip.eval.input_options import InputOptions
+from fmapzip.eval.preprocess import INTERPOLATIONS
 from fmapzip.eval.request import Request
 
 if TYPE_CHECKING:
     from fmapzip.frame import Limits
 
-CODECS, IMAGES, RUNNING, REPORTS = "Codecs", "Network and images", "Running", "Reports"
+CODECS, IMAGES, INPUT, RUNNING, REPORTS = "Codecs", "Network and images", "Input", "Running", "Reports"
 """Titles that options stand under in ``--help``."""
 
 Model = Annotated[
@@ -59,8 +61,19 @@ Quantizer = Annotated[
 ]
 Preprocess = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="imagenet (default), cifar or none.", show_default=False, rich_help_panel=IMAGES),
+    typer.Option(
+        metavar="NAME",
+        help="imagenet, cifar, none or path/to/file.py:function.",
+        show_default="what the model brings, else imagenet",
+        rich_help_panel=INPUT,
+    ),
 ]
+
+
+def _input(metavar: str, text: str) -> Any:
+    return Annotated[str | None, typer.Option(metavar=metavar, help=text, show_default=False, rich_help_panel=INPUT)]
+
+
 Taps = Annotated[
     list[str] | None,
     typer.Option(metavar="GLOB", help="Only the feature maps of these names; repeatable.", rich_help_panel=IMAGES),
@@ -138,6 +151,17 @@ _REQUEST: dict[str, Any] = {
     "torch_threads": TorchThreads,
     "metrics": Metrics,
 }
+_INPUT: dict[str, Any] = {
+    "size": _input("N|HxW", "Scale images to exactly this."),
+    "resize": _input("N|HxW", "Scale the shorter side to N, or the image to H x W."),
+    "crop": _input("N|HxW", "Keep the centre."),
+    "letterbox": _input("N|HxW", "Scale to fit into it; pad the right and the bottom with 114."),
+    "interpolation": _input("NAME", f"How to scale: {', '.join(INTERPOLATIONS)}."),
+    "channels": _input("rgb|bgr|grey", "Channels, in the network's order."),
+    "range": _input("HIGH|LOW,HIGH", "What the pixels 0 and 255 become; then without mean and deviation."),
+    "mean": _input("NUMBERS", "Subtracted after that, one or one a channel."),
+    "std": _input("NUMBERS", "Divided by after that."),
+}
 _OUTPUTS: dict[str, Any] = {"json_file": JsonFile, "html": HtmlFile}
 
 
@@ -178,10 +202,28 @@ class Part:
         return self.make(**self.fixed, **{name: tuple(x) if isinstance(x, list) else x for name, x in values.items()})
 
 
+@dataclass(frozen=True)
+class RequestPart(Part):
+    """The options of a `Request`, and of its `InputOptions` where the command reads images."""
+
+    def parameters(self) -> list[inspect.Parameter]:
+        """Those of both."""
+        return [*super().parameters(), *(self._input.parameters() if self._input else [])]
+
+    def gather(self, given: dict[str, Any]) -> Any:
+        """The request."""
+        found = super().gather(given)
+        return replace(found, input=self._input.gather(given)) if self._input else found
+
+    @property
+    def _input(self) -> Part | None:
+        return Part(_INPUT, InputOptions, {}) if "preprocess" in self.options else None
+
+
 def request(*without: str, **fixed: Any) -> Part:
     """The options of a `Request`, but for those named in `without`, and those that the command fixes."""
     left = {name: x for name, x in _REQUEST.items() if name not in without and name not in fixed}
-    return Part(left, Request, fixed)
+    return RequestPart(left, Request, fixed)
 
 
 OUTPUTS = Part(_OUTPUTS, Outputs, {})

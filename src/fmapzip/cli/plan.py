@@ -103,13 +103,14 @@ def plan(
     kept = state or beside(output, ".state")
     check_writable(kept)
     try:
-        found = _search(request, budget, codec or ["auto"], validate, time_limit, seed, kept)
+        found, read = _search(request, budget, codec or ["auto"], validate, time_limit, seed, kept)
     except BaseException:
         if kept.is_file():
             tell(f"what was measured is kept in {kept}: the same command goes on from it")
         raise
     found.plan.save(output)
-    _report(found, request, outputs, {"validate": validate, "time_limit": time_limit, "seed": seed})
+    settings = {"validate": validate, "time_limit": time_limit, "seed": seed, "input": read}
+    _report(found, request, outputs, settings)
     if state is None:
         kept.unlink(missing_ok=True)
     if not found.met:
@@ -125,7 +126,8 @@ def _search(
     time_limit: float | None,
     seed: int,
     state: Path,
-) -> Planned:
+) -> tuple[Planned, dict[str, Any] | None]:
+    """Plan, and tell how images were read."""
     from fmapzip.cli.progress import progress
     from fmapzip.eval.codec_spec import parse_codec
     from fmapzip.eval.data import load_data
@@ -135,9 +137,9 @@ def _search(
 
     options_ = [parse_codec(name) if ":" in name else name for name in codecs]
     inputs = load(request)
-    verifying = None if validate is None else Batches(load_data(validate, request.preprocess), inputs.batch)
+    verifying = None if validate is None else Batches(load_data(validate, inputs.preprocessing), inputs.batch)
     with progress() as advance:
-        return make_plan(
+        found = make_plan(
             inputs.model,
             inputs.calibration,
             budget,
@@ -151,6 +153,7 @@ def _search(
             state=state,
             progress=with_totals(advance, inputs.parts),
         )
+    return found, inputs.described
 
 
 def _report(found: Planned, request: Request, outputs: Outputs, settings: dict[str, Any]) -> None:

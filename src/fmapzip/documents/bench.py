@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, UnsetType
 
-from fmapzip.documents.document import Document, Environment, Part, says
+from fmapzip.documents.document import Document, Environment, Input, Part, says
 
 Figure = float | None
 
@@ -22,6 +22,7 @@ class BenchProtocol(Part):
     taps: list[str] | None
     limit: int | None
     images: int | None
+    input: Annotated[Input | None, says("what that came to; `null` for the demo's own")] = None
 
 
 class Source(Part):

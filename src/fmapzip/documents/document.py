@@ -40,6 +40,26 @@ class Environment(Part):
     ] = None
 
 
+class Input(Part):
+    """How an image becomes what the network reads.
+
+    In the order in which it happens; `null` where a step is left out, or where a function does it all.
+    """
+
+    name: Annotated[str, says("whose protocol it is: of the model, or as it was asked for")]
+    words: Annotated[str, says("all of it, to read")]
+    channels: str | None
+    resize: Annotated[int | list[int] | None, says("the shorter side, or height and width")]
+    crop: Annotated[list[int] | None, says("height and width of the centre")]
+    letterbox: Annotated[
+        list[int] | None, says("height and width that it is fitted into, padded at the right and the bottom")
+    ]
+    interpolation: str | None
+    range: Annotated[list[float] | None, says("what the pixels 0 and 255 become")]
+    mean: Annotated[list[float] | None, says("subtracted, then divided by `std`; one a channel")]
+    std: list[float] | None
+
+
 @dataclass(frozen=True)
 class Document:
     """A kind of JSON document.

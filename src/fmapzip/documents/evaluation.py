@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from fmapzip.documents.document import Document, Environment, Part, says
+from fmapzip.documents.document import Document, Environment, Input, Part, says
 
 Figure = float | None
 
@@ -27,6 +27,7 @@ class Protocol(Part):
         Literal["classes", "output"], says("whether the output was taken for class scores, or compared as a tensor")
     ]
     images: int | None = None
+    input: Annotated[Input | None, says("the preprocessing; `null` for the demo's own")] = None
 
 
 class Capture(Part):

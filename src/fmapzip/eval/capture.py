@@ -113,6 +113,7 @@ def _metadata(request: Request, inputs: Inputs) -> dict[str, Any]:
         "calib": request.calib,
         "quantizer": request.quantizer,
         "preprocess": request.preprocess,
+        "input": inputs.described,
         "images": list(inputs.parts.images.names),
         "labels": None if labels is None else labels.tolist(),
     }

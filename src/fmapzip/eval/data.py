@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmapzip.errors import InvalidInput
-from fmapzip.eval.preprocess import Pixels, preprocess
+from fmapzip.eval.preprocess import IMAGENET, Pixels, Preprocessing
 
 IMAGES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".npy"})
 LABELS, CLASSES = "labels.csv", "classes.txt"
@@ -58,7 +58,7 @@ class Dataset:
         )
 
 
-def load_data(spec: str, preprocessing: str | None = None) -> Dataset:
+def load_data(spec: str, preprocessing: Preprocessing | None = None) -> Dataset:
     """The data set that ``spec`` names.
 
     Parameters
@@ -70,13 +70,13 @@ def load_data(spec: str, preprocessing: str | None = None) -> Dataset:
         is one, else their own number if every folder is named by one (``0``, ``1``, ``17``...), else their position
         in sorted order.
     preprocessing
-        ``imagenet`` (default), ``cifar`` or ``none``; the demo has its own.
+        What happens to an image; by default ImageNet's. The demo has its own.
 
     Raises
     ------
     InvalidInput
-        No such directory, nothing to label the images by, a label that is no index, a listed file
-        that is missing, or preprocessing given for the demo.
+        No such directory, nothing to label the images by, a label that is no index, or a listed file
+        that is missing.
     MissingExtra
         Pillow or scikit-learn is not installed.
 
@@ -86,15 +86,13 @@ def load_data(spec: str, preprocessing: str | None = None) -> Dataset:
     450
     """
     if spec in DEMO_PARTS:
-        if preprocessing is not None:
-            raise InvalidInput(f"data {spec!r} has its own preprocessing: leave --preprocess out")
         return _demo(spec)
     root = Path(spec)
     if not root.is_dir():
         what = "is not a directory" if root.exists() else "no such directory"
         raise InvalidInput(f"data {spec!r}: {what} (a directory of images, or 'demo')")
     files, labels, rule = _listed(root) if (root / LABELS).is_file() else _foldered(root)
-    read = preprocess(preprocessing or "imagenet")
+    read = (preprocessing or IMAGENET).read
     indexes = None if labels is None else np.array(labels, np.int64)
     return Dataset(spec, files, indexes, rule, lambda i: read(root / files[i]))
 

@@ -79,5 +79,5 @@ class Batches:
             if image.shape != self._shape:
                 raise InvalidInput(
                     f"{self._data.names[i]} is {list(image.shape)}, others are {list(self._shape)}: "
-                    "images of one run must have one shape (--preprocess imagenet brings them to it)"
+                    "images of one run must have one shape (--size and --letterbox bring them to one)"
                 )

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import importlib
 import os
-import sys
 from collections.abc import Callable
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 
 from torch import nn
 
 from fmapzip.errors import InvalidInput, MissingExtra
+from fmapzip.eval.user_code import first_line, importing, user_function
 
 FORMS = "demo, torchvision:NAME, timm:NAME, path/to/file.py:function, package.module:function or path/to/file.onnx"
 
@@ -57,7 +56,7 @@ def load_model(spec: str, weights: str | os.PathLike[str] | None = None) -> nn.M
     elif source == "timm":
         net = _timm(name, pretrained=weights is None)
     else:
-        net = _from_function(spec, source, name)
+        net = _from_function(spec, source)
     if weights is not None:
         _load_weights(net, Path(weights))
     return net.cpu().eval().requires_grad_(False)
@@ -98,7 +97,7 @@ def _library(module: str, package: str) -> ModuleType:
     except ModuleNotFoundError as error:
         raise MissingExtra(f"{package} is not installed: pip install {package}") from error
     except (ImportError, RuntimeError) as error:
-        raise InvalidInput(f"{package} is installed but cannot be imported: {_first_line(error)}") from error
+        raise InvalidInput(f"{package} is installed but cannot be imported: {first_line(error)}") from error
 
 
 def _fetched(spec: str, build: Callable[[], object]) -> nn.Module:
@@ -106,24 +105,18 @@ def _fetched(spec: str, build: Callable[[], object]) -> nn.Module:
         net = build()
     except Exception as error:
         hint = "--weights FILE loads weights from a local file"
-        raise InvalidInput(f"model {spec!r}: {_first_line(error)} ({hint})") from error
+        raise InvalidInput(f"model {spec!r}: {first_line(error)} ({hint})") from error
     return _checked(spec, net)
 
 
-def _from_function(spec: str, source: str, name: str) -> nn.Module:
-    inserted = os.getcwd() if not source.endswith(".py") else str(Path(source).resolve().parent)
-    sys.path.insert(0, inserted)
+def _from_function(spec: str, source: str) -> nn.Module:
+    function = user_function(spec, "model")
     try:
-        module = _module(spec, source)
-        function = getattr(module, name, None)
-        if not callable(function):
-            raise InvalidInput(f"model {spec!r}: {source} has no function {name!r}")
-        try:
+        with importing(source):
             net = function()
-        except (Exception, SystemExit) as error:
-            raise InvalidInput(f"model {spec!r}: {name}() failed: {_first_line(error)}") from error
-    finally:
-        sys.path.remove(inserted)
+    except (Exception, SystemExit) as error:
+        name = spec.rpartition(":")[2]
+        raise InvalidInput(f"model {spec!r}: {name}() failed: {first_line(error)}") from error
     return _checked(spec, net)
 
 
@@ -131,24 +124,6 @@ def _checked(spec: str, net: object) -> nn.Module:
     if not isinstance(net, nn.Module):
         raise InvalidInput(f"model {spec!r} gave a {type(net).__name__}, not an nn.Module")
     return net
-
-
-def _module(spec: str, source: str) -> ModuleType:
-    try:
-        if not source.endswith(".py"):
-            return importlib.import_module(source)
-        if not Path(source).is_file():
-            raise InvalidInput(f"model {spec!r}: no such file: {source}")
-        name = f"fmapzip_user_{Path(source).stem}"
-        loader = SourceFileLoader(name, source)
-        module = sys.modules[name] = ModuleType(name)
-        module.__file__, module.__loader__ = source, loader
-        loader.exec_module(module)
-    except InvalidInput:
-        raise
-    except (Exception, SystemExit) as error:
-        raise InvalidInput(f"model {spec!r}: importing {source} failed: {_first_line(error)}") from error
-    return module
 
 
 def _load_weights(net: nn.Module, file: Path) -> None:
@@ -166,7 +141,7 @@ def _load_weights(net: nn.Module, file: Path) -> None:
             state = state.get("state_dict", state)
         net.load_state_dict(state)
     except Exception as error:
-        raise InvalidInput(f"weights {file}: {_first_line(error)}") from error
+        raise InvalidInput(f"weights {file}: {first_line(error)}") from error
 
 
 def _alike(name: str, known: list[str]) -> str:
@@ -174,8 +149,3 @@ def _alike(name: str, known: list[str]) -> str:
 
     close = get_close_matches(name, known, 3)
     return f"; close to it: {', '.join(close)}" if close else ""
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {' '.join(x.strip() for x in lines[:2])}" if lines else type(error).__name__

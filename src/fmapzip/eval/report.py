@@ -24,6 +24,8 @@ class Protocol:
         The options of ``fmapzip eval``; None where one was not given.
     labels
         How the class indexes of the images were found, in words.
+    input
+        The preprocessing as the document has it; None: the demo's own.
     """
 
     calib: str
@@ -33,6 +35,7 @@ class Protocol:
     images: int | None
     batch: int
     labels: str
+    input: dict[str, Any] | None
 
 
 def to_json(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from fmapzip.errors import MissingExtra
-from fmapzip.eval.data import load_data
+from fmapzip.errors import InvalidInput, MissingExtra
+from fmapzip.eval.data import DEMO_PARTS, load_data
+from fmapzip.eval.input_options import UNCHANGED, InputOptions, named
 from fmapzip.eval.split import STANDARD, Split, split
 from fmapzip.quantize import DEFAULT_CALIBRATOR
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from fmapzip.eval.loading import Batches
+    from fmapzip.eval.preprocess import Preprocessing
 
 BATCH_VALUES, MAX_BATCH = 640_000, 64
 """Input values in a batch, and images, where the user does not choose: four images of 3 x 224 x 224. Larger batches
@@ -35,7 +37,10 @@ class Request:
     model, data, calib, quantizer
         As `load_model`, `load_data`, `split` and `fmapzip.quantize.make_observer` take them.
     preprocess
-        A name for `load_data`, or None.
+        How images become what the network reads: a protocol's name or ``file.py:function``; None: as the model brings
+        it, else ``imagenet``.
+    input
+        What is changed of that.
     taps
         Names or globs of the taps to store; None: all.
     limit
@@ -55,6 +60,7 @@ class Request:
     calib: str = STANDARD
     quantizer: str = DEFAULT_CALIBRATOR
     preprocess: str | None = None
+    input: InputOptions = UNCHANGED
     taps: tuple[str, ...] | None = None
     limit: int | None = None
     images: int | None = None
@@ -79,6 +85,8 @@ class Inputs:
         The same as batches.
     batch
         Images in one of them.
+    preprocessing
+        Of the images; None: the demo's own.
     """
 
     model: nn.Module
@@ -86,6 +94,12 @@ class Inputs:
     calibration: Batches
     images: Batches
     batch: int
+    preprocessing: Preprocessing | None
+
+    @property
+    def described(self) -> dict[str, Any] | None:
+        """What reports say of the preprocessing."""
+        return None if self.preprocessing is None else self.preprocessing.to_json()
 
 
 def require_torch() -> None:
@@ -132,10 +146,24 @@ def load(request: Request) -> Inputs:
 
     if request.torch_threads is not None:
         torch.set_num_threads(request.torch_threads)
-    data = load_data(request.data, request.preprocess)
-    parts = split(data.select(range(len(data))[: request.limit]), request.calib, request.preprocess)
+    model = load_model(request.model, request.weights)
+    preprocessing = _preprocessing(request, model)
+    data = load_data(request.data, preprocessing)
+    parts = split(data.select(range(len(data))[: request.limit]), request.calib, preprocessing)
     if request.images is not None:
         parts = replace(parts, images=parts.images.select(range(len(parts.images))[: request.images]))
-    model = load_model(request.model, request.weights)
     batch = request.batch or only_batch(model) or min(MAX_BATCH, max(1, BATCH_VALUES // parts.images.read(0).size))
-    return Inputs(model, parts, Batches(parts.calibration, batch), Batches(parts.images, batch), batch)
+    return Inputs(model, parts, Batches(parts.calibration, batch), Batches(parts.images, batch), batch, preprocessing)
+
+
+def _preprocessing(request: Request, model: nn.Module) -> Preprocessing | None:
+    from fmapzip.eval.model_input import brought
+
+    if request.data not in DEMO_PARTS:
+        base = brought(request.model, model) if request.preprocess is None else named(request.preprocess)
+        return request.input.applied(base)
+    names = (*(["preprocess"] if request.preprocess is not None else []), *request.input.given)
+    if names:
+        given = ", ".join(f"--{name}" for name in names)
+        raise InvalidInput(f"data {request.data!r} has its own preprocessing: leave {given} out")
+    return None

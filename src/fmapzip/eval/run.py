@@ -73,7 +73,7 @@ def run(
         pictures=pictures,
     )
     asked = (request.calib, request.preprocess, request.taps, request.limit, request.images)
-    protocol = Protocol(*asked, inputs.batch, images.label_rule)
+    protocol = Protocol(*asked, inputs.batch, images.label_rule, inputs.described)
     machine = {**environment(request.threads), "others_cpu": others.share()}
     return to_json(found, request.model, request.data, protocol, machine)
 

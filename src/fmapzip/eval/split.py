@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fmapzip.errors import InvalidInput
 from fmapzip.eval.data import DEMO_PARTS, Dataset, load_data
+from fmapzip.eval.preprocess import Preprocessing
 
 STANDARD = "every:5"
 """The standard protocol: rows 0, 5, 10, ... calibrate, the others are reported."""
@@ -22,7 +23,7 @@ class Split:
     rule: str
 
 
-def split(data: Dataset, calib: str = STANDARD, preprocessing: str | None = None) -> Split:
+def split(data: Dataset, calib: str = STANDARD, preprocessing: Preprocessing | None = None) -> Split:
     """Divide ``data`` by the rule ``calib``.
 
     Parameters
@@ -60,7 +61,7 @@ def split(data: Dataset, calib: str = STANDARD, preprocessing: str | None = None
     return Split(data.select(chosen), data.select(others), calib)
 
 
-def _from_elsewhere(data: Dataset, calib: str, preprocessing: str | None) -> Split:
+def _from_elsewhere(data: Dataset, calib: str, preprocessing: Preprocessing | None) -> Split:
     if calib not in DEMO_PARTS and not Path(calib).is_dir():
         raise InvalidInput(f"--calib {calib}: neither every:K, first:N nor a data directory")
     return Split(load_data(calib, preprocessing), data, calib)

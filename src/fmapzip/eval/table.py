@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from fmapzip.eval.environment import busy_note
+from fmapzip.printable import printable
 from fmapzip.tables import Figures, number, quotient, size, unusual_settings
 
 Report = dict[str, Any]
@@ -39,8 +40,10 @@ def _heading(report: Report) -> Text:
     calibrated = report["calibration_images"]
     counts = f"\n{report['images']} images, " + (f"calibrated on {calibrated} others" if calibrated else "as planned")
     quantizer = f", 8-bit quantizer {report['quantizer']}"
-    capture = report["capture"]
+    capture, read = report["capture"], report["protocol"].get("input")
     heading = Text.assemble((report["model"], "bold"), " on ", (report["data"], "bold"), counts, quantizer)
+    if read is not None:
+        heading.append(f"\ninput {printable(read['words'])}")
     notes = [*capture["notes"], *(note for entry in report["codecs"] for note in entry["notes"]), busy_note(report)]
     for note in filter(None, notes):
         heading.append(f"\nnote: {note}", "yellow")

@@ -102,6 +102,7 @@ def _of_eval(report: Values) -> Values:
         ("images", str(report["images"])),
         ("calibration images", str(report["calibration_images"])),
         ("quantizer", report["quantizer"]),
+        *_input(report["protocol"]),
     ]
     rows = [_eval_row(entry, raw) for entry in report["codecs"]]
     baselines = report["baselines"]
@@ -123,6 +124,12 @@ def _of_eval(report: Values) -> Values:
             "SQNR of a map is against the tap's own float input in that pass, signal and noise pooled over images.",
         ],
     }
+
+
+def _input(protocol: Values) -> list[tuple[str, str]]:
+    """How images were read, where the report says it."""
+    found = protocol.get("input")
+    return [] if found is None else [("input", found["words"])]
 
 
 def _eval_tap(tap: Values, images: int) -> Values:

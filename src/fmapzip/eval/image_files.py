@@ -1,0 +1,64 @@
+"""Image files as Pillow reads them, and what is too large or damaged refused by name."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fmapzip.errors import InvalidInput, MissingExtra
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+MAX_PIXELS = 178_956_970
+"""The most pixels of an image: where Pillow suspects a decompression bomb."""
+MAX_ASPECT = 128
+"""The longer side over the shorter, at most: scaled to its shorter side, an image has up to 256 x 32768 pixels."""
+
+
+def require_pillow() -> None:
+    """Refuse to go on without Pillow.
+
+    Raises
+    ------
+    MissingExtra
+        It is not installed.
+    """
+    try:
+        import PIL  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra("reading images needs Pillow: pip install 'fmapzip[torch]'") from error
+
+
+def open_image(path: Path, max_aspect: float = math.inf) -> Image.Image:
+    """The image in RGB; what is too large is refused before its pixels are read.
+
+    Raises
+    ------
+    InvalidInput
+        No image, a damaged one, one of too many pixels, or one side is more than `max_aspect` times the other.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as file:
+            check_size(path, file.size, max_aspect)
+            return file.convert("RGB")
+    except (InvalidInput, MemoryError):
+        raise
+    except UnidentifiedImageError as error:
+        raise InvalidInput(f"{path}: not an image that Pillow can read") from error
+    except OSError as error:
+        raise InvalidInput(f"{path}: {error.strerror or error}") from error
+    except Exception as error:  # what Pillow raises of a damaged file is of many kinds: SyntaxError, struct.error, ...
+        raise InvalidInput(f"{path}: {error or type(error).__name__}") from error
+
+
+def check_size(name: object, size: tuple[int, int], max_aspect: float) -> None:
+    """Refuse an image of too many pixels, or of an extreme aspect."""
+    width, height = size
+    if width * height > MAX_PIXELS:
+        raise InvalidInput(f"{name}: {width} x {height} pixels; an image has at most {MAX_PIXELS}")
+    if max(width, height) > max_aspect * min(width, height):
+        raise InvalidInput(f"{name}: {width} x {height} pixels; one side is at most {max_aspect:g} times the other")
