@@ -13,6 +13,7 @@ from torch import Tensor
 from fmapzip import _core
 from fmapzip.bound import BoundCodec
 from fmapzip.errors import PlanMismatch
+from fmapzip.frame import DEFAULT_LIMITS, Limits
 from fmapzip.plan import Plan
 from fmapzip.torch.tensor_quantizer import TensorQuantizer, workspace
 
@@ -68,11 +69,11 @@ class TapCoder:
         energies = self._quantizer.dequantize(restored, x, out)
         return Stored(frames, nonzeros, energies, encoded - start, decoded - encoded)
 
-    def decode(self, frames: Sequence[Any]) -> Tensor:
+    def decode(self, frames: Sequence[Any], limits: Limits = DEFAULT_LIMITS) -> Tensor:
         """Return the float32 values [N, ...] of frames of this tap."""
         params = self._quantizer.params
         q = np.empty((len(frames), *self.shape), params.dtype)
-        self.bound.decode_parsed(self.bound.parse_batch(frames), q)
+        self.bound.decode_parsed(self.bound.parse_batch(frames, limits), q)
         return torch.from_numpy(params.dequantize(q, axis=1)).movedim(1, self.axis).contiguous()
 
     def _channels_first(self, q: Tensor) -> Any:

@@ -1,0 +1,237 @@
+"""A split in a folder: both halves as programs, plans of what crosses, and the manifest that both sides agree on."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+import fmapzip
+from fmapzip import registry
+from fmapzip.codecs.base import Codec
+from fmapzip.errors import InvalidInput
+from fmapzip.plan import Plan
+from fmapzip.quantize import DEFAULT_CALIBRATOR
+from fmapzip.split import manifest as manifests
+from fmapzip.split.codec import CrossingCodec
+from fmapzip.split.halves import Cut, Tail
+from fmapzip.split.manifest import CrossingMap, File, Manifest, Output, Rung
+from fmapzip.torch.batches import Batches, Progress, ignore_progress
+from fmapzip.torch.calibrate import Calibration, calibrate
+from fmapzip.torch.inputs import doubled, first_sample
+
+HEAD, TAIL = "head.pt2", "tail.pt2"
+
+
+@dataclass(frozen=True)
+class Split:
+    """A split that was read from its folder.
+
+    Attributes
+    ----------
+    head
+        From a batch of inputs to a tuple of what crosses.
+    tail
+        From what crosses to the network's output.
+    codec
+        What crosses to bytes and back.
+    manifest
+        What it is.
+    """
+
+    head: nn.Module
+    tail: Tail
+    codec: CrossingCodec
+    manifest: Manifest
+
+    def __call__(self, x: Tensor, rung: int = 0) -> Any:
+        """Run it in one place: the output that a server would give for each image."""
+        with torch.inference_mode():
+            codec = self.codec
+            return self.tail(*codec.decode(codec.encode(self.head(x), rung), rung))
+
+
+def save_split(
+    cut: Cut,
+    folder: str | os.PathLike[str],
+    calibration: Any,
+    codecs: Sequence[Codec | str] = ("context-rans",),
+    quantizer: str = DEFAULT_CALIBRATOR,
+    *,
+    model: str = "",
+    preprocess: str = "",
+    progress: Progress = ignore_progress,
+) -> Manifest:
+    """Calibrate a plan for each codec, export both halves, and write the folder.
+
+    Parameters
+    ----------
+    cut : Cut
+    folder : path
+        Made whole or not at all; a split that is there is replaced, anything else is left alone.
+    calibration : Tensor, or iterable of batches
+        Images to calibrate on, gone through several times.
+    codecs : sequence of Codec or str
+        A rung of the ladder each. They are put in order, most bytes first, and one that takes more bytes than a
+        lossless one is left out.
+    quantizer : str
+        Calibrator, as in `fmapzip.quantize.make_observer`.
+    model, preprocess : str
+        What the manifest says of where the network and its inputs come from.
+    progress : callable
+
+    Returns
+    -------
+    Manifest
+
+    Raises
+    ------
+    InvalidInput
+        There is something else than a split at `folder`, or no calibration image.
+    """
+    target = Path(folder)
+    _check_target(target)
+    batches = Batches(calibration, "calibration")
+    example = first_sample(batches.first())
+    if not isinstance(example, Tensor):
+        raise InvalidInput("a split's network takes one tensor")
+    found = calibrate(cut.whole, cut.taps, batches, quantizer, progress)
+    found = replace(found, metadata={**found.metadata, "skipped": list(cut.others)})
+    made = [_rung(found, registry.make(codec), progress) for codec in codecs]
+    ladder = _descending(made)
+    with _replacing(target) as temporary:
+        with torch.inference_mode(False), torch.no_grad():
+            maps = cut.head(example.clone())
+            head = _export(cut.head, (example,), temporary / HEAD)
+            tail = _export(cut.tail.flat, maps, temporary / TAIL)
+            outputs = cut.tail.flat(*maps)
+        rungs = []
+        for i, (plan, _, size) in enumerate(ladder):
+            data = plan.to_bytes()
+            file = File(f"rung-{i}.fmzp", hashlib.sha256(data).hexdigest())
+            (temporary / file.name).write_bytes(data)
+            rungs.append(Rung(file, size))
+        crossing = zip(cut.taps, cut.layouts, strict=True)
+        written = Manifest(
+            schema=1,
+            kind="split",
+            model=model,
+            at=cut.at,
+            input_shape=tuple(example.shape[1:]),
+            input_dtype=_dtype(example),
+            preprocess=preprocess,
+            maps=tuple(CrossingMap(tap.name, tap.shape, tap.axis, layout) for tap, layout in crossing),  # type: ignore[arg-type]
+            outputs=tuple(Output(tuple(x.shape[1:]), _dtype(x)) for x in outputs),
+            structure=pytree.treespec_dumps(cut.tail.structure),
+            head=head,
+            tail=tail,
+            ladder=tuple(rungs),
+        )
+        (temporary / manifests.NAME).write_bytes(written.to_bytes())
+    return written
+
+
+def load(folder: str | os.PathLike[str]) -> Split:
+    """Read a split.
+
+    It holds programs, which are run: read only those of people whom you trust, as with a model file.
+
+    Parameters
+    ----------
+    folder : path
+        What ``fmapzip split`` or `save_split` wrote.
+
+    Raises
+    ------
+    InvalidInput
+        A file is missing, or is not the one that the manifest names.
+    InvalidPlan, UnsupportedVersion, UnknownCodec
+        As of `Plan.load`.
+    """
+    root = Path(folder)
+    manifest = manifests.read(root / manifests.NAME)
+    plans = [Plan.from_bytes(_verified(root, rung.plan)) for rung in manifest.ladder]
+    codec = CrossingCodec(manifest.maps, plans)
+    head, flat = (_program(root, file) for file in (manifest.head, manifest.tail))
+    structure = pytree.treespec_loads(manifest.structure)
+    return Split(head, Tail(flat, structure), codec, manifest)
+
+
+def _rung(found: Calibration, codec: Codec, progress: Progress) -> tuple[Plan, Codec, float]:
+    """A plan of `codec`, and the mean bytes of an image's frames, of the images that trained it."""
+    plan = found.plan(codec, progress)
+    total = images = 0
+    for i in range(len(found.taps)):
+        frames = fmapzip.encode_batch(found.maps(i), plan=plan, tap=i)
+        total, images = total + sum(map(len, frames)), len(frames)
+    return plan, codec, total / images
+
+
+def _descending(made: Sequence[tuple[Plan, Codec, float]]) -> list[tuple[Plan, Codec, float]]:
+    """The ladder: most bytes first, without what loses more and saves nothing."""
+    lossless = min((size for _, codec, size in made if codec.lossless), default=float("inf"))
+    kept = [each for each in made if each[2] <= lossless]
+    return sorted(kept, key=lambda each: -each[2])
+
+
+def _export(module: nn.Module, example: tuple[Tensor, ...], file: Path) -> File:
+    batch = torch.export.Dim("batch", min=1)
+    inputs = tuple(doubled(x) for x in example)  # of 2: torch.export takes a size of 1 for a constant
+    program = torch.export.export(module, inputs, dynamic_shapes=({0: batch},) * len(inputs))
+    torch.export.save(program, file)
+    return File(file.name, hashlib.sha256(file.read_bytes()).hexdigest())
+
+
+def _program(root: Path, file: File) -> nn.Module:
+    _verified(root, file)
+    program = torch.export.load(root / file.name)
+    return program.module()
+
+
+def _verified(root: Path, file: File) -> bytes:
+    try:
+        data = (root / file.name).read_bytes()
+    except OSError as error:
+        raise InvalidInput(f"{root / file.name}: {error.strerror}") from error
+    if hashlib.sha256(data).hexdigest() != file.sha256:
+        raise InvalidInput(f"{root / file.name} is not the file that {manifests.NAME} names")
+    return data
+
+
+def _dtype(x: Tensor) -> str:
+    return str(x.dtype).removeprefix("torch.")
+
+
+def _check_target(target: Path) -> None:
+    if not target.exists():
+        if not target.absolute().parent.is_dir():
+            raise InvalidInput(f"{target}: no such directory: {target.absolute().parent}")
+    elif not target.is_dir() or (any(target.iterdir()) and not (target / manifests.NAME).is_file()):
+        raise InvalidInput(f"{target} is there and is no split: it is left alone")
+
+
+@contextmanager
+def _replacing(target: Path) -> Iterator[Path]:
+    """A folder to write into that takes the name `target` when the block ends without an error."""
+    target = target.absolute()
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    temporary.mkdir()
+    try:
+        yield temporary
+        former = temporary.with_suffix(".old")
+        if target.exists():
+            target.rename(former)
+        temporary.rename(target)
+        shutil.rmtree(former, ignore_errors=True)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
