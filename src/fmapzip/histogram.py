@@ -1,12 +1,72 @@
-"""Streaming histograms of magnitudes: bounded memory, and the same counts in whatever order values arrive."""
+"""Streaming histograms: bounded memory, and the same counts in whatever order values arrive."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 # A range below 2**-100 is widened to it: every scale that is taken from it stays a normal float32.
 _MIN_EXPONENT = -100
+
+
+class ValueHistogram:
+    """How often each 8-bit value occurs.
+
+    Parameters
+    ----------
+    dtype : {"uint8", "int8"} or such a dtype
+
+    Attributes
+    ----------
+    first : int
+        The least value of the type.
+    counts : ndarray
+        256 counts, of the values from `first` on.
+
+    Examples
+    --------
+    >>> seen = ValueHistogram("int8")
+    >>> seen.add(np.array([0, 0, 1, -128], np.int8))
+    >>> seen.total, seen.zeros, seen.entropy_bits
+    (4, 0.5, 1.5)
+    """
+
+    def __init__(self, dtype: DTypeLike) -> None:
+        self.first = int(np.iinfo(np.dtype(dtype)).min)
+        self.counts: NDArray[np.int64] = np.zeros(256, np.int64)
+
+    def add(self, q: NDArray[np.uint8] | NDArray[np.int8]) -> None:
+        """Count the values of an array of the type, of any shape."""
+        bytes_ = np.ascontiguousarray(q).view(np.uint8).reshape(-1)
+        self.counts += np.roll(np.bincount(bytes_, minlength=256), -self.first)
+
+    def to_json(self) -> dict[str, Any]:
+        """What reports say: see `fmapzip.documents.maps`."""
+        return {
+            "raw_bytes": self.total,
+            "zeros": self.zeros,
+            "entropy_bits": self.entropy_bits,
+            "first_value": self.first,
+            "histogram": self.counts.tolist(),
+        }
+
+    @property
+    def total(self) -> int:
+        """How many values there were."""
+        return int(self.counts.sum())
+
+    @property
+    def zeros(self) -> float:
+        """Share of the values that are zero; 0 before the first value."""
+        return int(self.counts[-self.first]) / max(self.total, 1)
+
+    @property
+    def entropy_bits(self) -> float:
+        """Order-0 entropy in bits a value."""
+        shares = self.counts[self.counts > 0] / max(self.total, 1)
+        return float((shares * np.log2(1 / shares)).sum())
 
 
 class MagnitudeHistogram:

@@ -1,4 +1,5 @@
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -229,5 +230,5 @@ def test_a_stopped_run_leaves_no_half_written_file(folder: Path, number: signal.
 def test_a_reader_that_leaves_early_is_no_error() -> None:
     command = f"{sys.executable} -m fmapzip eval demo demo --codec zvc --limit 10 | head -c 10"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], check=False, capture_output=True, text=True)
-    assert done.stderr == ""
+    assert re.sub(r"fmapzip: .*: \d+( of \d+)?\n", "", done.stderr) == ""  # a busy machine sees progress
     assert done.returncode == 0

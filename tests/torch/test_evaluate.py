@@ -117,6 +117,14 @@ def test_ratios_are_sums_over_sums(net, labelled):
     assert codec.bits_per_value == pytest.approx(8 / codec.ratio_total)
 
 
+def test_the_8_bit_maps_are_described_whatever_codec_stores_them(net, labelled):
+    found = evaluate(net, labelled, ["zvc", "raw"], [CALIBRATION])
+    for maps, exact in zip(found.taps, found.codecs[0].taps, strict=True):
+        assert (maps.name, maps.shape) == (exact.name, exact.shape)
+        assert maps.values.total == exact.raw_bytes == maps.samples * math.prod(maps.shape)
+        assert maps.values.zeros == pytest.approx(exact.zeros)
+
+
 def test_each_image_is_reported_in_order(net, labelled):
     seen = []
     found = evaluate(net, labelled, ["zvc", Coarse(5)], [CALIBRATION], "classes", per_image=seen.append)

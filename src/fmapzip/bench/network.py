@@ -86,11 +86,11 @@ class NetworkSource:
     def distortion(self, plans: Sequence[Plan]) -> list[dict[str, Any]] | None:
         """The figures of docs/EVAL_JSON.md for each plan, and last those of the 8-bit network."""
         from fmapzip.torch.compare import Comparison
-        from fmapzip.torch.passes import CodedPass
+        from fmapzip.torch.passes import CodedPass, Int8Pass
 
         ready = self._ready
         taps, calibration = ready.calibration.taps, ready.calibration
-        exact = CodedPass(ready.captured, taps, calibration.plan(registry.make("raw")), 1)
+        exact = Int8Pass(ready.captured, taps, calibration.quantizers)
         coded = [CodedPass(ready.captured, taps, plan, self._request.threads) for plan in plans]
         comparison = Comparison(ready.captured, exact, coded, self._classes, calibration.calibrator, calibration.images)
         found = comparison.run(ready.inputs.model, iter(ready.inputs.images), ready.progress, None)

@@ -6,41 +6,30 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from fmapzip.baselines.base import PARTS
 from fmapzip.bench.measure import TapFigures
 from fmapzip.bench.methods import Method
 from fmapzip.codecs.base import IntegerMap
+from fmapzip.documents.maps import pooled
+from fmapzip.histogram import ValueHistogram
 from fmapzip.plan import Plan
 
 MB = 1e6
+_POOLED = ("zeros", "entropy_bits")
 
 
 def tap_entry(name: str, maps: Sequence[IntegerMap]) -> dict[str, Any]:
     """Shape, zeros, histogram and order-0 entropy of a tap's integers."""
-    counts = sum(np.bincount(np.ascontiguousarray(q).view(np.uint8).reshape(-1), minlength=256) for q in maps)
-    counts = np.asarray(counts, np.int64)
-    signed = maps[0].dtype == np.int8
-    total = int(counts.sum())
-    shares = counts[counts > 0] / total
-    return {
-        "name": name,
-        "shape": list(maps[0].shape),
-        "dtype": str(maps[0].dtype),
-        "samples": len(maps),
-        "raw_bytes": total,
-        "zeros": int(counts[0]) / total,
-        "entropy_bits": float(-(shares * np.log2(shares)).sum()),
-        "first_value": -128 if signed else 0,
-        "histogram": [int(n) for n in (np.roll(counts, 128) if signed else counts)],
-    }
+    seen = ValueHistogram(maps[0].dtype)
+    for q in maps:
+        seen.add(q)
+    facts = {"name": name, "shape": list(maps[0].shape), "dtype": str(maps[0].dtype), "samples": len(maps)}
+    return {**facts, **seen.to_json()}
 
 
 def totals(taps: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Raw bytes and share of zeros over all taps."""
-    raw = sum(tap["raw_bytes"] for tap in taps)
-    return {"raw_bytes": raw, "zeros": sum(tap["zeros"] * tap["raw_bytes"] for tap in taps) / raw if raw else 0.0}
+    """Raw bytes, share of zeros and mean entropy over all taps."""
+    return {"raw_bytes": sum(tap["raw_bytes"] for tap in taps), **{key: pooled(taps, key) for key in _POOLED}}
 
 
 def codec_entry(method: Method, taps: Sequence[TapFigures], plan: Plan | None) -> dict[str, Any]:

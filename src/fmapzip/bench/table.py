@@ -64,9 +64,10 @@ def _title(report: Report) -> str:
     source = report["source"]
     what = ", ".join(source["files"] or []) or f"{source['model']} on {source['data']}"
     raw = report["totals"]["raw_bytes"]
-    zeros = report["totals"]["zeros"]
+    zeros, entropy = report["totals"]["zeros"], report["totals"]["entropy_bits"]
     taps = len(report["taps"])
-    return f"{what}: {taps} {'tap' if taps == 1 else 'taps'}, {raw / MB:.1f} MB, {zeros:.0%} zeros"
+    maps = f"{zeros:.0%} zeros, {entropy:.2f} bits of order-0 entropy".replace("%", " %")
+    return f"{what}: {taps} {'tap' if taps == 1 else 'taps'}, {raw / MB:.1f} MB, {maps}"
 
 
 def _row(entry: dict[str, Any], raw: int) -> list[str]:

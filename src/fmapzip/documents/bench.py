@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, UnsetType
 
 from fmapzip.documents.document import Document, Environment, Input, Part, says
+from fmapzip.documents.maps import MapsOfTap
 
 Figure = float | None
 
@@ -37,25 +38,12 @@ class Source(Part):
     protocol: BenchProtocol | None = None
 
 
-class MapsOfTap(Part):
-    """The maps of one tap."""
-
-    name: str
-    shape: Annotated[list[int], says("of one sample")]
-    dtype: Literal["uint8", "int8"]
-    samples: int
-    raw_bytes: Annotated[int, says("one a value")]
-    zeros: Annotated[float, says("share of values that are zero")]
-    entropy_bits: Annotated[float, says("order-0, a value")]
-    first_value: Annotated[int, says("of the histogram")]
-    histogram: Annotated[list[int], says("256 counts, of the values from `first_value` on")]
-
-
 class Totals(Part):
     """All taps."""
 
     raw_bytes: int
     zeros: float
+    entropy_bits: Annotated[float, says("order-0 of each tap, a value, pooled")]
 
 
 class Parts(Part):

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from fmapzip.documents.document import Document, Environment, Input, Part, says
+from fmapzip.documents.maps import MapsOfTap
 
 Figure = float | None
 
@@ -163,6 +164,7 @@ class Evaluation(Part):
     capture: Capture
     environment: Environment
     baselines: Baselines
+    taps: Annotated[list[MapsOfTap], says("the maps of the 8-bit network, which every codec is measured by")]
     codecs: Annotated[list[Codec], says("one for each `--codec` and `--plan`, in the order given")]
     pictures: Annotated[Pictures | None, says("with `--html`, some maps of the first image")] = None
 

@@ -71,6 +71,7 @@ def to_json(
             "float": _declared(FloatRun, found.float_baseline),
             "int8": _declared(Int8Run, found.int8_baseline),
         },
+        "taps": [maps.to_json() for maps in found.taps],
         "codecs": [_codec(result) for result in found.codecs],
         "pictures": None if found.pictures is None else asdict(found.pictures),
     }

@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from fmapzip.documents.maps import pooled
 from fmapzip.eval.environment import busy_note
 from fmapzip.printable import printable
 from fmapzip.tables import Figures, number, quotient, size, unusual_settings
@@ -40,8 +41,10 @@ def _heading(report: Report) -> Text:
     calibrated = report["calibration_images"]
     counts = f"\n{report['images']} images, " + (f"calibrated on {calibrated} others" if calibrated else "as planned")
     quantizer = f", 8-bit quantizer {report['quantizer']}"
+    zeros, entropy = (pooled(report["taps"], key) for key in ("zeros", "entropy_bits"))
+    maps = f"\n8-bit maps: {100 * zeros:.1f} % zeros, {entropy:.2f} bits of order-0 entropy a value"
     capture, read = report["capture"], report["protocol"].get("input")
-    heading = Text.assemble((report["model"], "bold"), " on ", (report["data"], "bold"), counts, quantizer)
+    heading = Text.assemble((report["model"], "bold"), " on ", (report["data"], "bold"), counts, quantizer, maps)
     if read is not None:
         heading.append(f"\ninput {printable(read['words'])}")
     notes = [*capture["notes"], *(note for entry in report["codecs"] for note in entry["notes"]), busy_note(report)]

@@ -6,6 +6,7 @@ from typing import Any
 
 from fmapzip import registry
 from fmapzip.bench.summary import sentences
+from fmapzip.documents.maps import pooled
 from fmapzip.errors import InvalidInput, UnknownCodec
 from fmapzip.inspection import parts_of
 from fmapzip.report.plan_model import model_of_plan
@@ -35,6 +36,7 @@ def _of_bench(report: Values) -> Values:
         ("taps", str(len(report["taps"]))),
         ("values", f"{report['totals']['raw_bytes'] / _MB:.1f} million"),
         ("zeros", f"{report['totals']['zeros']:.1%}"),
+        ("order-0 entropy", f"{pooled(report['taps'], 'entropy_bits'):.2f} bits a value"),
         ("samples", str(max((tap["samples"] for tap in report["taps"]), default=0))),
         ("quantizer", source["quantizer"]),
         ("calibration images", _or_dash(source["calibration_images"])),
@@ -93,12 +95,12 @@ def _bench_row(entry: Values, taps: list[Values]) -> Values:
 
 
 def _of_eval(report: Values) -> Values:
-    first = report["codecs"][0]["taps"]
-    raw = sum(tap["raw_bytes"] for tap in first)
-    zeros = sum(tap["zeros"] * tap["raw_bytes"] for tap in first) / raw if raw else 0.0
+    taps = report["taps"]
+    raw = sum(tap["raw_bytes"] for tap in taps)
     facts = [
-        ("taps", str(len(first))),
-        ("zeros", f"{zeros:.1%}"),
+        ("taps", str(len(taps))),
+        ("zeros", f"{pooled(taps, 'zeros'):.1%}"),
+        ("order-0 entropy", f"{pooled(taps, 'entropy_bits'):.2f} bits a value"),
         ("images", str(report["images"])),
         ("calibration images", str(report["calibration_images"])),
         ("quantizer", report["quantizer"]),
@@ -112,7 +114,7 @@ def _of_eval(report: Values) -> Values:
         "facts": facts,
         "summary": _eval_words(report, rows),
         "environment": _environment(report["environment"]),
-        "taps": [_eval_tap(tap, report["images"]) for tap in first],
+        "taps": report["taps"],
         "rows": rows,
         "distortion": _distortion_axis(rows),
         "baselines": [("float network", baselines["float"]), ("8-bit network", baselines["int8"])],
@@ -130,11 +132,6 @@ def _input(protocol: Values) -> list[tuple[str, str]]:
     """How images were read, where the report says it."""
     found = protocol.get("input")
     return [] if found is None else [("input", found["words"])]
-
-
-def _eval_tap(tap: Values, images: int) -> Values:
-    shown = {key: tap[key] for key in ("name", "shape", "raw_bytes", "zeros")}
-    return {**shown, "samples": images, "histogram": None, "entropy_bits": None, "first_value": 0}
 
 
 def _eval_row(entry: Values, raw: int) -> Values:

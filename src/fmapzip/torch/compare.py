@@ -10,7 +10,7 @@ from fmapzip.torch.batches import EVALUATING, Progress
 from fmapzip.torch.capture import Captured
 from fmapzip.torch.inputs import Inputs, batch_size
 from fmapzip.torch.metrics import ClassEvidence, Scores, check_classes, has_classes
-from fmapzip.torch.passes import CodedPass, FloatPass
+from fmapzip.torch.passes import CodedPass, FloatPass, Int8Pass
 from fmapzip.torch.pictures import Pictures, input_picture, picture, watched
 from fmapzip.torch.results import Evaluation, ImageCodec, ImageResult
 
@@ -21,8 +21,7 @@ class Comparison:
     Parameters
     ----------
     captured : Captured
-    int8 : CodedPass
-        The 8-bit network: the codec ``raw``.
+    int8 : Int8Pass
     coded : sequence of CodedPass
     classes : bool or None
         Whether outputs are class scores; None where the images are to decide.
@@ -35,7 +34,7 @@ class Comparison:
     def __init__(
         self,
         captured: Captured,
-        int8: CodedPass,
+        int8: Int8Pass,
         coded: Sequence[CodedPass],
         classes: bool | None,
         calibrator: str,
@@ -130,6 +129,7 @@ class Comparison:
             skipped=self._int8.skipped,
             float_baseline=exact.baseline(classes),
             int8_baseline=self._int8.baseline(classes),
+            taps=self._int8.maps(),
             codecs=coded,
             pictures=pictures,
         )

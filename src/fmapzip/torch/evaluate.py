@@ -11,7 +11,7 @@ from torch import nn
 from fmapzip import registry
 from fmapzip.codecs.base import Codec
 from fmapzip.errors import InvalidInput
-from fmapzip.plan import Plan, TapPlan
+from fmapzip.plan import Plan
 from fmapzip.quantize import DEFAULT_CALIBRATOR
 from fmapzip.torch.batches import Batches, Progress, ignore_progress
 from fmapzip.torch.calibrate import Calibration, calibrate
@@ -21,7 +21,7 @@ from fmapzip.torch.compare import Comparison
 from fmapzip.torch.fit import fitted_taps
 from fmapzip.torch.inputs import first_sample
 from fmapzip.torch.metrics import MetricsChoice
-from fmapzip.torch.passes import CodedPass
+from fmapzip.torch.passes import CodedPass, Int8Pass
 from fmapzip.torch.preserve import evaluation_mode
 from fmapzip.torch.results import Evaluation, ImageResult
 
@@ -105,10 +105,9 @@ def _of_plans(
     captured: Captured, plans: Sequence[Any], metrics: MetricsChoice, threads: int, pictures: bool
 ) -> Comparison:
     """Compare plans; the 8-bit network has the first one's quantizers."""
-    raw = registry.make("raw")
-    exact = Plan(tuple(TapPlan(tap.name, tap.shape, tap.quantizer, raw) for tap in plans[0]), plans[0].metadata)
+    taps = fitted_taps(plans[0], captured)
     coded = [CodedPass(captured, fitted_taps(plan, captured), plan, threads, inspects=True) for plan in plans]
-    int8 = CodedPass(captured, fitted_taps(exact, captured), exact, threads)
+    int8 = Int8Pass(captured, taps, [plans[0][tap.name].quantizer for tap in taps])
     classes = None if metrics == "auto" else metrics == "classes"
     calibrator = str(plans[0].metadata.get("calibrator", "as planned"))
     return Comparison(captured, int8, coded, classes, calibrator, 0, pictures)
@@ -134,5 +133,5 @@ def _of_codecs(
         else:
             choice = choose(captured, batches, found, item, classes, limit, progress)
             coded.append(CodedPass(captured, found.taps, choice.plan, threads, choice.notes, inspects=True))
-    int8 = CodedPass(captured, found.taps, found.plan(registry.make("raw")), threads)
+    int8 = Int8Pass(captured, found.taps, found.quantizers)
     return Comparison(captured, int8, coded, classes, found.calibrator, found.images, pictures)

@@ -9,8 +9,34 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from fmapzip.histogram import ValueHistogram
 from fmapzip.plan import Plan
 from fmapzip.torch.pictures import Pictures
+
+
+@dataclass(frozen=True)
+class MapsOfTap:
+    """The integers of one feature map in the 8-bit network, over all images: what every codec is measured by.
+
+    Parameters
+    ----------
+    name, shape
+        As in `Tap`.
+    dtype : {"uint8", "int8"}
+    samples : int
+    values : ValueHistogram
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    samples: int
+    values: ValueHistogram
+
+    def to_json(self) -> dict[str, Any]:
+        """What reports say of it: see `fmapzip.documents.maps`."""
+        facts = {"name": self.name, "shape": list(self.shape), "dtype": self.dtype, "samples": self.samples}
+        return {**facts, **self.values.to_json()}
 
 
 @dataclass(frozen=True)
@@ -160,6 +186,8 @@ class Evaluation:
     skipped : tuple of str
         Taps that were not selected.
     float_baseline, int8_baseline : Baseline
+    taps : tuple of MapsOfTap
+        The 8-bit network's maps.
     codecs : tuple of CodecResult
     pictures : Pictures or None
         Some maps of the first image, where they were asked for.
@@ -174,6 +202,7 @@ class Evaluation:
     skipped: tuple[str, ...]
     float_baseline: Baseline
     int8_baseline: Baseline
+    taps: tuple[MapsOfTap, ...]
     codecs: tuple[CodecResult, ...]
     pictures: Pictures | None = None
 

@@ -103,14 +103,13 @@ function sources(rows) {
 
 function tapPage(i) {
   const tap = DATA().taps[i], rows = measured();
-  const entropy = tap.entropy_bits === null ? null : `${tap.entropy_bits.toFixed(2)} bits`;
-  const facts = [["shape", tap.shape.join(" x ")], ["samples", tap.samples], ["zeros", figure.percent(tap.zeros)], ["entropy", entropy], ["values", tap.raw_bytes]];
+  const facts = [["shape", tap.shape.join(" x ")], ["samples", tap.samples], ["zeros", figure.percent(tap.zeros)], ["entropy", `${tap.entropy_bits.toFixed(2)} bits`], ["values", tap.raw_bytes]];
   const bytesOf = (row) => ({ parts: { ...row.taps[i].parts, side: row.taps[i].side }, total: row.taps[i].bytes + row.taps[i].side });
   return [
     tapLinks(i),
-    tapHeading(tap.name, facts.filter(([, value]) => value !== null)),
-    tap.histogram ? make("h2", {}, "What is in it") : null,
-    tap.histogram ? histogramPlot(tap) : null,
+    tapHeading(tap.name, facts),
+    make("h2", {}, "What is in it"),
+    histogramPlot(tap),
     make("h2", {}, "Where the bytes went"),
     partsLegend(),
     partsPlot("Bytes by part", rows, bytesOf),

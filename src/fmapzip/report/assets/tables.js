@@ -84,7 +84,7 @@ function tapTable(rows) {
     { name: "shape", value: (t) => t.tap.shape.join(" x "), words: true },
     { name: "values", value: (t) => t.tap.raw_bytes },
     { name: "zeros", value: (t) => t.tap.zeros, text: figure.percent },
-    ...(taps.some((t) => t.tap.entropy_bits !== null) ? [{ name: "entropy, bits", title: "order-0", value: (t) => t.tap.entropy_bits, text: figure.fixed(2) }] : []),
+    { name: "entropy, bits", title: "order-0", value: (t) => t.tap.entropy_bits, text: figure.fixed(2) },
     ...best(both ? "best lossless of ours" : "best", "ours"),
     ...(both ? best("best lossless baseline", "theirs") : []),
   ];
