@@ -85,6 +85,7 @@ class NetworkSource:
 
     def distortion(self, plans: Sequence[Plan]) -> list[dict[str, Any]] | None:
         """The figures of docs/EVAL_JSON.md for each plan, and last those of the 8-bit network."""
+        from fmapzip.torch.batches import Batches
         from fmapzip.torch.compare import Comparison
         from fmapzip.torch.passes import CodedPass, Int8Pass
 
@@ -93,7 +94,7 @@ class NetworkSource:
         exact = Int8Pass(ready.captured, taps, calibration.quantizers)
         coded = [CodedPass(ready.captured, taps, plan, self._request.threads) for plan in plans]
         comparison = Comparison(ready.captured, exact, coded, self._classes, calibration.calibrator, calibration.images)
-        found = comparison.run(ready.inputs.model, iter(ready.inputs.images), ready.progress, None)
+        found = comparison.run(ready.inputs.model, Batches(ready.inputs.images, "images"), ready.progress, None)
         return [*map(_figures, map(asdict, found.codecs)), _figures(asdict(found.int8_baseline))]
 
     @property

@@ -54,7 +54,7 @@ def evaluate(
 @app.command(cls=Command)
 @options.gathers(
     request=options.request(
-        *("quantizer", "preprocess", "taps", "limit", "images", "weights", "batch", "metrics"),
+        *("quantizer", "preprocess", "frames", "taps", "limit", "images", "weights", "batch", "metrics"),
         model="demo",
         data="demo",
         calib="demo:calib",

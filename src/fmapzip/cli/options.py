@@ -31,9 +31,7 @@ Model = Annotated[
 ]
 Data = Annotated[
     str,
-    typer.Argument(
-        metavar="DATA", help="demo, a folder with labels.csv, one of class folders, or one of images alone."
-    ),
+    typer.Argument(metavar="DATA", help="demo, a folder of images, or a .npy file."),
 ]
 CODEC = "NAME[:key=value,...]"
 """How a codec and its settings are written, everywhere."""
@@ -74,6 +72,15 @@ def _input(metavar: str, text: str) -> Any:
     return Annotated[str | None, typer.Option(metavar=metavar, help=text, show_default=False, rich_help_panel=INPUT)]
 
 
+Frames = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Each folder of frames is one clip: N of them, evenly spread.",
+        rich_help_panel=INPUT,
+    ),
+]
 Taps = Annotated[
     list[str] | None,
     typer.Option(metavar="GLOB", help="Only the feature maps of these names; repeatable.", rich_help_panel=IMAGES),
@@ -142,6 +149,7 @@ _REQUEST: dict[str, Any] = {
     "quantizer": Quantizer,
     "calib": Calib,
     "preprocess": Preprocess,
+    "frames": Frames,
     "taps": Taps,
     "limit": Limit,
     "images": Images,

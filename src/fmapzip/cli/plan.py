@@ -137,7 +137,9 @@ def _search(
 
     options_ = [parse_codec(name) if ":" in name else name for name in codecs]
     inputs = load(request)
-    verifying = None if validate is None else Batches(load_data(validate, inputs.preprocessing), inputs.batch)
+    verifying = (
+        None if validate is None else Batches(load_data(validate, inputs.preprocessing, request.frames), inputs.batch)
+    )
     with progress() as advance:
         found = make_plan(
             inputs.model,

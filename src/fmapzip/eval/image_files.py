@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,20 +40,24 @@ def open_image(path: Path, max_aspect: float = math.inf) -> Image.Image:
     InvalidInput
         No image, a damaged one, one of too many pixels, or one side is more than `max_aspect` times the other.
     """
-    from PIL import Image, UnidentifiedImageError
+    return _opened(path, max_aspect, lambda file: file.convert("RGB"))
 
-    try:
-        with Image.open(path) as file:
-            check_size(path, file.size, max_aspect)
-            return file.convert("RGB")
-    except (InvalidInput, MemoryError):
-        raise
-    except UnidentifiedImageError as error:
-        raise InvalidInput(f"{path}: not an image that Pillow can read") from error
-    except OSError as error:
-        raise InvalidInput(f"{path}: {error.strerror or error}") from error
-    except Exception as error:  # what Pillow raises of a damaged file is of many kinds: SyntaxError, struct.error, ...
-        raise InvalidInput(f"{path}: {error or type(error).__name__}") from error
+
+def open_mask(path: Path) -> Image.Image:
+    """An image of class indexes: a palette's numbers or grey levels as they are.
+
+    Raises
+    ------
+    InvalidInput
+        As for `open_image`, or it has several channels.
+    """
+
+    def indexes(file: Image.Image) -> Image.Image:
+        if file.mode not in ("P", "L", "1", "I;16", "I"):
+            raise InvalidInput(f"{path}: a mask has one channel of class indexes, this one is {file.mode}")
+        return file.convert("I") if file.mode in ("I;16", "I") else file.copy()
+
+    return _opened(path, math.inf, indexes)
 
 
 def check_size(name: object, size: tuple[int, int], max_aspect: float) -> None:
@@ -62,3 +67,20 @@ def check_size(name: object, size: tuple[int, int], max_aspect: float) -> None:
         raise InvalidInput(f"{name}: {width} x {height} pixels; an image has at most {MAX_PIXELS}")
     if max(width, height) > max_aspect * min(width, height):
         raise InvalidInput(f"{name}: {width} x {height} pixels; one side is at most {max_aspect:g} times the other")
+
+
+def _opened(path: Path, max_aspect: float, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as file:
+            check_size(path, file.size, max_aspect)
+            return convert(file)
+    except (InvalidInput, MemoryError):
+        raise
+    except UnidentifiedImageError as error:
+        raise InvalidInput(f"{path}: not an image that Pillow can read") from error
+    except OSError as error:
+        raise InvalidInput(f"{path}: {error.strerror or error}") from error
+    except Exception as error:  # what Pillow raises of a damaged file is of many kinds: SyntaxError, struct.error, ...
+        raise InvalidInput(f"{path}: {error or type(error).__name__}") from error

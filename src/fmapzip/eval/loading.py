@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from fmapzip.errors import InvalidInput
-from fmapzip.eval.data import Dataset
+from fmapzip.eval.dataset import Dataset
 from fmapzip.eval.preprocess import Pixels
 from fmapzip.eval.split import Split
 from fmapzip.torch.batches import CALIBRATING, EVALUATING, Progress
@@ -39,7 +40,7 @@ class Batches:
     Yields
     ------
     images, labels
-        ``float32 [N, C, H, W]`` and ``int64 [N]``, or None without labels.
+        ``float32 [N, C, H, W]`` and ``int64 [N]``, a list of targets where they are no class indexes, or None.
 
     Raises
     ------
@@ -62,15 +63,19 @@ class Batches:
     def __len__(self) -> int:
         return math.ceil(len(self._data) / self._batch)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor | None]]:
-        labels = self._data.labels
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor | list[Any] | None]]:
+        labels, target = self._data.labels, self._data.target
         for first in range(0, len(self._data), self._batch):
             rows = range(first, min(first + self._batch, len(self._data)))
             images = [self._data.read(i) for i in rows]
             self._check_shapes(rows, images)
             if self._seen is not None:
                 self._seen(len(images))
-            given = None if labels is None else torch.from_numpy(labels[first : rows.stop])
+            given: Tensor | list[Any] | None = None
+            if target is not None:
+                given = [target(i) for i in rows]
+            elif labels is not None:
+                given = torch.from_numpy(labels[first : rows.stop])
             yield torch.from_numpy(np.stack(images)), given
 
     def _check_shapes(self, rows: Iterable[int], images: Sequence[Pixels]) -> None:

@@ -12,12 +12,15 @@ from torch import nn
 
 from fmapzip.errors import InvalidInput, MissingExtra
 from fmapzip.eval.user_code import first_line, importing, user_function
+from fmapzip.torch.image_list import TakesImageList
 
 FORMS = "demo, torchvision:NAME, timm:NAME, path/to/file.py:function, package.module:function or path/to/file.onnx"
 
 
 def load_model(spec: str, weights: str | os.PathLike[str] | None = None) -> nn.Module:
     """The network that ``spec`` names, in eval mode, on the CPU, its parameters not requiring gradients.
+
+    A detector of torchvision's, which takes a list of images, comes as one that takes a batch.
 
     Parameters
     ----------
@@ -59,6 +62,8 @@ def load_model(spec: str, weights: str | os.PathLike[str] | None = None) -> nn.M
         net = _from_function(spec, source)
     if weights is not None:
         _load_weights(net, Path(weights))
+    if type(net).__module__.startswith("torchvision.models.detection"):
+        net = TakesImageList(net)
     return net.cpu().eval().requires_grad_(False)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -30,6 +30,15 @@ Interpolation = Literal["bilinear", "bicubic", "nearest", "lanczos", "box", "lin
 INTERPOLATIONS: tuple[str, ...] = get_args(Interpolation)
 Size = tuple[int, int]
 """Height, width."""
+UNKNOWN_CLASS = 255
+
+
+@dataclass(frozen=True)
+class Frame:
+    """From an image's coordinates (across, down) to those of what the network reads: times `scale`, plus `offset`."""
+
+    scale: tuple[float, float]
+    offset: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -124,6 +133,32 @@ class Preprocessing:
         check_size(name, (values.shape[1], values.shape[0]), self._max_aspect)
         return self.of_image(Image.fromarray(np.ascontiguousarray(values)).convert("RGB"), name)
 
+    def of_mask(self, mask: Image.Image, name: object) -> NDArray[np.int64]:
+        """Class indexes [H, W] in the frame that the image is brought to; what a letterbox adds is 255.
+
+        Raises
+        ------
+        InvalidInput
+            The preprocessing is a function: nothing is known of its frame.
+        """
+        if self.function is not None:
+            raise InvalidInput(f"{name}: --preprocess {self.name} is a function, which masks cannot go through")
+        framed = replace(self, interpolation="nearest")._framed(mask, name, fill=UNKNOWN_CLASS)
+        return np.asarray(framed).astype(np.int64)
+
+    def frame(self, size: Size) -> Frame | None:
+        """Where an image of that height and width comes to lie; None where a function does it."""
+        if self.function is not None:
+            return None
+        height, width = size
+        if self.letterbox is not None:
+            inner = _fitted(size, self.letterbox)
+            return Frame((inner[1] / width, inner[0] / height), (0.0, 0.0))
+        scaled = _shorter(size, self.resize) if isinstance(self.resize, int) else self.resize or size
+        crop = self.crop or scaled
+        offset = (-((scaled[1] - crop[1]) // 2), -((scaled[0] - crop[0]) // 2))
+        return Frame((scaled[1] / width, scaled[0] / height), (float(offset[0]), float(offset[1])))
+
     def of_image(self, image: Image.Image, name: object) -> Pixels:
         """A sample from an image in RGB; `name` is for errors."""
         if self.function is not None:
@@ -177,14 +212,12 @@ class Preprocessing:
     def _max_aspect(self) -> float:
         return MAX_ASPECT if isinstance(self.resize, int) else math.inf
 
-    def _framed(self, image: Image.Image, name: object) -> Image.Image:
+    def _framed(self, image: Image.Image, name: object, fill: int = FILL) -> Image.Image:
         """The image at its final size."""
         if self.letterbox is not None:
-            return self._letterboxed(image, self.letterbox)
+            return self._letterboxed(image, self.letterbox, fill)
         if isinstance(self.resize, int):
-            shorter = min(image.size)
-            width, height = (round(self.resize * side / shorter) for side in image.size)
-            image = self._resized(image, (height, width))
+            image = self._resized(image, _shorter((image.height, image.width), self.resize))
         elif self.resize is not None:
             image = self._resized(image, self.resize)
         if self.crop is None:
@@ -195,13 +228,12 @@ class Preprocessing:
         left, top = (width - columns) // 2, (height - rows) // 2
         return image.crop((left, top, left + columns, top + rows))
 
-    def _letterboxed(self, image: Image.Image, box: Size) -> Image.Image:
+    def _letterboxed(self, image: Image.Image, box: Size, fill: int) -> Image.Image:
         from PIL import Image
 
-        ratio = min(box[0] / image.height, box[1] / image.width)
-        inner = (max(1, int(image.height * ratio)), max(1, int(image.width * ratio)))
-        whole = Image.new("RGB", (box[1], box[0]), (FILL, FILL, FILL))
-        whole.paste(self._resized(image, inner), (0, 0))
+        inner = self._resized(image, _fitted((image.height, image.width), box))
+        whole = Image.new(image.mode, (box[1], box[0]), (fill, fill, fill) if image.mode == "RGB" else fill)
+        whole.paste(inner, (0, 0))
         return whole
 
     def _resized(self, image: Image.Image, size: Size) -> Image.Image:
@@ -274,6 +306,17 @@ def _loaded(path: Path) -> NDArray[Any]:
         raise InvalidInput(f"{path}: {error.strerror or error}") from error
     except (ValueError, EOFError) as error:
         raise InvalidInput(f"{path}: {error}") from error
+
+
+def _shorter(size: Size, side: int) -> Size:
+    """The size whose shorter side is `side`."""
+    return round(side * size[0] / min(size)), round(side * size[1] / min(size))
+
+
+def _fitted(size: Size, box: Size) -> Size:
+    """The largest size of the same shape that fits into `box`."""
+    ratio = min(box[0] / size[0], box[1] / size[1])
+    return max(1, int(size[0] * ratio)), max(1, int(size[1] * ratio))
 
 
 def _by(size: Size) -> str:

@@ -41,6 +41,8 @@ class Request:
         it, else ``imagenet``.
     input
         What is changed of that.
+    frames
+        How many frames of each clip to take, where the data are folders of frames; None: images.
     taps
         Names or globs of the taps to store; None: all.
     limit
@@ -61,6 +63,7 @@ class Request:
     quantizer: str = DEFAULT_CALIBRATOR
     preprocess: str | None = None
     input: InputOptions = UNCHANGED
+    frames: int | None = None
     taps: tuple[str, ...] | None = None
     limit: int | None = None
     images: int | None = None
@@ -148,8 +151,8 @@ def load(request: Request) -> Inputs:
         torch.set_num_threads(request.torch_threads)
     model = load_model(request.model, request.weights)
     preprocessing = _preprocessing(request, model)
-    data = load_data(request.data, preprocessing)
-    parts = split(data.select(range(len(data))[: request.limit]), request.calib, preprocessing)
+    data = load_data(request.data, preprocessing, request.frames)
+    parts = split(data.select(range(len(data))[: request.limit]), request.calib, preprocessing, request.frames)
     if request.images is not None:
         parts = replace(parts, images=parts.images.select(range(len(parts.images))[: request.images]))
     batch = request.batch or only_batch(model) or min(MAX_BATCH, max(1, BATCH_VALUES // parts.images.read(0).size))

@@ -23,7 +23,9 @@ class Split:
     rule: str
 
 
-def split(data: Dataset, calib: str = STANDARD, preprocessing: Preprocessing | None = None) -> Split:
+def split(
+    data: Dataset, calib: str = STANDARD, preprocessing: Preprocessing | None = None, frames: int | None = None
+) -> Split:
     """Divide ``data`` by the rule ``calib``.
 
     Parameters
@@ -33,7 +35,7 @@ def split(data: Dataset, calib: str = STANDARD, preprocessing: Preprocessing | N
     calib
         ``every:K``: rows 0, K, 2K, ... calibrate. ``first:N``: rows 0 to N-1 calibrate. Anything else
         is a data directory (or ``demo:calib``) that calibrates whole, and every row of ``data`` is reported.
-    preprocessing
+    preprocessing, frames
         As for `load_data`, for a directory.
 
     Raises
@@ -49,7 +51,7 @@ def split(data: Dataset, calib: str = STANDARD, preprocessing: Preprocessing | N
     """
     rule = re.fullmatch(r"(every|first):(\d+)", calib)
     if rule is None:
-        return _from_elsewhere(data, calib, preprocessing)
+        return _from_elsewhere(data, calib, preprocessing, frames)
     kind, number = rule[1], int(rule[2])
     if number < 1:
         raise InvalidInput(f"--calib {calib}: the number must be at least 1")
@@ -61,7 +63,7 @@ def split(data: Dataset, calib: str = STANDARD, preprocessing: Preprocessing | N
     return Split(data.select(chosen), data.select(others), calib)
 
 
-def _from_elsewhere(data: Dataset, calib: str, preprocessing: Preprocessing | None) -> Split:
-    if calib not in DEMO_PARTS and not Path(calib).is_dir():
+def _from_elsewhere(data: Dataset, calib: str, preprocessing: Preprocessing | None, frames: int | None) -> Split:
+    if calib not in DEMO_PARTS and not Path(calib).exists():
         raise InvalidInput(f"--calib {calib}: neither every:K, first:N nor a data directory")
-    return Split(load_data(calib, preprocessing), data, calib)
+    return Split(load_data(calib, preprocessing, frames), data, calib)

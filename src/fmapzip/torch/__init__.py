@@ -17,6 +17,7 @@ from fmapzip.torch.choose import DistortionLimit
 from fmapzip.torch.compress import CompressedModel, compress_model
 from fmapzip.torch.evaluate import evaluate
 from fmapzip.torch.feature_store import FeatureStore
+from fmapzip.torch.image_list import TakesImageList
 from fmapzip.torch.operators import register_plan, tap_handle
 from fmapzip.torch.report import Report
 from fmapzip.torch.results import Baseline, CodecResult, Evaluation, ImageCodec, ImageResult, TapResult
@@ -32,6 +33,7 @@ __all__ = [
     "ImageCodec",
     "ImageResult",
     "Report",
+    "TakesImageList",
     "Tap",
     "TapResult",
     "capture",

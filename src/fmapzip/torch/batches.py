@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,7 +29,8 @@ class Batches:
     ----------
     source : Tensor, mapping or iterable
         One batch of inputs, or an iterable of batches, each inputs or a pair ``(inputs, labels)``; a network with
-        several inputs gets ``((first, second), labels)`` or a dict of named inputs.
+        several inputs gets ``((first, second), labels)`` or a dict of named inputs. Targets of other kinds than class
+        indices are a list, one an image.
     what : str
         What the batches are, for errors.
     repeatable : bool
@@ -44,11 +46,22 @@ class Batches:
             raise InvalidInput(f"{what} is read more than once: give a list or a DataLoader, not an iterator")
 
     def __iter__(self) -> Iterator[tuple[Inputs, Tensor | None]]:
+        for inputs, labels, _ in self.with_targets():
+            yield inputs, labels
+
+    def with_targets(self) -> Iterator[tuple[Inputs, Tensor | None, Sequence[Any] | None]]:
+        """Go through batches as inputs, class indices where the targets are such, and one target an image."""
         for batch in self._source:
-            inputs, labels = _split(batch)
+            inputs, targets = _split(batch)
+            if targets is None:
+                yield inputs, None, None
+                continue
+            labels = None if _is_list_of_things(targets) else _as_labels(targets)
             if labels is not None and labels.shape != (batch_size(inputs),):
                 raise InvalidInput(f"{self._what}: {batch_size(inputs)} images but labels of {list(labels.shape)}")
-            yield inputs, labels
+            if labels is None and len(targets) != batch_size(inputs):
+                raise InvalidInput(f"{self._what}: {batch_size(inputs)} images but {len(targets)} targets")
+            yield inputs, labels, targets if labels is None else labels.tolist()
 
     def first(self) -> Inputs:
         """Return the inputs of the first batch."""
@@ -57,15 +70,21 @@ class Batches:
         raise InvalidInput(f"{self._what}: there are no images")
 
 
-def _split(batch: Any) -> tuple[Inputs, Tensor | None]:
+def _split(batch: Any) -> tuple[Inputs, Any]:
     if not isinstance(batch, tuple | list):
         return batch, None
     if len(batch) == 1:
         return batch[0], None
     if len(batch) != 2:
         raise InvalidInput(f"a batch is inputs or a pair (inputs, labels), not {len(batch)} things")
-    inputs, labels = batch
-    return inputs, None if labels is None else _as_labels(labels)
+    return batch[0], batch[1]
+
+
+def _is_list_of_things(targets: Any) -> bool:
+    """Whether targets are a list of what is no number: annotations, masks, images; one an image."""
+    return isinstance(targets, list | tuple) and not all(
+        isinstance(each, int | float | np.generic) or (isinstance(each, Tensor) and each.ndim == 0) for each in targets
+    )
 
 
 def _as_labels(labels: Tensor | Sequence[int]) -> Tensor:
