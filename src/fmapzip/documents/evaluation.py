@@ -39,6 +39,15 @@ class Capture(Part):
     skipped_taps: Annotated[list[str], says("taps that `--taps` left out")]
 
 
+class Output(Part):
+    """One of several outputs of the network."""
+
+    name: Annotated[str, says("its way in the output, `scales.0` for instance")]
+    judged: Annotated[bool, says("whether the total is over it")]
+    kl_vs_float: Annotated[Figure, says("where outputs are class scores and it is [N, K]")]
+    sqnr_db: Annotated[Figure, says("`null` where nothing differs, or shapes do")]
+
+
 class FloatRun(Part):
     """The float network."""
 
@@ -59,6 +68,7 @@ class Int8Run(Part):
     kl_vs_float: Annotated[Figure, says("KL(float \\|\\| this) of the softmax outputs, nats, mean over images")]
     output_sqnr_db: Annotated[Figure, says("of the output against the float network's, pooled over images")]
     seconds: float
+    outputs: Annotated[list[Output] | None, says("each for itself, where there are several")] = None
 
 
 class Baselines(Part):
@@ -112,7 +122,11 @@ class Codec(Part):
     kl_vs_float: Annotated[Figure, says("KL(float \\|\\| this) of the softmax outputs, nats, mean over images")]
     kl_vs_int8: Figure
     output_sqnr_db: Annotated[
-        Figure, says("of the network's output against the float network's, signal and noise pooled over images")
+        Figure,
+        says(
+            "of the network's output against the float network's, signal and noise pooled over images; of several "
+            "outputs, noise over signal is the mean of theirs, unless there is `logits` or `out`, which alone counts"
+        ),
     ]
     encode_mb_per_s: Annotated[Figure, says("raw bytes a second, in the codec alone, as measured during this run")]
     decode_mb_per_s: Figure
@@ -121,6 +135,7 @@ class Codec(Part):
         list[str], says("what a reader should know, for instance that no setting kept to the distortion limit")
     ]
     taps: Annotated[list[Tap], says("the feature maps, in the order of the network")]
+    outputs: Annotated[list[Output] | None, says("each output for itself, where there are several")] = None
     lossless: Annotated[bool | None, says("whether its settings promise to give back every integer")] = None
 
 

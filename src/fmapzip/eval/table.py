@@ -25,7 +25,7 @@ def render(report: Report) -> RenderableType:
     report
         A JSON object of schema 1 (docs/EVAL_JSON.md).
     """
-    tables = [*map(_taps, report["codecs"], labels(report)), _sizes(report), _distortion(report)]
+    tables = [*map(_taps, report["codecs"], labels(report)), _sizes(report), _distortion(report), *_outputs(report)]
     parts: list[RenderableType] = [_heading(report), *tables, _legend(report)]
     spaced = [part for each in parts for part in (each, Text())]
     return Group(*spaced[:-1])
@@ -150,6 +150,20 @@ def _distortion(report: Report) -> Figures:
             [label, *accuracy, *changed, *(number(entry.get(k), 4) for k in ("kl_vs_int8", "kl_vs_float"))]
         )
     return table
+
+
+def _outputs(report: Report) -> list[Figures]:
+    """A table of each output for itself, where the network has several."""
+    rows = [("8-bit", report["baselines"]["int8"])]
+    rows += [(label, entry) for label, entry in _apart(report) if entry is not None]
+    if not rows[0][1].get("outputs"):
+        return []
+    table = Figures(["each output", "output", "SQNR dB", "KL\nvs float", "in total"], left_aligned=["output"])
+    for label, entry in rows:
+        for found in entry["outputs"]:
+            figures = [number(found["sqnr_db"], 1), number(found["kl_vs_float"], 4)]
+            table.rows.append([label, found["name"], *figures, "yes" if found["judged"] else "no"])
+    return [table]
 
 
 def _legend(report: Report) -> Text:

@@ -178,11 +178,10 @@ class _Session:
             progress=self.progress,
             deadline=self.deadline,
         )
+        weights = exact.weights if self.metric == "noise" else None
         sensitivities = noise_sensitivities(
-            self.captured, taps, images.some(_SENSITIVITY_IMAGES).batches, self.metric, _PROBES, seed
+            self.captured, taps, images.some(_SENSITIVITY_IMAGES).batches, self.metric, _PROBES, seed, weights
         )
-        if self.metric == "noise":
-            sensitivities = {name: each / exact.signal for name, each in sensitivities.items()}
         return CandidateSearch(meter, self.calibration.quantizers, sensitivities, options, self.calibration.images)
 
     def _train(self, chosen: Sequence[Candidate]) -> Plan:

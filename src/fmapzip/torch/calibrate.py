@@ -20,7 +20,7 @@ from fmapzip.torch.actions import FakeQuantize, Observe
 from fmapzip.torch.batches import CALIBRATING, Batches, Progress, ignore_progress
 from fmapzip.torch.capture import Captured, Tap
 from fmapzip.torch.inputs import batch_size, call
-from fmapzip.torch.metrics import ClassEvidence, output_tensor
+from fmapzip.torch.metrics import ClassEvidence
 from fmapzip.torch.slot import Action
 
 TRAINING_IMAGES = 64
@@ -86,7 +86,7 @@ def calibrate(
     watching = {tap.name: Observe(tap, observer) for tap, observer in zip(taps, observers, strict=True)}
     with running(captured, watching):
         for inputs, labels in batches:
-            evidence.add(output_tensor(call(captured.module, inputs)), labels)
+            evidence.add(call(captured.module, inputs), labels)
             images += batch_size(inputs)
             progress(CALIBRATING, images, None)
     if not images:

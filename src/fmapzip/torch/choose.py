@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
@@ -16,7 +17,8 @@ from fmapzip.torch.batches import Batches, Progress
 from fmapzip.torch.calibrate import Calibration, running
 from fmapzip.torch.capture import Captured
 from fmapzip.torch.inputs import Inputs, batch_size, call
-from fmapzip.torch.metrics import OutputFigures, Scores, output_tensor
+from fmapzip.torch.metrics import OutputFigures, Scores
+from fmapzip.torch.outputs import ONLY, judged_outputs, output_tensor
 from fmapzip.torch.slot import Action
 
 
@@ -72,7 +74,7 @@ def choose(
         sized.append((_calibrated_bytes(calibration, plan), i, plan))
         progress(f"sizing {codec.id}", i + 1, len(candidates))
     reference = {} if class_scores else _coded(calibration, calibration.plan(registry.make("raw")))
-    outputs = _ReferenceOutputs(captured, batches, reference)
+    outputs = _ReferenceOutputs(captured, batches, reference, class_scores)
     least: tuple[float, Choice] | None = None
     for _, i, plan in sorted(sized, key=lambda entry: entry[:2]):
         excess, found = _excess(captured, outputs, calibration, plan, class_scores, limit, progress)
@@ -94,22 +96,27 @@ class _ReferenceOutputs:
 
     _KEPT_BYTES = 1 << 26
 
-    def __init__(self, captured: Captured, batches: Batches, actions: dict[str, Action]) -> None:
+    def __init__(self, captured: Captured, batches: Batches, actions: dict[str, Action], class_scores: bool) -> None:
         self._captured, self._batches, self._actions = captured, batches, actions
-        self._kept: list[Tensor] = []
+        self._class_scores = class_scores
+        self._kept: list[dict[str, Tensor]] = []
         self._room = self._KEPT_BYTES
 
-    def __iter__(self) -> Iterator[tuple[Inputs, Tensor]]:
+    def __iter__(self) -> Iterator[tuple[Inputs, dict[str, Tensor]]]:
         for i, (inputs, _) in enumerate(self._batches):
             if i < len(self._kept):
                 yield inputs, self._kept[i]
                 continue
             with running(self._captured, self._actions):
-                wanted = output_tensor(call(self._captured.module, inputs))
-            self._room -= wanted.nbytes
+                wanted = self.of(call(self._captured.module, inputs), inputs)
+            self._room -= sum(output.nbytes for output in wanted.values())
             if self._room >= 0 and i == len(self._kept):
                 self._kept.append(wanted)
             yield inputs, wanted
+
+    def of(self, output: Any, inputs: Inputs) -> dict[str, Tensor]:
+        """What of an output is compared: the class scores, or all that the total is over."""
+        return {ONLY: output_tensor(output)} if self._class_scores else judged_outputs(output, batch_size(inputs))
 
 
 def _calibrated_bytes(calibration: Calibration, plan: Plan) -> int:
@@ -138,15 +145,15 @@ def _excess(
     done = 0
     for inputs, wanted in outputs:
         with running(captured, _coded(calibration, plan)):
-            got = output_tensor(call(captured.module, inputs))
+            got = outputs.of(call(captured.module, inputs), inputs)
         done += batch_size(inputs)
         progress("measuring distortion", done, calibration.images)
         if not class_scores:
-            figures.add_noise(wanted, got)
+            figures.add_outputs(wanted, got, wanted)
             continue
-        scores = Scores(got)
+        scores = Scores(got[ONLY])
         figures.add_scores(scores, None)
-        figures.compare("float", Scores(wanted), scores)
+        figures.compare("float", Scores(wanted[ONLY]), scores)
         if (figures.divergence("float") or 0.0) * done > limit.kl * calibration.images:
             break
     if class_scores:

@@ -10,6 +10,7 @@ from fmapzip.torch.batches import EVALUATING, Progress
 from fmapzip.torch.capture import Captured
 from fmapzip.torch.inputs import Inputs, batch_size
 from fmapzip.torch.metrics import ClassEvidence, Scores, check_classes, has_classes
+from fmapzip.torch.outputs import judged_outputs, named_outputs, output_tensor
 from fmapzip.torch.passes import CodedPass, FloatPass, Int8Pass
 from fmapzip.torch.pictures import Pictures, input_picture, picture, watched
 from fmapzip.torch.results import Evaluation, ImageCodec, ImageResult
@@ -61,15 +62,17 @@ class Comparison:
             if shown and not images:
                 first = input_picture(inputs)
             wanted, rounded = exact.run(inputs), self._int8.run(inputs)
+            named, judged = named_outputs(wanted, count), judged_outputs(wanted, count)
             if self._classes:
-                check_classes(wanted, labels)
+                check_classes(output_tensor(wanted), labels)
             outputs = [coded.run(inputs) for coded in self._coded]
             evidence.add(wanted, labels)
             for one, output in zip((self._int8, *self._coded), (rounded, *outputs), strict=True):
-                one.figures.add_noise(wanted, output)
+                one.figures.add_outputs(named, named_outputs(output, count), judged)
             results = _Images(images, count, labels, [coded.frame_bytes(count) for coded in self._coded])
-            if self._classes is not False and has_classes(wanted):
-                self._score(exact, wanted, rounded, outputs, labels, results)
+            if self._classes is not False and named and has_classes(output_tensor(wanted)):
+                scored = [output_tensor(output) for output in (wanted, rounded, *outputs)]
+                self._score(exact, scored[0], scored[1], scored[2:], labels, results)
             if per_image is not None:
                 for result in results.finish([coded.codec for coded in self._coded]):
                     per_image(result)

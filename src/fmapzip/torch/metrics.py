@@ -1,35 +1,23 @@
-"""Distortion of a network's output: accuracy, changed predictions, divergence and signal-to-noise ratio."""
+"""Distortion of a network's outputs: accuracy, changed predictions, divergence and signal-to-noise ratio."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from math import comb
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from math import comb, log10
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
 from fmapzip.errors import InvalidInput
+from fmapzip.torch.outputs import named_outputs, output_tensor
+from fmapzip.torch.results import OutputResult
 from fmapzip.torch.statistics import decibels
 
 MetricsChoice = Literal["auto", "classes", "output"]
-OutputOf = Callable[[Any], Tensor]
 
 _CHANCE = 0.02  # probability below which hits are not taken for luck
-_NAMED_OUTPUTS = ("logits", "out")
-
-
-def output_tensor(output: Any) -> Tensor:
-    """Return what distortion is measured on: ``logits`` or ``out`` of a mapping, else the first float tensor."""
-    if isinstance(output, Mapping):
-        for name in _NAMED_OUTPUTS:
-            if isinstance(output.get(name), Tensor):
-                return output[name]  # type: ignore[no-any-return]
-    for leaf in pytree.tree_leaves(output):
-        if isinstance(leaf, Tensor) and leaf.is_floating_point():
-            return leaf
-    raise InvalidInput("the network's output holds no float tensor")
 
 
 class ClassEvidence:
@@ -43,9 +31,13 @@ class ClassEvidence:
         self._classes: int | None = None
         self._fits = True
 
-    def add(self, output: Tensor, labels: Tensor | None) -> None:
-        """Look at a batch of outputs and its labels."""
-        if labels is None or not has_classes(output) or int(labels.max()) >= output.shape[1]:
+    def add(self, outputs: Any, labels: Tensor | None) -> None:
+        """Look at the output for a batch, and its labels."""
+        if labels is None or not named_outputs(outputs, len(labels)):
+            self._fits = False
+            return
+        output = output_tensor(outputs)
+        if not has_classes(output) or int(labels.max()) >= output.shape[1]:
             self._fits = False
             return
         self._classes = output.shape[1]
@@ -91,6 +83,18 @@ class Scores:
         return terms.sum(1).clamp(min=0)
 
 
+@dataclass
+class _OneOutput:
+    """Sums over the images of one of several outputs."""
+
+    signal: float = 0.0
+    noise: float = 0.0
+    divergence: float = 0.0
+    images: int = 0
+    scores: bool = True
+    comparable: bool = True
+
+
 class OutputFigures:
     """Running figures of one network's outputs against the float and the 8-bit network's."""
 
@@ -98,7 +102,8 @@ class OutputFigures:
         self.images = self._labelled = self._hits1 = self._hits5 = 0
         self._changed = {"float": 0, "int8": 0}
         self._divergence = {"float": 0.0, "int8": 0.0}
-        self._signal = self._noise = 0.0
+        self._outputs: dict[str, _OneOutput] = {}
+        self._judged: set[str] = set()
 
     def add_scores(self, scores: Scores, labels: Tensor | None) -> None:
         """Count hits."""
@@ -116,11 +121,31 @@ class OutputFigures:
             self._divergence[against] += value
         return divergence
 
-    def add_noise(self, reference: Tensor, output: Tensor) -> None:
-        """Add the output's squared error against the float network's."""
-        for wanted, got in zip(reference.detach().double(), output.detach().double(), strict=True):
-            self._signal += float(wanted.square().sum())
-            self._noise += float((wanted - got).square().sum())
+    def add_outputs(
+        self, reference: Mapping[str, Tensor], output: Mapping[str, Tensor], judged: Collection[str]
+    ) -> None:
+        """Add the squared error of each output against the float network's, and the divergence where it has classes.
+
+        Parameters
+        ----------
+        reference, output
+            As `named_outputs` gives them.
+        judged
+            Names of those that the total is over.
+        """
+        self._judged |= set(judged)
+        for name, wanted in reference.items():
+            found, got = self._outputs.setdefault(name, _OneOutput()), output.get(name)
+            if got is None or got.shape != wanted.shape:
+                found.comparable = False
+                continue
+            for one, other in zip(wanted.detach().double(), got.detach().double(), strict=True):
+                found.signal += float(one.square().sum())
+                found.noise += float((one - other).square().sum())
+            found.images += len(wanted)
+            found.scores &= has_classes(wanted)
+            if found.scores and len(reference) > 1:
+                found.divergence += float(Scores(wanted).divergence_to(Scores(got)).sum())
 
     @property
     def top1(self) -> float | None:
@@ -142,5 +167,26 @@ class OutputFigures:
 
     @property
     def sqnr_db(self) -> float | None:
-        """Signal-to-noise ratio of the output in dB, None where it is infinite."""
-        return decibels(self._signal, self._noise)
+        """Signal-to-noise ratio of the total in dB, None where it is infinite or nothing can be compared."""
+        found = [self._outputs[name] for name in self._outputs if name in self._judged]
+        if not found or not all(one.comparable for one in found):
+            return None
+        if len(found) == 1:
+            return decibels(found[0].signal, found[0].noise)
+        heard = [one.noise / one.signal for one in found if one.signal > 0]
+        share = sum(heard) / len(heard) if heard else 0.0
+        return -10 * log10(share) if share > 0 else None
+
+    def outputs(self, classes: bool) -> tuple[OutputResult, ...]:
+        """Return the figures of each output, where there are several."""
+        if len(self._outputs) < 2:
+            return ()
+        return tuple(
+            OutputResult(
+                name=name,
+                judged=name in self._judged,
+                kl_vs_float=one.divergence / one.images if classes and one.scores and one.images else None,
+                sqnr_db=decibels(one.signal, one.noise) if one.comparable else None,
+            )
+            for name, one in self._outputs.items()
+        )

@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from fmapzip.codecs.base import Codec
 from fmapzip.histogram import ValueHistogram
@@ -18,7 +18,7 @@ from fmapzip.torch.actions import FakeQuantize, Store
 from fmapzip.torch.calibrate import running
 from fmapzip.torch.capture import Captured, Tap
 from fmapzip.torch.inputs import Inputs, call
-from fmapzip.torch.metrics import OutputFigures, output_tensor
+from fmapzip.torch.metrics import OutputFigures
 from fmapzip.torch.pictures import Floats, Watch
 from fmapzip.torch.results import Baseline, CodecResult, MapsOfTap
 from fmapzip.torch.slot import Action
@@ -34,11 +34,11 @@ class FloatPass:
         self.figures = OutputFigures()
         self.seconds = 0.0
 
-    def run(self, inputs: Inputs) -> Tensor:
+    def run(self, inputs: Inputs) -> Any:
         """Return the output for a batch."""
         start = perf_counter()
         with torch.inference_mode():
-            output = output_tensor(call(self._model, inputs))
+            output = call(self._model, inputs)
         self.seconds += perf_counter() - start
         return output
 
@@ -67,11 +67,11 @@ class TappedPass:
         self.figures = OutputFigures()
         self.seconds = 0.0
 
-    def run(self, inputs: Inputs) -> Tensor:
+    def run(self, inputs: Inputs) -> Any:
         """Return the output for a batch."""
         start = perf_counter()
         with running(self._captured, {**self._actions, **self._watched}):
-            output = output_tensor(call(self._captured.module, inputs))
+            output = call(self._captured.module, inputs)
         self.seconds += perf_counter() - start
         return output
 
@@ -119,6 +119,7 @@ class Int8Pass(TappedPass):
             kl_vs_float=figures.divergence("float") if classes else None,
             output_sqnr_db=figures.sqnr_db,
             seconds=self.seconds,
+            outputs=figures.outputs(classes),
         )
 
     def maps(self) -> tuple[MapsOfTap, ...]:
@@ -203,6 +204,7 @@ class CodedPass(TappedPass):
             seconds=self.seconds,
             taps=taps,
             notes=self._notes,
+            outputs=figures.outputs(classes),
         )
 
 

@@ -90,6 +90,28 @@ class TapResult:
 
 
 @dataclass(frozen=True)
+class OutputResult:
+    """One of several outputs of a network.
+
+    Parameters
+    ----------
+    name : str
+        Its way in the output: ``out``, ``scales.0``.
+    judged : bool
+        Whether the total is over it.
+    kl_vs_float : float or None
+        KL(float || this) of its softmax, mean over images, where outputs are class scores and it is [N, K].
+    sqnr_db : float or None
+        Against the float network's, pooled over images; None where it is infinite, or where shapes differ.
+    """
+
+    name: str
+    judged: bool
+    kl_vs_float: float | None
+    sqnr_db: float | None
+
+
+@dataclass(frozen=True)
 class Baseline:
     """A network without compression: the float one, or the 8-bit one (codec ``raw``).
 
@@ -102,9 +124,11 @@ class Baseline:
     kl_vs_float : float or None
         KL(float || this) of the softmax outputs.
     output_sqnr_db : float or None
-        Of the output against the float network's, pooled over images.
+        Of the output against the float network's, pooled over images; of several as `fmapzip.torch.outputs` says.
     seconds : float
         Wall time of the passes.
+    outputs : tuple of OutputResult
+        Where there are several.
     """
 
     top1: float | None
@@ -113,6 +137,7 @@ class Baseline:
     kl_vs_float: float | None
     output_sqnr_db: float | None
     seconds: float
+    outputs: tuple[OutputResult, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -144,6 +169,8 @@ class CodecResult:
     taps : tuple of TapResult
     notes : tuple of str
         What a reader should know, for example that no candidate kept to the distortion limit.
+    outputs : tuple of OutputResult
+        Where the network has several.
     """
 
     codec: str
@@ -166,6 +193,7 @@ class CodecResult:
     seconds: float
     taps: tuple[TapResult, ...]
     notes: tuple[str, ...]
+    outputs: tuple[OutputResult, ...] = ()
 
 
 @dataclass(frozen=True)

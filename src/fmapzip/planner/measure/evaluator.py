@@ -12,13 +12,12 @@ from torch import Tensor
 
 from fmapzip.measurements import MeasurementCache
 from fmapzip.plan import Plan
-from fmapzip.planner.measure.distortion import Reference, mean
+from fmapzip.planner.measure.distortion import Reference, judged_tensor, mean
 from fmapzip.planner.measure.images import Images
 from fmapzip.torch.actions import Store
 from fmapzip.torch.calibrate import running
 from fmapzip.torch.capture import Captured, Tap
 from fmapzip.torch.inputs import batch_size, call
-from fmapzip.torch.metrics import output_tensor
 
 
 @dataclass(frozen=True)
@@ -93,8 +92,9 @@ class PlanEvaluator:
     def _batch(self, actions: Mapping[str, Store], number: int) -> tuple[list[float], list[int], list[int]]:
         batch = self.images.batches[number]
         with running(self.captured, actions):
-            output = output_tensor(call(self.captured.module, batch))
+            found = call(self.captured.module, batch)
         count = batch_size(batch)
+        output = judged_tensor(found, count, self.reference.metric)
         sizes = [0] * count
         for code in actions.values():
             for i, size in enumerate(code.sizes):
@@ -108,7 +108,7 @@ class PlanEvaluator:
         By the float network's own probabilities: where a prediction changes, the probability of the 8-bit network's
         less that of the plan's. It needs no labels and varies far less than the count of hits.
         """
-        probabilities = torch.cat([torch.softmax(output.double(), 1) for output in self.reference.outputs])
+        probabilities = torch.cat([torch.softmax(output.double(), 1) for (output,) in self.reference.outputs])
         rows = torch.arange(len(probabilities))
         lost = probabilities[rows, list(eight_bit.predictions)] - probabilities[rows, list(plan.predictions)]
         return float(lost.mean())

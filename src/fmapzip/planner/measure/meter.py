@@ -12,13 +12,14 @@ import torch
 from fmapzip.measurements import MeasurementCache
 from fmapzip.plan import Plan
 from fmapzip.planner.candidate import Candidate
-from fmapzip.planner.measure.distortion import Reference
+from fmapzip.planner.measure.distortion import Reference, judged_tensor
 from fmapzip.planner.measure.images import Images
 from fmapzip.planner.measure.rate import Rates
 from fmapzip.planner.measure.replay import Stop, replay
 from fmapzip.torch.actions import Store
 from fmapzip.torch.batches import Progress
 from fmapzip.torch.capture import Captured, Tap
+from fmapzip.torch.inputs import batch_size
 
 Wanted = Mapping[str, Sequence[Candidate]]
 Distortions = dict[str, dict[str, list[float]]]
@@ -112,7 +113,9 @@ class DistortionMeter:
             return found
         complete = True
         with torch.inference_mode():
-            for stop in replay(self.captured, self.choosing.batches[number], actions):
+            batch = self.choosing.batches[number]
+            read = partial(judged_tensor, images=batch_size(batch), metric=self.reference.metric)
+            for stop in replay(self.captured, batch, actions, read):
                 for candidate in {c.distortion_key: c for c in wanted[stop.name]}.values():
                     work = partial(self._one, stop, candidate, number)
                     complete &= take(stop.name, candidate.distortion_key, work)

@@ -13,8 +13,10 @@ from fmapzip.torch.calibrate import running
 from fmapzip.torch.capture import Captured
 from fmapzip.torch.graph import SLOTS
 from fmapzip.torch.inputs import Inputs, as_call, call
-from fmapzip.torch.metrics import output_tensor
+from fmapzip.torch.outputs import output_tensor
 from fmapzip.torch.slot import Action
+
+Read = Callable[[Any], Tensor]
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,9 @@ class Stop:
     finish: Callable[[Tensor], Tensor]
 
 
-def replay(captured: Captured, inputs: Inputs, actions: Mapping[str, Action]) -> Iterator[Stop]:
+def replay(
+    captured: Captured, inputs: Inputs, actions: Mapping[str, Action], read: Read = output_tensor
+) -> Iterator[Stop]:
     """Run a network once, stopping at each feature map that `actions` names, in the order of the computation.
 
     At a stop, the rest of the network can be run any number of times with other values for the map. What comes before
@@ -49,15 +53,17 @@ def replay(captured: Captured, inputs: Inputs, actions: Mapping[str, Action]) ->
         One batch.
     actions : mapping
         What maps go through, by tap name.
+    read : callable
+        From the network's output to the tensor that is wanted of it.
     """
     module = captured.module
     if isinstance(module, fx.GraphModule) and (captured.method == "fx" or not as_call(inputs)[1]):
-        return _replay_graph(module, captured, inputs, actions)
-    return _replay_whole(captured, inputs, actions)
+        return _replay_graph(module, captured, inputs, actions, read)
+    return _replay_whole(captured, inputs, actions, read)
 
 
 def _replay_graph(
-    module: fx.GraphModule, captured: Captured, inputs: Inputs, actions: Mapping[str, Action]
+    module: fx.GraphModule, captured: Captured, inputs: Inputs, actions: Mapping[str, Action], read: Read
 ) -> Iterator[Stop]:
     names = {f"{SLOTS}.{i}": slot.name for i, slot in enumerate(captured.slots)}
     nodes = list(module.graph.nodes)
@@ -75,7 +81,7 @@ def _replay_graph(
                 start = {key: held.clone() if isinstance(held, Tensor) else held for key, held in start.items()}
             with running(captured, actions):
                 output = suffix.run(initial_env=start, enable_io_processing=False)
-            return output_tensor(module.graph.process_outputs(output))
+            return read(module.graph.process_outputs(output))
 
         return finish
 
@@ -99,7 +105,7 @@ def _placed(module: fx.GraphModule, inputs: Inputs) -> list[Any]:
     return [*args, *(kwargs[name] for name in targets[len(args) :])]
 
 
-def _replay_whole(captured: Captured, inputs: Inputs, actions: Mapping[str, Action]) -> Iterator[Stop]:
+def _replay_whole(captured: Captured, inputs: Inputs, actions: Mapping[str, Action], read: Read) -> Iterator[Stop]:
     """The same for networks without a graph, where every run is of the whole network."""
     values: dict[str, Tensor] = {}
 
@@ -113,7 +119,7 @@ def _replay_whole(captured: Captured, inputs: Inputs, actions: Mapping[str, Acti
     def finishing(name: str) -> Callable[[Tensor], Tensor]:
         def finish(value: Tensor) -> Tensor:
             with running(captured, {**actions, name: lambda _: value.clone()}):
-                return output_tensor(call(captured.module, inputs))
+                return read(call(captured.module, inputs))
 
         return finish
 

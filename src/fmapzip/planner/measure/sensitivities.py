@@ -2,7 +2,7 @@
 
 Small independent errors e_i of a map's values cost, to second order, ``sum_i e_i^2 d_i`` where d is the diagonal of
 ``J' M J``: J is the Jacobian from the map to the output, M is half the Fisher information of the softmax,
-``(diag(p) - p p') / 2``, for KL, and the identity for squared error. With M = A A' and a random sign vector v, the
+``(diag(p) - p p') / 2``, for KL, and diagonal for squared error. With M = A A' and a random sign vector v, the
 squared gradient of ``(A v)' output`` has that diagonal as its mean (Hutchinson's estimator), so a few backward passes
 give it for all maps at once.
 """
@@ -17,16 +17,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fmapzip.planner.budget import Metric
+from fmapzip.planner.measure.distortion import judged_tensor
 from fmapzip.torch.capture import Captured, Tap
-from fmapzip.torch.inputs import Inputs, call, map_tensors
-from fmapzip.torch.metrics import output_tensor
+from fmapzip.torch.inputs import Inputs, batch_size, call, map_tensors
 from fmapzip.torch.slot import Action
 
 Sensitivities = dict[str, NDArray[np.float64]]
 
 
 def noise_sensitivities(
-    captured: Captured, taps: Sequence[Tap], batches: Sequence[Inputs], metric: Metric, probes: int, seed: int
+    captured: Captured,
+    taps: Sequence[Tap],
+    batches: Sequence[Inputs],
+    metric: Metric,
+    probes: int,
+    seed: int,
+    weights: Tensor | None = None,
 ) -> Sensitivities:
     """Return for each tap and channel the distortion of unit noise energy, [C].
 
@@ -41,6 +47,8 @@ def noise_sensitivities(
     probes : int
         Random vectors an image.
     seed : int
+    weights : Tensor, optional
+        What squared error of each value of the output counts, for ``noise``; by default 1.
 
     Returns
     -------
@@ -52,14 +60,14 @@ def noise_sensitivities(
     count = 0
     for inputs in batches:
         leaves: dict[str, Tensor] = {}
-        output = _with_gradients(captured, taps, inputs, leaves)
+        output = _with_gradients(captured, taps, inputs, leaves, metric)
         flat = output.flatten(1)
         for probe in range(probes):
             signs = torch.randint(0, 2, flat.shape, generator=generator).to(flat) * 2 - 1
             found = torch.autograd.grad(
                 flat,
                 list(leaves.values()),
-                _directions(flat.detach(), signs, metric),
+                _directions(flat.detach(), signs, metric, weights),
                 retain_graph=probe + 1 < probes,
                 allow_unused=True,
             )
@@ -72,7 +80,9 @@ def noise_sensitivities(
     return {name: (total / (count * values[name])).numpy() for name, total in sums.items()}
 
 
-def _with_gradients(captured: Captured, taps: Sequence[Tap], inputs: Inputs, leaves: dict[str, Tensor]) -> Tensor:
+def _with_gradients(
+    captured: Captured, taps: Sequence[Tap], inputs: Inputs, leaves: dict[str, Tensor], metric: Metric
+) -> Tensor:
     """Run the network with its maps as variables; put them into `leaves` and return the output."""
 
     def watching(name: str) -> Action:
@@ -90,7 +100,8 @@ def _with_gradients(captured: Captured, taps: Sequence[Tap], inputs: Inputs, lea
         for parameter in trained:
             parameter.requires_grad_(False)
         with torch.inference_mode(False), torch.enable_grad():
-            return output_tensor(call(captured.module, map_tensors(lambda tensor: tensor.clone(), inputs)))
+            output = call(captured.module, map_tensors(lambda tensor: tensor.clone(), inputs))
+            return judged_tensor(output, batch_size(inputs), metric)
     finally:
         for parameter in trained:
             parameter.requires_grad_(True)
@@ -98,10 +109,10 @@ def _with_gradients(captured: Captured, taps: Sequence[Tap], inputs: Inputs, lea
             slot.action = None
 
 
-def _directions(output: Tensor, signs: Tensor, metric: Metric) -> Tensor:
+def _directions(output: Tensor, signs: Tensor, metric: Metric, weights: Tensor | None) -> Tensor:
     """Return A v for each image, [N, K]."""
     if metric == "noise":
-        return signs
+        return signs if weights is None else signs * weights.sqrt().to(signs)
     p = torch.softmax(output.double(), 1)
     spread = p.sqrt() * signs
     directions: Tensor = (spread - p * spread.sum(1, keepdim=True)) / np.sqrt(2)
