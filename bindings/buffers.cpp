@@ -3,29 +3,9 @@
 #include <functional>
 
 namespace fmapzip::python {
-namespace {
-
-// Whether rows of all depths follow one another at one distance.
-bool depth_joins_rows(const MapArgument& map, const int64_t* strides) {
-  return map.dims[1] == 1 || map.dims[2] == 1 || strides[1] == strides[2] * int64_t{map.dims[2]};
+bool depth_joins_rows(uint8_t ndim, const std::array<uint32_t, kMaxDims>& dims, const int64_t* strides) {
+  return ndim != 4 || dims[1] == 1 || dims[2] == 1 || strides[1] == strides[2] * int64_t{dims[2]};
 }
-
-ConstView sample_view(const uint8_t* data, const MapArgument& map, const int64_t* strides) {
-  const auto stride = [&](size_t axis) { return static_cast<ptrdiff_t>(strides[axis]); };
-  const Shape shape = worked_shape(map.ndim, map.dims);
-  switch (map.ndim) {
-    case 1:
-      return {data, shape, stride(0), 0, 0};
-    case 2:
-      return {data, shape, stride(0), 0, stride(1)};
-    case 3:
-      return {data, shape, stride(0), stride(1), stride(2)};
-    default:
-      return {data, shape, stride(0), stride(map.dims[2] == 1 ? 1 : 2), stride(3)};
-  }
-}
-
-}  // namespace
 
 void raise_error(const char* name, const std::string& message) {
   const nb::object type = nb::module_::import_("fmapzip.errors").attr(name);
@@ -88,7 +68,7 @@ MapArgument read_maps(const AnyArray& array, bool batched) {
   }
   const auto* data = static_cast<const uint8_t*>(array.data());
   const int64_t* strides = array.stride_ptr();  // in values, which are bytes here
-  if (map.ndim == 4 && !depth_joins_rows(map, strides + batch_axes)) {
+  if (!depth_joins_rows(map.ndim, map.dims, strides + batch_axes)) {
     raise_error("InvalidInput",
                 "the rows of a [C, D, H, W] map are not evenly spaced in memory; copy it first");
   }
@@ -103,7 +83,7 @@ MapArgument read_maps(const AnyArray& array, bool batched) {
   map.samples.reserve(count);
   for (size_t i = 0; i < count; ++i) {
     const int64_t offset = batched ? strides[0] * static_cast<int64_t>(i) : 0;
-    map.samples.push_back(sample_view(data + offset, map, strides + batch_axes));
+    map.samples.push_back(worked_view(data + offset, map.ndim, map.dims, strides + batch_axes));
   }
   return map;
 }

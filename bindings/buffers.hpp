@@ -3,6 +3,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 
+#include <array>
 #include <span>
 #include <string>
 #include <vector>
@@ -51,6 +52,27 @@ struct MapArgument {
 
 // Raises InvalidInput where a frame's bytes lie among a map's, of which one is read and the other written.
 void require_apart(std::span<const uint8_t> bytes, const MapArgument& map);
+
+// Whether rows of all depths follow one another at one distance.
+bool depth_joins_rows(uint8_t ndim, const std::array<uint32_t, kMaxDims>& dims, const int64_t* strides);
+
+// A sample as the core works on it; strides in values.
+template <class T>
+View<T> worked_view(T* data, uint8_t ndim, const std::array<uint32_t, kMaxDims>& dims,
+                    const int64_t* strides) {
+  const auto stride = [&](size_t axis) { return static_cast<ptrdiff_t>(strides[axis]); };
+  const Shape shape = worked_shape(ndim, dims);
+  switch (ndim) {
+    case 1:
+      return {data, shape, stride(0), 0, 0};
+    case 2:
+      return {data, shape, stride(0), 0, stride(1)};
+    case 3:
+      return {data, shape, stride(0), stride(1), stride(2)};
+    default:
+      return {data, shape, stride(0), stride(dims[2] == 1 ? 1 : 2), stride(3)};
+  }
+}
 
 // A uint8 or int8 array on the CPU of 1 to 4 dimensions, after a batch axis if `batched`.
 MapArgument read_maps(const AnyArray& array, bool batched);

@@ -9,12 +9,14 @@
 
 #include "bits/crc32c.hpp"
 #include "buffers.hpp"
+#include "codec.hpp"
 #include "context_training.hpp"
 #include "float_maps.hpp"
 #include "fmapzip/frame.hpp"
 #include "inspection.hpp"
 #include "parallel.hpp"
 #include "simd/isa.hpp"
+#include "storing.hpp"
 
 namespace nb = nanobind;
 
@@ -26,32 +28,6 @@ Scratch& thread_scratch() {
   static thread_local Scratch scratch;
   return scratch;
 }
-
-// A codec of the core with its parameters, made once and used for many frames.
-class Codec {
- public:
-  // `channels`: of the maps, 0: any. `of` and `offset` say where the parameters stand, for errors.
-  Codec(uint8_t number, std::span<const uint8_t> parameters, uint32_t channels, size_t offset,
-        const std::string& of)
-      : number_(number) {
-    if (number < static_cast<uint8_t>(CodecNumber::raw) ||
-        number > static_cast<uint8_t>(CodecNumber::context_rans)) {
-      raise_error("MissingCodec", "no codec has the number " + std::to_string(number) +
-                                      "; a newer fmapzip may have written this frame");
-    }
-    parameters_.assign(parameters.begin(), parameters.end());
-    require(moved(make_codec(number, parameters_, channels, codec_), offset), of);
-  }
-
-  uint8_t number() const { return number_; }
-  const std::vector<uint8_t>& parameters() const { return parameters_; }
-  const TileCodec& tiles() const { return *codec_; }
-
- private:
-  uint8_t number_;
-  std::vector<uint8_t> parameters_;
-  std::unique_ptr<TileCodec> codec_;
-};
 
 // The optional parts of a header, as Python gives them. Empty bytes mean that a part is absent.
 struct HeaderOptions {
@@ -395,4 +371,5 @@ NB_MODULE(_core, m) {
   bind_context_training(m);
   bind_inspection(m);
   bind_float_maps(m);
+  bind_storing(m);
 }

@@ -32,19 +32,34 @@ bool one_value_runs(const FloatMaps& maps, std::span<const float> scales) {
 Quantized quantize_maps(const FloatMaps& maps, std::span<const float> scales, Dtype dtype, uint8_t* q) {
   const FloatKernels& kernels = float_kernels();
   const QuantizerRange range = range_of(dtype);
-  Quantized found{true, 0};
+  Quantized found{true, 0, {}};
   if (one_value_runs(maps, scales)) {
     for (size_t i = 0; i < maps.size(); i += maps.channels) {
-      found.finite &=
-          kernels.quantize_each(maps.values + i, maps.channels, scales.data(), range, q + i, found.nonzeros);
+      found.finite &= kernels.quantize_each(maps.values + i, maps.channels, scales.data(), range, q + i,
+                                            found.nonzeros, found.energy);
     }
     return found;
   }
   each_run(maps, scales.size() > 1, [&](size_t first, size_t count, size_t channel) {
-    found.finite &=
-        kernels.quantize(maps.values + first, count, scales[channel], range, q + first, found.nonzeros);
+    found.finite &= kernels.quantize(maps.values + first, count, scales[channel], range, q + first,
+                                     found.nonzeros, found.energy);
   });
   return found;
+}
+
+void restore_maps(const uint8_t* q, const FloatMaps& maps, std::span<const float> scales, Dtype dtype,
+                  float* out) {
+  const FloatKernels& kernels = float_kernels();
+  const bool is_signed = dtype == Dtype::i8;
+  if (one_value_runs(maps, scales)) {
+    for (size_t i = 0; i < maps.size(); i += maps.channels) {
+      kernels.restore_each(q + i, maps.channels, scales.data(), is_signed, out + i);
+    }
+    return;
+  }
+  each_run(maps, scales.size() > 1, [&](size_t first, size_t count, size_t channel) {
+    kernels.restore(q + first, count, scales[channel], is_signed, out + first);
+  });
 }
 
 Energy dequantize_maps(const uint8_t* q, const FloatMaps& maps, std::span<const float> scales, Dtype dtype,

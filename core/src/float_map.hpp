@@ -20,12 +20,17 @@ struct FloatMaps {
 struct Quantized {
   bool finite;
   size_t nonzeros;
+  Energy energy;  // of the floats, and of what quantizing changed
 };
 
 // The integers of `maps` by one scale, or one for each channel.
 Quantized quantize_maps(const FloatMaps& maps, std::span<const float> scales, Dtype dtype, uint8_t* q);
 
-// The floats of integers, and how far they are from `maps`.
+// The floats of integers.
+void restore_maps(const uint8_t* q, const FloatMaps& maps, std::span<const float> scales, Dtype dtype,
+                  float* out);
+
+// The same, and how far they are from `maps`.
 Energy dequantize_maps(const uint8_t* q, const FloatMaps& maps, std::span<const float> scales, Dtype dtype,
                        float* out);
 

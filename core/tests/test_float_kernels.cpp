@@ -29,15 +29,22 @@ void test_all_sets_agree(std::mt19937& random) {
       for (const bool each : {false, true}) {
         const auto run = [&](const FloatKernels& k, std::vector<uint8_t>& q, std::vector<float>& out,
                              size_t& nonzeros) {
-          const bool finite = each ? k.quantize_each(x.data(), n, scales.data(), range, q.data(), nonzeros)
-                                   : k.quantize(x.data(), n, 0.75f, range, q.data(), nonzeros);
-          Energy energy;
+          Energy energy, decoded;
+          std::vector<float> restored(n);
+          bool finite;
           if (each) {
-            k.dequantize_each(q.data(), x.data(), n, scales.data(), is_signed, out.data(), energy);
+            finite = k.quantize_each(x.data(), n, scales.data(), range, q.data(), nonzeros, energy);
+            k.dequantize_each(q.data(), x.data(), n, scales.data(), is_signed, out.data(), decoded);
+            k.restore_each(q.data(), n, scales.data(), is_signed, restored.data());
           } else {
-            k.dequantize(q.data(), x.data(), n, 0.75f, is_signed, out.data(), energy);
+            finite = k.quantize(x.data(), n, 0.75f, range, q.data(), nonzeros, energy);
+            k.dequantize(q.data(), x.data(), n, 0.75f, is_signed, out.data(), decoded);
+            k.restore(q.data(), n, 0.75f, is_signed, restored.data());
           }
           CHECK(finite);
+          CHECK(restored == out);
+          CHECK(same_bits(energy.signal, decoded.signal));
+          CHECK(same_bits(energy.noise, decoded.noise));
           return energy;
         };
         std::vector<uint8_t> q(n), other_q(n);
@@ -73,7 +80,9 @@ void test_what_is_not_finite_is_found_anywhere() {
       x[place] = bad;
       for (const Isa isa : available_isas()) {
         size_t nonzeros = 0;
-        CHECK(!float_kernels_for(isa).quantize(x.data(), x.size(), 1.0f, {0, 255}, q.data(), nonzeros));
+        Energy energy;
+        CHECK(
+            !float_kernels_for(isa).quantize(x.data(), x.size(), 1.0f, {0, 255}, q.data(), nonzeros, energy));
       }
     }
   }

@@ -19,6 +19,7 @@ from fmapzip.errors import InvalidInput, UnknownCodec
 from fmapzip.torch import DistortionLimit, compress_model, evaluate
 from fmapzip.torch.calibrate import spread
 from fmapzip.torch.statistics import TapStatistics
+from fmapzip.torch.tap_coder import Stored
 
 IMAGES = torch.rand(24, 3, 8, 8)
 CALIBRATION = torch.rand(10, 3, 8, 8)
@@ -246,7 +247,7 @@ def test_percentiles_of_frame_sizes_need_no_list_of_them(net):
     sizes = np.random.default_rng(0).integers(1, 64 * 56 * 56, 5000).tolist()
     figures = TapStatistics(big, ())
     for size in sizes:
-        figures.add_frames([size], size, 1)
+        figures.add(Stored([size], [size], [], 1, 0, 0, []))
     wanted = np.sort(sizes)[math.ceil(0.99 * 5000) - 1]
     assert wanted <= figures.result().frame_bytes_p99 <= wanted + 64 * 56 * 56 / 4096 + 1
     assert figures._sizes.size <= 4097

@@ -13,6 +13,9 @@ struct QuantizerRange {
   float high;
 };
 
+// 1.5 * 2^23: adding it rounds half to even and leaves the integer in the low bits.
+constexpr float kRoundingMagic = 12582912.0f;
+
 // Partial sums of squares, the same number for every instruction set.
 constexpr size_t kEnergyLanes = 16;
 
@@ -25,15 +28,20 @@ struct Energy {
 // done in the same order everywhere, so all sets give the same bits; the sources are compiled without
 // contraction.
 struct FloatKernels {
-  // q = x / scale, rounded half to even and clamped; `nonzeros` is added to. Returns whether all x are
-  // finite.
-  bool (*quantize)(const float* x, size_t n, float scale, QuantizerRange range, uint8_t* q, size_t& nonzeros);
+  // q = x / scale, rounded half to even and clamped; adds to `nonzeros`, and the energies of x and of
+  // q scale - x. Returns whether all x are finite.
+  bool (*quantize)(const float* x, size_t n, float scale, QuantizerRange range, uint8_t* q, size_t& nonzeros,
+                   Energy& energy);
 
   // The same with a scale for each value.
   bool (*quantize_each)(const float* x, size_t n, const float* scales, QuantizerRange range, uint8_t* q,
-                        size_t& nonzeros);
+                        size_t& nonzeros, Energy& energy);
 
-  // out = q scale, as unsigned or two's complement bytes; adds the energies of x and of out - x.
+  // out = q scale, as unsigned or two's complement bytes.
+  void (*restore)(const uint8_t* q, size_t n, float scale, bool is_signed, float* out);
+  void (*restore_each)(const uint8_t* q, size_t n, const float* scales, bool is_signed, float* out);
+
+  // The same; adds the energies of x and of out - x.
   void (*dequantize)(const uint8_t* q, const float* x, size_t n, float scale, bool is_signed, float* out,
                      Energy& energy);
 

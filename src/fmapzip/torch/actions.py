@@ -12,7 +12,7 @@ from fmapzip.inspection import sections_of
 from fmapzip.plan import Plan
 from fmapzip.quantize import Observer, QuantParams
 from fmapzip.torch.capture import Tap
-from fmapzip.torch.chunks import in_chunks
+from fmapzip.torch.chunks import chunks, replaced
 from fmapzip.torch.operators import register_store, tap_handle
 from fmapzip.torch.statistics import TapStatistics
 from fmapzip.torch.tap_coder import TapCoder, check_map
@@ -48,9 +48,13 @@ class FakeQuantize:
     def __call__(self, x: Tensor) -> Tensor:
         """Return the values that the integers of `x` stand for."""
         check_shape(x, self._tap)
-        return in_chunks(x, self._round, 1)
+        return replaced(x, self._round)
 
     def _round(self, x: Tensor, out: Tensor) -> None:
+        for part in chunks(x):
+            self._round_part(x[part], out[part])
+
+    def _round_part(self, x: Tensor, out: Tensor) -> None:
         q = workspace.like(x, "integers", self._quantizer.dtype)
         self._quantizer.quantize(x, q)
         for sample in q.movedim(self._tap.axis, 1):
@@ -95,21 +99,14 @@ class Store:
         """Return the values that were decoded, without gradients."""
         self._coder.check(x)
         self.sizes = []
-        return in_chunks(x, self._store, self._threads)
+        return replaced(x, self._store, self._threads)
 
     def _store(self, x: Tensor, out: Tensor) -> None:
-        stored = self._coder.store(x, out, self._threads)
-        self.statistics.encode_seconds += stored.encode_seconds
-        self.statistics.decode_seconds += stored.decode_seconds
-        sizes = [frame.frame_bytes for frame in stored.frames]
-        self.sizes += sizes
-        payload = sum(frame.payload_bytes for frame in stored.frames)
-        self.statistics.add_frames(sizes, payload, stored.nonzeros)
-        if self.inspects:
-            for frame in stored.frames:
-                self.statistics.add_sections(sections_of(frame, self._coder.bound))
-        for signal, noise in stored.energies:
-            self.statistics.add_noise(signal, noise)
+        stored = self._coder.store(x, out, self._threads, keep=self.inspects)
+        self.sizes += stored.frame_bytes
+        self.statistics.add(stored)
+        for frame in self._coder.bound.parse_batch(stored.frames):
+            self.statistics.add_sections(sections_of(frame, self._coder.bound))
 
 
 def check_shape(x: Tensor, tap: Tap) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 from fmapzip.errors import PlanMismatch
 from fmapzip.geometry import frame_bound
 from fmapzip.plan import Plan
-from fmapzip.torch.chunks import chunks, dense, in_chunks
+from fmapzip.torch.chunks import chunks, dense, replaced
 from fmapzip.torch.tap_coder import TapCoder
 
 
@@ -102,7 +102,7 @@ def store(x: Tensor, tap: str, axis: int) -> Tensor:
     def work(values: Tensor, out: Tensor) -> None:
         coder.store(values, out)
 
-    return in_chunks(x, work, 1)
+    return replaced(x, work)
 
 
 @store.register_fake

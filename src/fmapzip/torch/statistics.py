@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import prod
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fmapzip.plan import TapPlan
 from fmapzip.torch.results import TapResult
+from fmapzip.torch.tap_coder import Stored
 
 _SIZE_BINS = 4096
 
@@ -30,13 +31,19 @@ class TapStatistics:
         self.sections: dict[str, int] = {}
         self._sizes: NDArray[np.int64] = np.zeros(0, np.int64)
 
-    def add_frames(self, sizes: Sequence[int], payload_bytes: int, nonzeros: int) -> None:
-        """Count one sample's frame for each of `sizes`."""
+    def add(self, stored: Stored) -> None:
+        """Count what storing a batch took, a frame for each sample."""
+        sizes = stored.frame_bytes
         self.samples += len(sizes)
-        self.nonzeros += nonzeros
-        self.payload_bytes += payload_bytes
+        self.nonzeros += stored.nonzeros
+        self.payload_bytes += sum(stored.payload_bytes)
         self.total_bytes += sum(sizes)
         self.largest = max(self.largest, *sizes)
+        self.encode_seconds += stored.encode_seconds
+        self.decode_seconds += stored.decode_seconds
+        for signal, noise in stored.energies:
+            self.signal += signal
+            self.noise += noise
         places = [-(-size // self._bin) for size in sizes]
         if max(places) >= len(self._sizes):
             self._sizes = np.append(self._sizes, np.zeros(max(places) + 1 - len(self._sizes), np.int64))
@@ -47,11 +54,6 @@ class TapStatistics:
         """Count where the bytes of one frame went."""
         for part, size in sections.items():
             self.sections[part] = self.sections.get(part, 0) + size
-
-    def add_noise(self, signal: float, noise: float) -> None:
-        """Add one sample's sums of squares: of its float values, and of the decoded values' error."""
-        self.signal += signal
-        self.noise += noise
 
     @property
     def raw_bytes(self) -> int:

@@ -15,17 +15,20 @@ from fmapzip.bound import BoundCodec
 from fmapzip.errors import PlanMismatch
 from fmapzip.frame import DEFAULT_LIMITS, Limits
 from fmapzip.plan import Plan
+from fmapzip.torch.chunks import chunks
 from fmapzip.torch.tensor_quantizer import TensorQuantizer, workspace
 
 
 class Stored(NamedTuple):
-    """What storing a chunk of samples took, and each sample's sums of squares of values and errors."""
+    """What storing a batch took: a figure for each sample, or their sum."""
 
-    frames: list[_core.Frame]
+    frame_bytes: list[int]
+    payload_bytes: list[int]
+    energies: list[tuple[float, float]]  # sums of squares of values and of errors
     nonzeros: int
-    energies: list[tuple[float, float]]
     encode_seconds: float
     decode_seconds: float
+    frames: list[bytes]  # where they were asked for
 
 
 class TapCoder:
@@ -56,18 +59,59 @@ class TapCoder:
         self._quantizer.quantize(x, q)
         return self._channels_first(q)
 
-    def store(self, x: Tensor, out: Tensor, threads: int = 1) -> Stored:
-        """Write into `out` what is read back after `x` was stored."""
+    def store(self, x: Tensor, out: Tensor, threads: int = 1, keep: bool = False) -> Stored:
+        """Write into `out`, which has the strides of `x`, what is read back after `x` was stored.
+
+        With `keep`, the frames are part of what is returned.
+
+        Raises
+        ------
+        InvalidInput
+            `x` holds NaN or infinity; the error names the feature map.
+        """
+        if self.bound.prepared is None:
+            return self._store_by_parts(x, out, threads, keep)
+        arrays = x.detach().movedim(self.axis, 1).numpy(), self._quantizer.scales
+        names = self.bound.plan_hash, self.bound.tap
+        signed = self._quantizer.dtype == torch.int8
+        target = out.detach().movedim(self.axis, 1).numpy()
+        found = _core.store(*arrays, self.bound.prepared, signed, *names, threads, keep, target)
+        if found is None:
+            self._quantizer.refuse_not_finite()
+        return Stored(*found)
+
+    def _store_by_parts(self, x: Tensor, out: Tensor, threads: int, keep: bool) -> Stored:
+        """The same for a codec that is not the core's, in pieces that stay in the cache."""
+        parts = [self._store_part(x[part], out[part], threads, keep) for part in chunks(x, threads)]
+        return Stored(
+            frame_bytes=[size for part in parts for size in part.frame_bytes],
+            payload_bytes=[size for part in parts for size in part.payload_bytes],
+            energies=[energy for part in parts for energy in part.energies],
+            nonzeros=sum(part.nonzeros for part in parts),
+            encode_seconds=sum(part.encode_seconds for part in parts),
+            decode_seconds=sum(part.decode_seconds for part in parts),
+            frames=[frame for part in parts for frame in part.frames],
+        )
+
+    def _store_part(self, x: Tensor, out: Tensor, threads: int, keep: bool) -> Stored:
         q = workspace.like(x, "integers", self._quantizer.dtype)
         nonzeros = self._quantizer.quantize(x, q)
         start = perf_counter()
-        frames = self.bound.parse_batch(self.bound.encode_batch(self._channels_first(q), threads))
+        frames = self.bound.encode_batch(self._channels_first(q), threads)
+        parsed = self.bound.parse_batch(frames)
         encoded = perf_counter()
         restored = workspace.like(x, "restored", self._quantizer.dtype)
-        self.bound.decode_parsed(frames, self._channels_first(restored), threads)
+        self.bound.decode_parsed(parsed, self._channels_first(restored), threads)
         decoded = perf_counter()
-        energies = self._quantizer.dequantize(restored, x, out)
-        return Stored(frames, nonzeros, energies, encoded - start, decoded - encoded)
+        return Stored(
+            frame_bytes=[frame.frame_bytes for frame in parsed],
+            payload_bytes=[frame.payload_bytes for frame in parsed],
+            energies=self._quantizer.dequantize(restored, x, out),
+            nonzeros=nonzeros,
+            encode_seconds=encoded - start,
+            decode_seconds=decoded - encoded,
+            frames=frames if keep else [],
+        )
 
     def decode(self, frames: Sequence[Any], limits: Limits = DEFAULT_LIMITS) -> Tensor:
         """Return the float32 values [N, ...] of frames of this tap."""

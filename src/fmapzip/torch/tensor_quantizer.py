@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from math import prod
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -54,7 +54,7 @@ class TensorQuantizer:
         self.params = params
         self.dtype = _DTYPES[params.dtype]
         self._name, self._axis = name, axis
-        self._scales = np.asarray(params.scale, np.float32)
+        self.scales = np.asarray(params.scale, np.float32)
 
     def quantize(self, x: Tensor, out: Tensor) -> int:
         """Write the integers of `x` into `out`, which has its strides; return how many are not zero.
@@ -64,10 +64,14 @@ class TensorQuantizer:
         InvalidInput
             `x` holds NaN or infinity; the error names the feature map.
         """
-        finite, nonzeros = _core.quantize(in_memory_order(x), self._scales, *self._channels(x), in_memory_order(out))
+        finite, nonzeros = _core.quantize(in_memory_order(x), self.scales, *self._channels(x), in_memory_order(out))
         if not finite:
-            raise InvalidInput(f"feature map {self._name!r}: holds NaN or infinity")
+            self.refuse_not_finite()
         return nonzeros
+
+    def refuse_not_finite(self) -> NoReturn:
+        """Raise the error of a map with NaN or infinity."""
+        raise InvalidInput(f"feature map {self._name!r}: holds NaN or infinity")
 
     def dequantize(self, q: Tensor, x: Tensor, out: Tensor) -> list[tuple[float, float]]:
         """Write the values that the integers `q` stand for into `out`; both have the strides of `x`.
@@ -77,7 +81,7 @@ class TensorQuantizer:
         list of (float, float)
             For each sample the sums of squares of `x` and of ``out - x``. They depend on nothing but the sample.
         """
-        arrays = in_memory_order(q), in_memory_order(x), self._scales, *self._channels(x), len(x), in_memory_order(out)
+        arrays = in_memory_order(q), in_memory_order(x), self.scales, *self._channels(x), len(x), in_memory_order(out)
         return _core.dequantize(*arrays)
 
     def _channels(self, x: Tensor) -> tuple[int, int]:
