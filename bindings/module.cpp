@@ -116,34 +116,64 @@ nb::object shrunk(nb::bytes bytes, size_t size) {
   return nb::steal(object);
 }
 
+// What a batch of maps of one kind is encoded with, held while the core works.
+struct BatchToEncode {
+  MapArgument maps;
+  HeaderOptions options;
+  const Codec* codec;
+};
+
 // Each thread writes its frames where they stay: into bytes objects of the largest size, cut afterwards.
-nb::list encode_batch(const AnyArray& array, const Codec& codec, nb::handle scales, bool per_channel,
-                      nb::handle plan_hash, uint32_t tap, int threads) {
-  const MapArgument maps = read_maps(array, true);
-  const HeaderOptions options{Bytes(scales), per_channel, Bytes(plan_hash), tap};
-  const FrameInfo info = header_of(maps, codec.number(), codec.parameters(), options);
-  const size_t count = maps.samples.size();
-  const size_t bound = frame_capacity(info, codec.tiles());
+nb::list encode_together(const std::vector<BatchToEncode>& batches, int threads) {
   std::vector<nb::bytes> objects;
-  std::vector<ByteBuffer> frames;
-  for (size_t i = 0; i < count; ++i) {
-    objects.push_back(unwritten_bytes(bound));
-    frames.emplace_back(reinterpret_cast<uint8_t*>(PyBytes_AS_STRING(objects[i].ptr())), bound);
+  std::vector<EncodeJob> jobs;
+  for (const BatchToEncode& batch : batches) {
+    const Codec& codec = *batch.codec;
+    const FrameInfo info = header_of(batch.maps, codec.number(), codec.parameters(), batch.options);
+    const size_t bound = batch.maps.samples.empty() ? 0 : frame_capacity(info, codec.tiles());
+    for (const ConstView& map : batch.maps.samples) {
+      auto* const memory =
+          reinterpret_cast<uint8_t*>(PyBytes_AS_STRING(objects.emplace_back(unwritten_bytes(bound)).ptr()));
+      jobs.push_back({map, info, &codec.tiles(), ByteBuffer(memory, bound)});
+    }
   }
-  std::vector<Status> statuses(count);
   {
     const nb::gil_scoped_release release;
-    std::vector<Scratch> scratches(worker_count(count, threads));
-    parallel_for(count, scratches.size(), [&](size_t i, size_t worker) {
-      statuses[i] = encode_frame(maps.samples[i], info, codec.tiles(), 1, scratches[worker], frames[i]);
-    });
+    std::vector<Scratch> scratches(worker_count(jobs.size(), threads));
+    encode_frames(jobs, scratches);
   }
   nb::list result;
-  for (size_t i = 0; i < count; ++i) {
-    require(statuses[i]);
-    result.append(shrunk(std::move(objects[i]), frames[i].size()));
+  size_t next = 0;
+  for (const BatchToEncode& batch : batches) {
+    nb::list frames;
+    for (const size_t end = next + batch.maps.samples.size(); next < end; ++next) {
+      require(jobs[next].status);
+      frames.append(shrunk(std::move(objects[next]), jobs[next].out.size()));
+    }
+    result.append(std::move(frames));
   }
   return result;
+}
+
+nb::object encode_batch(const AnyArray& array, const Codec& codec, nb::handle scales, bool per_channel,
+                        nb::handle plan_hash, uint32_t tap, int threads) {
+  std::vector<BatchToEncode> batch;
+  batch.push_back({read_maps(array, true), {Bytes(scales), per_channel, Bytes(plan_hash), tap}, &codec});
+  return encode_together(batch, threads)[0];
+}
+
+// Takes (array, codec, scales, per channel, plan's hash, tap) for each batch.
+nb::list encode_batches(const std::vector<nb::tuple>& requests, int threads) {
+  std::vector<BatchToEncode> batches;
+  std::vector<AnyArray> arrays;  // held
+  for (const nb::tuple& request : requests) {
+    const AnyArray& array = arrays.emplace_back(nb::cast<AnyArray>(request[0], false));
+    batches.push_back(
+        {read_maps(array, true),
+         {Bytes(request[2]), nb::cast<bool>(request[3]), Bytes(request[4]), nb::cast<uint32_t>(request[5])},
+         &nb::cast<const Codec&>(request[1])});
+  }
+  return encode_together(batches, threads);
 }
 
 // A frame whose header and tile table hold, and whose checksum does too if it was to be verified; keeps the
@@ -322,6 +352,7 @@ NB_MODULE(_core, m) {
         nb::arg("scales"), nb::arg("per_channel"), nb::arg("plan_hash"), nb::arg("tap"), nb::arg("threads"));
   m.def("encode_batch", &encode_batch, nb::arg("q").noconvert(), nb::arg("codec"), nb::arg("scales"),
         nb::arg("per_channel"), nb::arg("plan_hash"), nb::arg("tap"), nb::arg("threads"));
+  m.def("encode_batches", &encode_batches, nb::arg("batches"), nb::arg("threads"));
   m.def("assemble", &assemble, nb::arg("dtype"), nb::arg("dims"), nb::arg("codec_id"), nb::arg("parameters"),
         nb::arg("scales"), nb::arg("per_channel"), nb::arg("plan_hash"), nb::arg("tap"), nb::arg("tile_rows"),
         nb::arg("bodies"));

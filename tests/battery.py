@@ -74,6 +74,13 @@ def check_bytes_do_not_depend_on_threads(codec: Codec, q: NDArray[Any]) -> None:
     assert np.array_equal(fmapzip.decode(frame, threads=2), fmapzip.decode(frame))
 
 
+def check_many_maps_in_one_call_give_the_same_bytes(codec: Codec, maps: dict[str, NDArray[Any]]) -> None:
+    plan = fmapzip.fit(maps, codec)
+    one_by_one = {name: [fmapzip.encode(q, plan=plan, tap=name) for q in batch] for name, batch in maps.items()}
+    for threads in (1, 3):
+        assert fmapzip.encode_many(maps, plan, threads=threads) == one_by_one
+
+
 def check_reference_gives_the_same_bytes(codec: Codec, q: NDArray[Any]) -> None:
     frame = fmapzip.encode(q, codec)
     parameters = codec.parameters(q)

@@ -49,6 +49,17 @@ def test_threads_do_not_change_the_bytes(codec: Codec, kind: str) -> None:
 
 
 @every_codec
+def test_many_maps_in_one_call_give_the_same_bytes(codec: Codec) -> None:
+    shapes = {"wide": (24, 17, 16), "row": (40, 30), "vector": (100,), "deep": (4, 3, 6, 5)}
+    dtypes = {name: np.int8 if name == "row" else np.uint8 for name in shapes}
+    maps = {
+        name: np.stack([make_map(shape, "sparse", dtypes[name], seed) for seed in range(3)])
+        for name, shape in shapes.items()
+    }
+    battery.check_many_maps_in_one_call_give_the_same_bytes(codec, maps)
+
+
+@every_codec
 def test_settings_survive_json_and_repr(codec: Codec) -> None:
     battery.check_settings_round_trip(codec)
 

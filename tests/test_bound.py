@@ -86,3 +86,22 @@ def test_frames_with_tables_of_their_own_are_verified_in_a_batch() -> None:
     frame = fmapzip.encode(SPARSE, "context-rans")
     with pytest.raises(CorruptFrame, match="checksum"):
         fmapzip.decode_batch([frame, frame[:-1] + bytes([frame[-1] ^ 1])])
+
+
+def test_many_maps_may_be_none_and_of_codecs_in_python_among_them() -> None:
+    quantizer = fmapzip.QuantParams("uint8", (0.5,))
+    codecs = [registry.make("zvc"), Halves(), registry.make("raw")]
+    plan = fmapzip.Plan(tuple(fmapzip.TapPlan(c.id, SPARSE.shape, quantizer, c, c.train(SPARSE[None])) for c in codecs))
+    maps = {c.id: np.stack([SPARSE] * (i + 1)) for i, c in enumerate(codecs)}
+    frames = fmapzip.encode_many(maps, plan, threads=2)
+    assert frames == {name: fmapzip.encode_batch(batch, plan=plan, tap=name) for name, batch in maps.items()}
+    assert fmapzip.encode_many({}, plan) == {}
+    assert fmapzip.encode_many({"zvc": maps["zvc"][:0]}, plan) == {"zvc": []}
+
+
+def test_one_wrong_map_among_many_is_refused() -> None:
+    plan = plan_of(2)
+    with pytest.raises(PlanMismatch, match="tap 1 is"):
+        fmapzip.encode_many({"conv0": make_batch(0), "conv1": make_batch(0)[:, :1]}, plan)
+    with pytest.raises(PlanMismatch, match="no tap 'conv7'"):
+        fmapzip.encode_many({"conv7": make_batch(0)}, plan)

@@ -113,6 +113,13 @@ Status encode_frame(ConstView map, FrameInfo info, const TileCodec& codec, int t
   return {};
 }
 
+void encode_frames(std::span<EncodeJob> jobs, std::span<Scratch> scratches) {
+  parallel_for(jobs.size(), scratches.size(), [&](size_t i, size_t worker) {
+    EncodeJob& job = jobs[i];
+    job.status = encode_frame(job.map, job.info, *job.codec, 1, scratches[worker], job.out);
+  });
+}
+
 Status assemble_frame(const FrameInfo& info, std::span<const std::span<const uint8_t>> bodies,
                       ByteBuffer& out) {
   if (const Status s = check_header(info); !s.ok()) return s;

@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fmapzip.api import decode, decode_batch, encode, encode_batch, encode_into
+    from fmapzip.api import decode, decode_batch, encode, encode_batch, encode_into, encode_many
     from fmapzip.archive import Archive, ArchiveWriter, open
     from fmapzip.fitting import fit
     from fmapzip.frame import Limits
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from fmapzip.quantize import QuantParams
 
 _HOMES = {
-    "api": ("decode", "decode_batch", "encode", "encode_batch", "encode_into"),
+    "api": ("decode", "decode_batch", "encode", "encode_batch", "encode_into", "encode_many"),
     "archive": ("Archive", "ArchiveWriter", "open"),
     "fitting": ("fit",),
     "frame": ("Limits",),
@@ -54,6 +54,7 @@ __all__ = [
     "encode",
     "encode_batch",
     "encode_into",
+    "encode_many",
     "fit",
     "frame_bound",
     "inspect",

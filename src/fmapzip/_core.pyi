@@ -65,6 +65,9 @@ def encode_into(
 def encode_batch(
     q: Any, codec: Codec, scales: bytes, per_channel: bool, plan_hash: bytes, tap: int, threads: int
 ) -> list[bytes]: ...
+def encode_batches(
+    batches: Sequence[tuple[Any, Codec, bytes, bool, bytes, int]], threads: int
+) -> list[list[bytes]]: ...
 def assemble(
     dtype: int,
     dims: Sequence[int],

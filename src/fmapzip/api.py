@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from numpy.typing import NDArray
 
 from fmapzip import registry
-from fmapzip.bound import BoundCodec, BoundPlan, bound_for_encoding
+from fmapzip.bound import BoundCodec, BoundPlan, bound_for_encoding, encode_batches
 from fmapzip.codecs.base import Codec
 from fmapzip.decoding import decode_many, decode_one
 from fmapzip.errors import InvalidInput
@@ -131,6 +132,39 @@ def encode_batch(
     (3, 4, 5, 5)
     """
     return _bound(codec, plan, tap, quantizer, params).encode_batch(q, threads, limits)
+
+
+def encode_many(
+    maps: Mapping[str, object], plan: BoundPlan, *, threads: int = 1, limits: Limits = DEFAULT_LIMITS
+) -> dict[str, list[bytes]]:
+    """Encode batches of many taps of a plan in one call, each sample as its own frame.
+
+    Parameters
+    ----------
+    maps : mapping of names to uint8 or int8 arrays
+        A batch [N, ...] of each tap; the numbers of samples may differ.
+    plan : Plan
+        Has taps of those names.
+    threads : int
+        Threads for the samples of all taps: with many maps in one call, all of them have work to the end.
+    limits : Limits
+        As for `encode`.
+
+    Returns
+    -------
+    dict of str to list of bytes
+        The frames of `encode_batch`, by tap. While they are encoded, each takes as much memory as its map.
+
+    Examples
+    --------
+    >>> import numpy as np, fmapzip
+    >>> maps = {"a": np.zeros((3, 4, 5, 5), np.uint8), "b": np.ones((2, 8, 7), np.uint8)}
+    >>> frames = fmapzip.encode_many(maps, fmapzip.fit(maps))
+    >>> {name: len(each) for name, each in frames.items()}
+    {'a': 3, 'b': 2}
+    """
+    batches = [(plan.bound(name), batch) for name, batch in maps.items()]
+    return dict(zip(maps, encode_batches(batches, threads, limits), strict=True))
 
 
 def decode(

@@ -186,12 +186,11 @@ class _InCore(BoundCodec):
         return _core.encode_into(array, checked_output(out), self.prepared, *self._header, threads)
 
     def encode_batch(self, q: object, threads: int = 1, limits: Limits = DEFAULT_LIMITS) -> list[bytes]:
-        return _core.encode_batch(
-            self._planned(checked_map(q, True, limits), batched=True),
-            self.prepared,
-            *self._header,
-            checked_threads(threads),
-        )
+        return _core.encode_batch(*self.request(q, limits), checked_threads(threads))
+
+    def request(self, q: object, limits: Limits = DEFAULT_LIMITS) -> tuple[Any, _core.Codec, bytes, bool, bytes, int]:
+        """What the core needs to encode a batch."""
+        return (self._planned(checked_map(q, True, limits), batched=True), self.prepared, *self._header)
 
     def decode_parsed(self, frames: Sequence[_core.Frame], out: Any, threads: int = 1) -> None:
         decoders = [None if frame.all_stored else self.prepared for frame in frames]
@@ -239,6 +238,23 @@ class _InPython(_OneByOne):
     def decode_into(self, frame: _core.Frame, out: Any, threads: int = 1) -> None:
         parameters = self.parameters if self.plan_hash else frame.parameters
         as_numpy(out)[...] = decode_in_python(frame, self._tiles, parameters)
+
+
+def encode_batches(
+    batches: Sequence[tuple[BoundCodec, object]], threads: int = 1, limits: Limits = DEFAULT_LIMITS
+) -> list[list[bytes]]:
+    """`BoundCodec.encode_batch` of several batches [N, ...], those of the core's codecs in one call of it.
+
+    The core releases the GIL once, and its `threads` take one map after another, whichever batch it is of.
+    """
+    threads = checked_threads(threads)
+    in_core = [i for i, (bound, _) in enumerate(batches) if isinstance(bound, _InCore)]
+    requests = [bound.request(q, limits) for bound, q in batches if isinstance(bound, _InCore)]
+    encoded = dict(zip(in_core, _core.encode_batches(requests, threads), strict=True))
+    for i, (bound, q) in enumerate(batches):
+        if i not in encoded:
+            encoded[i] = bound.encode_batch(q, threads, limits)
+    return [encoded[i] for i in range(len(batches))]
 
 
 def bind(codec: BindableCodec, quantizer: QuantParams | None = None) -> BoundCodec:

@@ -75,6 +75,18 @@ size_t frame_capacity(FrameInfo info, const TileCodec& codec);
 Status encode_frame(ConstView map, FrameInfo info, const TileCodec& codec, int threads, Scratch& scratch,
                     ByteBuffer& out);
 
+// One of many maps that are encoded together; each may have a shape and a codec of its own.
+struct EncodeJob {
+  ConstView map;
+  FrameInfo info;
+  const TileCodec* codec;
+  ByteBuffer out;
+  Status status{};
+};
+
+// Encodes each job's frame, as many at once as there are scratches.
+void encode_frames(std::span<EncodeJob> jobs, std::span<Scratch> scratches);
+
 // A frame of tile bodies made elsewhere (codecs registered by third parties).
 Status assemble_frame(const FrameInfo& info, std::span<const std::span<const uint8_t>> bodies,
                       ByteBuffer& out);

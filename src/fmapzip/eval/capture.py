@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 import fmapzip
 from fmapzip import registry
 from fmapzip.archive import ArchiveWriter
@@ -19,6 +21,7 @@ from fmapzip.torch.capture import Captured, capture, select
 from fmapzip.torch.inputs import batch_size, call
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from fmapzip.codecs.base import Codec
@@ -66,6 +69,8 @@ class Prepared:
         The calibration images.
     progress
         Told how far each stage has come.
+    threads
+        Of the codec.
     """
 
     inputs: Inputs
@@ -73,25 +78,31 @@ class Prepared:
     calibration: Calibration
     batches: Batches
     progress: Progress
+    threads: int = 1
 
     def store(self, archive: ArchiveWriter, plan: Plan) -> None:
-        """Encode the maps of every reported image by `plan`, one batch of images at a time."""
+        """Encode the maps of every reported image by `plan`: those of a batch of images in one call."""
         taps = self.calibration.taps
-        seen = [0] * len(taps)
-
-        def keep(place: int, sample: Tensor) -> None:
-            frame = fmapzip.encode(sample.numpy(), plan=plan, tap=place)
-            archive.add(taps[place].name, seen[place], frame)
-            seen[place] += 1
-
+        kept: dict[str, list[NDArray[Any]]] = {tap.name: [] for tap in taps}
         pairs = zip(taps, self.calibration.quantizers, strict=True)
-        actions = {tap.name: FakeQuantize(tap, quantizer, partial(keep, i)) for i, (tap, quantizer) in enumerate(pairs)}
+        actions = {tap.name: FakeQuantize(tap, quantizer, partial(_keep, kept[tap.name])) for tap, quantizer in pairs}
         done, total = 0, len(self.inputs.parts.images)
+        seen = dict.fromkeys(kept, 0)
         with running(self.captured, actions):
             for images, _ in self.inputs.images:
                 call(self.captured.module, images)
+                maps = {name: np.stack(samples) for name, samples in kept.items()}
+                for name, frames in fmapzip.encode_many(maps, plan, threads=self.threads).items():
+                    for sample, frame in enumerate(frames, seen[name]):
+                        archive.add(name, sample, frame)
+                    seen[name] += len(frames)
+                    kept[name].clear()
                 done += batch_size(images)
                 self.progress("storing maps", done, total)
+
+
+def _keep(samples: list[NDArray[Any]], sample: Tensor) -> None:
+    samples.append(sample.numpy().copy())
 
 
 def prepare(request: Request, progress: Progress) -> Prepared:
@@ -102,7 +113,7 @@ def prepare(request: Request, progress: Progress) -> Prepared:
     captured = capture(inputs.model, batches.first())
     selected = select(captured.taps, request.taps)
     calibration = calibrate(captured, selected, batches, request.quantizer, progress)
-    return Prepared(inputs, captured, calibration, batches, progress)
+    return Prepared(inputs, captured, calibration, batches, progress, request.threads)
 
 
 def _metadata(request: Request, inputs: Inputs) -> dict[str, Any]:
