@@ -81,3 +81,15 @@ def write_result(path: Path, benchmark: str, result: dict[str, Any], threads: in
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {"benchmark": benchmark, "commit": git_hash(), "environment": environment(threads), **result}
     path.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def rows_on_lines(content: dict[str, Any]) -> str:
+    """JSON with one method or tap a line: short, and a change of one figure is a change of one line."""
+    lines = [f" {json.dumps(key)}: {_lined(value)}" for key, value in content.items()]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _lined(value: Any) -> str:
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return "[\n  " + ",\n  ".join(json.dumps(item) for item in value) + "\n ]"
+    return json.dumps(value)

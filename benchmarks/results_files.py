@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from common import git_hash
+from common import git_hash, rows_on_lines
 
 from fmapzip.documents.bench import BENCH
 from fmapzip.documents.evaluation import EVALUATION
@@ -44,7 +44,7 @@ def keep(report: Path, commit: str | None = None, speeds: bool = False, note: st
         name = name.replace("arena_", "speeds_")
     target = KEPT / f"{name}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(_rows_on_lines({"commit": commit or git_hash(), **({"note": note} if note else {}), **kept}))
+    target.write_text(rows_on_lines({"commit": commit or git_hash(), **({"note": note} if note else {}), **kept}))
     return target
 
 
@@ -72,18 +72,6 @@ def _function(model: str) -> str:
 
 def _folder(data: str) -> str:
     return data.rstrip("/").rpartition("/")[2]
-
-
-def _rows_on_lines(kept: Values) -> str:
-    """JSON with one method or tap a line: short, and a change of one figure is a change of one line."""
-    lines = [f" {json.dumps(key)}: {_lined(value)}" for key, value in kept.items()]
-    return "{\n" + ",\n".join(lines) + "\n}\n"
-
-
-def _lined(value: Any) -> str:
-    if isinstance(value, list) and value and isinstance(value[0], dict):
-        return "[\n  " + ",\n  ".join(json.dumps(item) for item in value) + "\n ]"
-    return json.dumps(value)
 
 
 def arenas() -> list[Values]:

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves, tree_map
 
 CONSTANT, INPUT, VALUE = range(3)
@@ -55,12 +55,13 @@ class Written:
 
     number: int  # how manieth
     kind: int
-    memory: torch.Tensor
     readers: list[str] = field(default_factory=list)
     facts: tuple[float, ...] = ()  # of the values, once something has read or moved them
 
-    def note(self):
-        self.facts = self.facts or facts(self.memory)
+    def note(self, tensor):
+        """Remember what the memory of `tensor`, which holds it, holds."""
+        with _disable_current_modes():
+            self.facts = self.facts or facts(memory_of(tensor))
 
     def holds(self, x):
         """Whether the values of `x`, in any order, are these."""
@@ -69,6 +70,11 @@ class Written:
         return ours[0] == self.facts[0] and all(
             abs(a - b) <= 1e-4 * scale + 1e-6 for a, b in zip(ours[1:], self.facts[1:], strict=True)
         )
+
+
+def memory_of(tensor):
+    """All of the memory that `tensor` is a view of."""
+    return torch.empty(0, dtype=tensor.dtype).set_(tensor.untyped_storage())
 
 
 def facts(x):
@@ -99,8 +105,7 @@ def replaced(model, inputs, maps, change):
 class _Watcher:
     def __init__(self, model, chosen=frozenset(), change=None):
         self.model, self.chosen, self.change = model, chosen, change
-        self.written: dict[int, Written] = {}  # by address of the memory
-        self.kept = []  # every tensor, so that no address is used twice
+        self.written: dict[int, Written] = {}  # by address of the memory, told anew whenever memory is taken
         self.count = 0
         self.order: list[Written] = []  # that layers read
         self.calls: dict[str, int] = {}
@@ -139,19 +144,22 @@ class _Watcher:
         return known.kind if known else CONSTANT
 
     def write(self, tensor, kind):
-        self.kept.append(tensor)
         self.count += 1
-        memory = torch.empty(0, dtype=tensor.dtype).set_(tensor.untyped_storage())
-        self.written[memory.data_ptr()] = Written(self.count, kind, memory)
+        self.written[tensor.untyped_storage().data_ptr()] = Written(self.count, kind)
         if self.count in self.chosen:
+            memory = memory_of(tensor)
             memory.copy_(self.change(memory))
 
     def move(self, source, result):
-        self.kept.append(result)
         known = self.written.get(source.untyped_storage().data_ptr())
         if known:
-            known.note()
+            known.note(source)
             self.written[result.untyped_storage().data_ptr()] = known
+        else:
+            self.forget(result)
+
+    def forget(self, tensor):
+        self.written.pop(tensor.untyped_storage().data_ptr(), None)
 
     # layers
 
@@ -171,7 +179,7 @@ class _Watcher:
             return
         if not known.readers:
             self.order.append(known)
-            known.note()
+            known.note(tensor)
         known.readers.append(site)
 
 
@@ -235,7 +243,7 @@ class _Low(TorchDispatchMode):
                 elif kind != CONSTANT:
                     watcher.write(tensor, kind)
                 else:
-                    watcher.kept.append(tensor)
+                    watcher.forget(tensor)
         return result
 
     def result_kind(self, op, read):
@@ -253,17 +261,19 @@ def change(x):
     return x + 0.2 * torch.sin(3 * x) + 0.01 if x.is_floating_point() else x
 
 
-def check(captured, model, inputs):
+def check(captured, model, inputs, everywhere=None):
     """Assert that a captured network stores what layers of `model` read, and reads what was stored; return the maps.
 
-    Hooks let only layers read what was stored, so that the output is not compared for them.
+    `everywhere` says that whatever reads a map reads what was stored, so that the output is compared; hooks alone let
+    only layers do so.
     """
+    everywhere = captured.method != "hooks" if everywhere is None else everywhere
     run(model, inputs)  # networks may fill caches on their first run
     maps, watcher = watch(model, copied(inputs))
     assert [(tap.name, tap.readers) for tap in captured.taps] == [
         (written.readers[0], tuple(written.readers)) for written in maps
     ]
-    if captured.method != "hooks":
+    if everywhere:
         missed = watcher.products - watcher.accounted - named_unseen(captured)
         assert not missed, f"something in {missed} is multiplied by a parameter, and neither stored nor named"
     stored = {}
@@ -271,7 +281,7 @@ def check(captured, model, inputs):
         torch.testing.assert_close(run(captured.module, inputs), run(model, inputs), rtol=1e-3, atol=1e-5)
     wrong = [written.readers[0] for written in maps if not written.holds(stored[written.readers[0]])]
     assert not wrong, f"stored is not what is read by {wrong}"
-    if captured.method != "hooks":
+    if everywhere:
         with acting(captured, lambda _, x: change(x)):
             got = run(captured.module, inputs)
         torch.testing.assert_close(got, replaced(model, copied(inputs), maps, change), rtol=1e-3, atol=1e-4)

@@ -18,13 +18,14 @@ from fmapzip.torch import capture, compress_model, taps
 IMAGE = torch.rand(1, 3, 224, 224)
 
 
+DETECTOR = "torchvision:fasterrcnn_mobilenet_v3_large_320_fpn"
 # Of the networks that benchmarks/breadth.py goes through: each way of capturing, views, windows, volumes.
 DOZEN = [
     "torchvision:shufflenet_v2_x0_5", "torchvision:efficientnet_b0", "torchvision:swin_t", "torchvision:r3d_18",
     "torchvision:mvit_v2_tiny",
     "timm:edgenext_xx_small", "transformers:LevitModel", "timm:mobilevit_xxs", "timm:starnet_s050",
     "transformers:BeitModel", "transformers:GPT2Model", "transformers:SegformerModel",
-    "transformers:CLIPTextModelWithProjection", "smp:Unet",
+    "transformers:CLIPTextModelWithProjection", "smp:Unet", DETECTOR,
 ]  # fmt: skip
 
 
@@ -58,6 +59,18 @@ def attributes(net):
     return {path: tree(vars(module)) for path, module in net.named_modules()}
 
 
+def test_backbone_and_heads_of_a_detector_are_graphs():
+    installed(DETECTOR)
+    net, inputs = zoo.make(DETECTOR)
+    captured = capture(net, inputs[:1])
+    assert captured.method == "hooks"
+    assert "graphs of backbone, rpn.head, roi_heads.box_head, roi_heads.box_predictor:" in captured.notes[-1]
+    assert taps(net, inputs[:1], ["hooks"]) == list(captured.taps)
+    stored = compress_model(net, "zvc", calibration=inputs)
+    assert [sorted(found) for found in oracle.run(stored, inputs)] == 2 * [["boxes", "labels", "scores"]]
+    assert len(stored.report().taps) == len(captured.taps)
+
+
 @pytest.mark.parametrize("name", DOZEN)
 def test_what_is_stored_is_what_layers_read(name):
     installed(name)
@@ -66,7 +79,7 @@ def test_what_is_stored_is_what_layers_read(name):
     captured = capture(net, inputs)
     assert attributes(net) == before
     pickle.dumps(net)
-    oracle.check(captured, net, inputs)
+    oracle.check(captured, net, inputs, everywhere=True)
     assert not any(tap.problem for tap in captured.taps)
 
 

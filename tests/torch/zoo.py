@@ -6,15 +6,16 @@ A name is ``package:network``. ``make(name)`` returns the network in eval mode a
 from __future__ import annotations
 
 import importlib
-from functools import cache
 
 import torch
+import torchvision_operators
 
 PACKAGES = {
     "torchvision": "torchvision",
     "timm": "timm",
     "transformers": "transformers",
     "smp": "segmentation_models_pytorch",
+    "monai": "monai",
 }
 
 # Image size, frames.
@@ -27,8 +28,15 @@ _TORCHVISION = {
     "wide_resnet50_2": (64,),
     "deeplabv3_mobilenet_v3_large": (96,), "fcn_resnet50": (64,), "lraspp_mobilenet_v3_large": (96,),
     "r3d_18": (64, 8), "mc3_18": (64, 8), "r2plus1d_18": (64, 8), "s3d": (224, 16), "swin3d_t": (64, 8),
-    "mvit_v2_tiny": (32, 4),
+    "mvit_v2_s": (224, 16), "mvit_v2_tiny": (32, 4),
 }  # fmt: skip
+
+_DETECTORS = [
+    "fasterrcnn_mobilenet_v3_large_320_fpn", "fasterrcnn_mobilenet_v3_large_fpn", "fasterrcnn_resnet50_fpn",
+    "fasterrcnn_resnet50_fpn_v2", "fcos_resnet50_fpn", "keypointrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn",
+    "maskrcnn_resnet50_fpn_v2", "retinanet_resnet50_fpn", "retinanet_resnet50_fpn_v2", "ssd300_vgg16",
+    "ssdlite320_mobilenet_v3_large",
+]  # fmt: skip
 
 _TIMM = [
     "beit_base_patch16_224", "halonet_h1", "mobileone_s1", "cait_xxs24_224", "coat_tiny", "convit_tiny",
@@ -133,27 +141,40 @@ _SMP = [
     "Segformer", "DPT",
 ]  # fmt: skip
 
+# Class, arguments, what it reads.
+_VOLUME = {"spatial_dims": 3, "in_channels": 1, "out_channels": 2}
+_WIDTHS = {"channels": (8, 16, 32), "strides": (2, 2)}
+_MONAI = {
+    "AttentionUnet": ({**_VOLUME, **_WIDTHS}, (1, 16, 16, 16)),
+    "BasicUNet": ({**_VOLUME, "features": (8, 8, 16, 16, 32, 8)}, (1, 32, 32, 32)),
+    "DenseNet121": (_VOLUME, (1, 32, 32, 32)),
+    "DynUNet": ({**_VOLUME, "kernel_size": [3, 3, 3], "strides": [1, 2, 2], "upsample_kernel_size": [2, 2],
+                 "filters": [8, 16, 32]}, (1, 16, 16, 16)),
+    "HighResNet": (_VOLUME, (1, 16, 16, 16)),
+    "ResNet": ({"block": "basic", "layers": [1, 1, 1, 1], "block_inplanes": [8, 16, 16, 32], "n_input_channels": 1,
+                "num_classes": 4}, (1, 32, 32, 32)),
+    "SegResNet": ({**_VOLUME, "init_filters": 8}, (1, 16, 16, 16)),
+    "SwinUNETR": ({"in_channels": 1, "out_channels": 2, "feature_size": 12}, (1, 32, 32, 32)),
+    "UNet": ({**_VOLUME, **_WIDTHS, "num_res_units": 2}, (1, 16, 16, 16)),
+    "UNETR": ({"in_channels": 1, "out_channels": 2, "img_size": 32, "feature_size": 8, "hidden_size": 48,
+               "mlp_dim": 64, "num_heads": 4}, (1, 32, 32, 32)),
+    "ViT": ({"in_channels": 1, "img_size": 32, "patch_size": 16, "hidden_size": 48, "mlp_dim": 64, "num_layers": 2,
+             "num_heads": 4, "classification": True}, (1, 32, 32, 32)),
+    "VNet": ({}, (1, 32, 32, 32)),
+}  # fmt: skip
+
 NAMES = [
-    *(f"torchvision:{name}" for name in _TORCHVISION),
+    *(f"torchvision:{name}" for name in (*_TORCHVISION, *_DETECTORS)),
     *(f"timm:{name}" for name in _TIMM),
     *(f"transformers:{name}" for name in _TRANSFORMERS),
     *(f"smp:{name}" for name in _SMP),
+    *(f"monai:{name}" for name in _MONAI),
 ]
-
-
-@cache
-def _torchvision_schemas():
-    """Schemas that torchvision expects of its compiled part, which a CPU build of PyTorch may not match."""
-    library = torch.library.Library("torchvision", "FRAGMENT")
-    for name in ("nms", "qnms"):
-        if not hasattr(torch.ops.torchvision, name):
-            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    return library
 
 
 def load(family):
     """Import the package of a family."""
-    _torchvision_schemas()
+    torchvision_operators.provide()
     return importlib.import_module(PACKAGES[family])
 
 
@@ -174,23 +195,41 @@ def make(name):
     family, _, which = name.partition(":")
     package = load(family)
     if family == "torchvision":
-        size, *frames = _TORCHVISION[which]
-        images = torch.randn(2, 3, *frames, size, size)
-        if which == "mvit_v2_tiny":
-            return _mvit_v2_tiny(package, size, *frames).eval(), images
-        options = {"weights": None}
-        if which.endswith(("_large", "fcn_resnet50")):  # segmentation
-            options["weights_backbone"] = None
-        if which in ("googlenet", "inception_v3"):
-            options["init_weights"] = False
-        return package.models.get_model(which, **options).eval(), images
-    if family == "timm":
-        net = package.create_model(which, pretrained=False).eval()
-        return net, torch.randn(2, *net.pretrained_cfg.get("input_size", (3, 224, 224)))
-    if family == "smp":
+        net, inputs = _make_torchvision(package, which)
+    elif family == "timm":
+        net = package.create_model(which, pretrained=False)
+        inputs = torch.randn(2, *net.pretrained_cfg.get("input_size", (3, 224, 224)))
+    elif family == "smp":
         encoder, size = ("tu-vit_tiny_patch16_224", 224) if which == "DPT" else ("resnet18", 128)
-        return getattr(package, which)(encoder, encoder_weights=None).eval(), torch.randn(2, 3, size, size)
-    settings, reads = _TRANSFORMERS[which]
-    kind = getattr(package, which)
-    net = kind(kind.config_class(**settings, use_cache=False)).eval()
-    return net, torch.randint(2, 99, (2, 16)) if reads == "ids" else torch.randn(2, *reads)
+        net, inputs = getattr(package, which)(encoder, encoder_weights=None), torch.randn(2, 3, size, size)
+    elif family == "monai":
+        settings, shape = _MONAI[which]
+        net, inputs = getattr(package.networks.nets, which)(**settings), torch.randn(2, *shape)
+    else:
+        settings, reads = _TRANSFORMERS[which]
+        kind = getattr(package, which)
+        net = kind(kind.config_class(**settings, use_cache=False))
+        inputs = torch.randint(2, 99, (2, 16)) if reads == "ids" else torch.randn(2, *reads)
+    return net.eval(), inputs
+
+
+def _make_torchvision(package, which):
+    if which in _DETECTORS:
+        options = {"num_classes": 4, "weights": None, "weights_backbone": None}
+        if "rcnn" in which:
+            options |= {"rpn_pre_nms_top_n_test": 50, "rpn_post_nms_top_n_test": 20, "box_detections_per_img": 5}
+        else:
+            options |= {"topk_candidates": 20, "detections_per_img": 5, "score_thresh": 0.0}
+        if not which.startswith("ssd"):
+            options |= {"min_size": 64, "max_size": 96}
+        return package.models.get_model(which, **options), torch.rand(2, 3, 64, 64)
+    size, *frames = _TORCHVISION[which]
+    images = torch.randn(2, 3, *frames, size, size)
+    if which == "mvit_v2_tiny":
+        return _mvit_v2_tiny(package, size, *frames), images
+    options = {"weights": None}
+    if which.endswith(("_large", "fcn_resnet50")):  # segmentation
+        options["weights_backbone"] = None
+    if which in ("googlenet", "inception_v3"):
+        options["init_weights"] = False
+    return package.models.get_model(which, **options), images

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import partial
@@ -15,19 +15,20 @@ from fmapzip.errors import CaptureError, InvalidInput
 from fmapzip.quantize import QuantParams
 from fmapzip.torch.capture_export import export
 from fmapzip.torch.capture_fx import trace
-from fmapzip.torch.capture_hooks import hook
+from fmapzip.torch.capture_hooks import HookedModel, hook
 from fmapzip.torch.graph import CallSites, closed_layers, find_sites, insert_slots, own_quantizer, shape_in_slot
 from fmapzip.torch.inputs import Inputs, batch_size, call, cloned, doubled, same_outputs, sample_shapes
 from fmapzip.torch.interpret import shape_of
+from fmapzip.torch.parts import MakeGraph
 from fmapzip.torch.preserve import evaluation_mode
 from fmapzip.torch.slot import TapSlot
 from fmapzip.torch.tensor_quantizer import is_dense
 
 METHODS = ("fx", "export", "hooks")
-_TITLES = {"fx": "torch.fx", "export": "torch.export", "hooks": "module hooks"}
-HOOKS_NOTE = (
-    "captured by module hooks: sums and concatenations that read a feature map too (residual shortcuts) go on with the "
-    "values from before it was stored"
+_GRAPHS: dict[str, MakeGraph] = {"fx": trace, "export": export}
+_HOOKS_NOTE = (
+    "captured by module hooks{parts} sums and concatenations that read a feature map too (residual shortcuts) go on "
+    "with the values from before it was stored"
 )
 
 
@@ -121,7 +122,7 @@ def capture(model: nn.Module, example: Inputs, methods: Sequence[str] = METHODS)
     """Capture `model`, as :func:`taps` says, for running; call it where `model` is in eval mode or a copy."""
     if not isinstance(model, nn.Module):
         raise CaptureError(f"expected a torch.nn.Module, got {type(model).__name__}")
-    unknown = [method for method in methods if method not in _CAPTURES]
+    unknown = [method for method in methods if method not in METHODS]
     if unknown or not methods:
         raise InvalidInput(f"capture methods {list(methods)}: there are {', '.join(METHODS)}")
     batch_size(example)
@@ -131,17 +132,14 @@ def capture(model: nn.Module, example: Inputs, methods: Sequence[str] = METHODS)
         example = cloned(example)
         with evaluation_mode(model):
             expected = _run_original(model, cloned(example))
-        for method in methods:
+        for title, make in _attempts(methods):
             try:
                 with evaluation_mode(model):
-                    captured = _CAPTURES[method](model, cloned(example))
-                    return _checked(captured, example, expected, notes)
+                    return _checked(make(model, cloned(example)), example, expected, notes)
             except CaptureError:
                 raise
             except Exception as error:  # a capture may fail in any way that the model's code can
-                notes.append(
-                    f"torch.{method} failed: {_first_line(error)}" if method != "hooks" else _first_line(error)
-                )
+                notes.append(f"{title} failed: {_first_line(error)}")
     raise CaptureError(f"{type(model).__name__} cannot be captured; " + "; ".join(notes))
 
 
@@ -201,20 +199,27 @@ def _by_graph(
     return Captured(module, found, tuple(insert_slots(module, sites)), method, notes, sample_shapes(example))
 
 
-def _by_hooks(model: nn.Module, example: Inputs) -> Captured:
-    module, sites, unseen = hook(model, example)
-    if not sites:
+def _by_hooks(graphs: Sequence[MakeGraph], model: nn.Module, example: Inputs) -> Captured:
+    hooked = hook(model, example, graphs)
+    if not hooked.sites:
         raise ValueError("no convolution or linear layer was seen to read a feature map")
-    found = tuple(_tap(site.name, site.readers, site.shape, site.axis) for site in sites)
-    notes = (HOOKS_NOTE, *_unseen_notes([*closed_layers(model), *unseen]))
-    return Captured(module, found, tuple(module.slots), "hooks", notes, sample_shapes(example))  # type: ignore[arg-type]
+    found = tuple(_tap(site.name, tuple(site.readers), site.shape, site.axis) for site in hooked.sites)
+    parts = f", with graphs of {', '.join(hooked.parts)}: elsewhere" if hooked.parts else ":"
+    notes = (_HOOKS_NOTE.format(parts=parts), *_unseen_notes([*closed_layers(model), *hooked.unseen]))
+    return Captured(hooked.module, found, tuple(hooked.slots), "hooks", notes, sample_shapes(example))
 
 
-_CAPTURES: dict[str, Callable[[nn.Module, Inputs], Captured]] = {
-    "fx": partial(_by_graph, "fx", trace),
-    "export": partial(_by_graph, "export", export),
-    "hooks": _by_hooks,
-}
+def _attempts(methods: Sequence[str]) -> Iterator[tuple[str, Callable[[nn.Module, Inputs], Captured]]]:
+    """Yield ways of capturing with their titles; hooks write parts of the network down as the methods before did."""
+    graphs: list[MakeGraph] = []
+    for method in methods:
+        if method in _GRAPHS:
+            graphs.append(_GRAPHS[method])
+            yield f"torch.{method}", partial(_by_graph, method, _GRAPHS[method])
+            continue
+        if graphs:
+            yield "module hooks with graphs of parts", partial(_by_hooks, tuple(graphs))
+        yield "module hooks", partial(_by_hooks, ())
 
 
 def _unseen_notes(unseen: Sequence[str]) -> tuple[str, ...]:
@@ -240,7 +245,7 @@ def _checked(captured: Captured, example: Inputs, expected: Any, failed: Sequenc
     ValueError
         The output is not the model's.
     """
-    once, output = _stored(captured, cloned(example), spoil=captured.method != "hooks")
+    once, output = _stored(captured, cloned(example), spoil=True)
     if not same_outputs(output, expected):
         raise ValueError("it computes something else than the model, which depends on more than its inputs")
     notes, problems = [*failed, *captured.notes], {name: problem for name, (_, problem) in once.items()}
@@ -260,9 +265,10 @@ def _checked(captured: Captured, example: Inputs, expected: Any, failed: Sequenc
 
 def _stored(captured: Captured, inputs: Inputs, spoil: bool) -> tuple[dict[str, tuple[tuple[int, ...], str]], Any]:
     """Run a network and return the shape that each slot held, with why it cannot be stored or "", and the output."""
+    hooked = list(captured.module.slots) if isinstance(captured.module, HookedModel) else []  # read elsewhere too
     seen: dict[str, tuple[tuple[int, ...], str]] = {}
 
-    def record(name: str, x: Tensor) -> Tensor:
+    def record(name: str, spoil: bool, x: Tensor) -> Tensor:
         seen[name] = tuple(x.shape), "" if x.is_floating_point() else f"it holds {str(x.dtype).removeprefix('torch.')}"
         copy = x.clone()
         if spoil and x.is_floating_point() and is_dense(x):
@@ -270,7 +276,7 @@ def _stored(captured: Captured, inputs: Inputs, spoil: bool) -> tuple[dict[str, 
         return copy
 
     for slot in captured.slots:
-        slot.action = partial(record, slot.name)
+        slot.action = partial(record, slot.name, spoil and slot not in hooked)
     try:
         output = call(captured.module, inputs)
     finally:

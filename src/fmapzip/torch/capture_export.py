@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from contextlib import redirect_stderr
+from io import StringIO
 from typing import Any
 
 import torch
@@ -22,9 +24,10 @@ def export(model: nn.Module, example: Inputs) -> tuple[fx.GraphModule, Any]:
     args, kwargs = as_call(doubled(example))  # of at least 2: torch.export takes a size of 1 for a constant
     given = inspect.signature(model.forward).bind(*args, **kwargs).arguments
     batch = torch.export.Dim("batch", min=1)
-    program = torch.export.export(
-        model, args, kwargs or None, dynamic_shapes=map_tensors(lambda tensor: {0: batch}, dict(given))
-    )
+    with redirect_stderr(StringIO()):  # where torch.export prints the graph that it failed in
+        program = torch.export.export(
+            model, args, kwargs or None, dynamic_shapes=map_tensors(lambda tensor: {0: batch}, dict(given))
+        )
     try:
         return _replayed(program, example)
     except StaleRead:

@@ -1,52 +1,77 @@
 """Capture by module hooks, for networks that cannot be written down as a graph.
 
 Hooks see what goes into layers and nothing else: not functional convolutions, and not the sums and concatenations that
-read a feature map too (a residual shortcut), which therefore go on with the original values.
+read a feature map too (a residual shortcut), which therefore go on with the original values. Parts of the network that
+can be written down run as graphs, in which all of that is seen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from math import prod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 from torch.utils.hooks import RemovableHandle
 
 from fmapzip.errors import CaptureError
 from fmapzip.torch import ops
-from fmapzip.torch.graph import CallSites, is_leaf, shape_in_slot
+from fmapzip.torch.graph import (
+    CallSites,
+    Kind,
+    Read,
+    Site,
+    classify,
+    find_reads,
+    insert_slots,
+    is_leaf,
+    shape_in_slot,
+    views_of,
+    with_reader,
+)
 from fmapzip.torch.inputs import Inputs, as_call, call, map_tensors
+from fmapzip.torch.interpret import shape_of
+from fmapzip.torch.parts import MakeGraph, Part, as_inputs, find_parts, standing_in
 from fmapzip.torch.slot import TapSlot
 
 
-@dataclass(frozen=True)
+@dataclass
 class HookSite:
     """A tensor that layers read."""
 
-    name: str
-    readers: tuple[str, ...]
     shape: tuple[int, ...]  # as stored, batch first
     axis: int
+    readers: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """Of its first reader."""
+        return self.readers[0]
 
 
 class HookedModel(nn.Module):
     """Runs `model` with a slot before its convolutions and linear layers, one for each stored tensor.
 
-    The hooks are on the model only while it runs here.
+    Parts run as graphs, with slots of their own; what they are given is stored where they begin. The hooks are on the
+    model only while it runs here.
     """
 
-    def __init__(self, model: nn.Module, sites: list[HookSite]) -> None:
+    def __init__(self, model: nn.Module, found: _Finder) -> None:
         super().__init__()
         self.model = model
-        self.slots = nn.ModuleList(TapSlot(site.name) for site in sites)
-        self._sites = sites
-        self._place = {reader: i for i, site in enumerate(sites) for reader in site.readers}
+        self.slots = nn.ModuleList(TapSlot(site.name) for site in found.outside)
+        self.parts = nn.ModuleList(part.graph for part in found.parts)
+        self._sites = found.outside
+        self._place = {reader: i for i, site in enumerate(found.outside) for reader in site.readers}
+        self._inside = found.inside
+        self._paths = [part.path for part in found.parts]
+        self._given = [found.given[part] for part in found.parts]
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Run the model."""
@@ -56,46 +81,217 @@ class HookedModel(nn.Module):
         def read(name: str, x: Tensor) -> Tensor:
             place = self._place.get(name)
             if place is None:
-                if seen.holds(x):
+                if name in self._inside or seen.holds(x):
                     return x
                 raise CaptureError(f"{name} was called, but not on the example that the network was captured with")
             shape = self._sites[place].shape[1:]
-            whole = _whole(x, shape)
             known = handed_on.get(place)
+            if known is not None and _address(known[1]) == _address(x):
+                return x  # a part handed on what it was given
+            whole = _whole(x, shape)
             if known is None or known[0] != _memory(whole):
                 folded = shape_in_slot((whole.shape[0], *shape), self._sites[place].axis)[0]
                 decoded = self.slots[place](whole.reshape(folded)).reshape(whole.shape)
                 handed_on[place] = known = (_memory(whole), decoded)
             return _part_like(x, whole, known[1])
 
-        with _watching(self.model, read), seen.tracking():
+        forwards = {path: self._part(i, read) for i, path in enumerate(self._paths)}
+        with _watching(self.model, read, self._paths), standing_in(self.model, forwards), seen.tracking():
             return self.model(*args, **kwargs)
 
+    def _part(self, index: int, read: Callable[[str, Tensor], Tensor]) -> Callable[..., Any]:
+        """Return what runs a part, once, reading what is stored of what it is given."""
+        module = self.model.get_submodule(self._paths[index])
+        original, calls = module.forward, 0
 
-def hook(model: nn.Module, example: Inputs) -> tuple[HookedModel, list[HookSite], list[str]]:
+        def run(*args: Any, **kwargs: Any) -> Any:
+            nonlocal calls
+            leaves, form = pytree.tree_flatten(as_inputs(module, args, kwargs))
+            if any(isinstance(leaf, Tensor) and not leaf.numel() for leaf in leaves):
+                return original(*args, **kwargs)  # nothing to store, and graphs are of one sample at least
+            calls += 1
+            if calls > 1:
+                raise CaptureError(f"{self._paths[index]} was called again, unlike on the example of the capture")
+            for place, reader in self._given[index].items():
+                leaves[place] = read(reader, leaves[place])
+            return call(self.parts[index], pytree.tree_unflatten(leaves, form))
+
+        return run
+
+
+class Hooked(NamedTuple):
+    """A network captured by hooks."""
+
+    module: HookedModel
+    sites: list[HookSite]
+    slots: list[TapSlot]  # one a site
+    parts: list[str]  # paths of the modules that run as graphs
+    unseen: list[str]  # call sites of functional layers, which hooks cannot see
+
+
+def hook(model: nn.Module, example: Inputs, captures: Sequence[MakeGraph] = ()) -> Hooked:
     """Run `model` on `example` to learn which tensors its layers read.
 
-    Return it hooked, the sites, and the call sites of functional layers, which hooks cannot see.
+    What can be written down by one of `captures` of a submodule is made a part that runs as a graph.
     """
-    tensors: list[Tensor] = []  # kept alive, so that no two share an address
-    sites: dict[_Memory, HookSite] = {}
-    seen = _InputFamily(model, as_call(example))
+    found = _Finder(model, example, find_parts(model, example, captures))
+    found.run(example)
+    module = HookedModel(model, found)
+    slots = {id(site): slot for site, slot in zip(found.outside, module.slots, strict=True)}
+    for part, sites in found.stored.items():
+        names = [Site(site.node, found.site_of[part, origin].name, (), site.axis) for origin, site in sites.items()]
+        made = insert_slots(part.graph, names)
+        slots |= {id(found.site_of[part, origin]): slot for origin, slot in zip(sites, made, strict=True)}
+    ordered = [slots[id(site)] for site in found.order]
+    return Hooked(module, found.order, ordered, [part.path for part in found.parts], found.unseen)  # type: ignore[arg-type]
 
-    def read(name: str, x: Tensor) -> Tensor:
+
+class _Made(NamedTuple):
+    """A tensor that a part returned."""
+
+    part: Part
+    node: fx.Node
+    tensor: Tensor
+    version: int
+
+
+class _Finder:
+    """Runs a network with its parts as graphs and finds which tensors layers read, in the order of first readers."""
+
+    def __init__(self, model: nn.Module, example: Inputs, parts: list[Part]) -> None:
+        self._model, self.parts = model, parts
+        self._call_sites = CallSites(model)
+        self._seen = _InputFamily(model, as_call(example))
+        self._constants = {_address(tensor) for tensor in [*model.parameters(), *model.buffers()]}
+        self._kept: list[Tensor] = []  # alive, so that no two share an address
+        self._hooked: dict[_Memory, HookSite] = {}
+        self._made: defaultdict[int, list[_Made]] = defaultdict(list)  # by address
+        self._kinds: dict[Part, dict[fx.Node, Kind]] = {}
+        self._values: dict[fx.Node, Tensor] = {}  # that placeholders of parts were given
+        self.order: list[HookSite] = []
+        self.outside: list[HookSite] = []  # those that no part makes
+        self.stored: dict[Part, dict[fx.Node, Site]] = {part: {} for part in parts}  # in parts, by origin
+        self.site_of: dict[tuple[Part, fx.Node], HookSite] = {}
+        self.given: dict[Part, dict[int, str]] = {part: {} for part in parts}  # place of an input, and its first reader
+        self.inside: set[str] = set()  # readers whose maps parts store, or that read no map
+        self.unseen: list[str] = []
+
+    def run(self, example: Inputs) -> None:
+        paths = [part.path for part in self.parts]
+        forwards = {part.path: self._runner(part) for part in self.parts}
+        functional = _FunctionalLayers(self._model, paths)
+        linear = {path for path, module in _reading_layers(self._model, paths) if isinstance(module, nn.Linear)}
+
+        def read(name: str, x: Tensor) -> Tensor:
+            self._read(name, x, x.ndim - 1 if name.partition("#")[0] in linear else 1)
+            return x
+
+        with (
+            torch.no_grad(),
+            _watching(self._model, read, paths, self._call_sites),
+            standing_in(self._model, forwards),
+            self._seen.tracking(),
+            functional.tracking(),
+        ):
+            call(self._model, example)
+        self.unseen += functional.names
+
+    def _read(self, name: str, x: Tensor, axis: int) -> None:
+        """Note that a layer reads `x`."""
+        made = self._maker(x)
+        if made is not None:
+            self._read_from_part(name, made, _axis_of(made.tensor, x, axis))
+            return
         stored = _stored(x)
-        tensors.append(stored)
-        if not seen.holds(x):
-            last = x.ndim - 1 if name_is_linear[name.partition("#")[0]] else 1
-            site = sites.get(_memory(stored), HookSite(name, (), tuple(stored.shape), _axis_of(stored, x, last)))
-            sites[_memory(stored)] = replace(site, readers=(*site.readers, name))
-        return x
+        self._kept.append(stored)
+        if self._seen.holds(x):
+            return
+        site = self._hooked.get(_memory(stored))
+        if site is None:
+            site = self._hooked[_memory(stored)] = HookSite(tuple(stored.shape), _axis_of(stored, x, axis))
+            self.order.append(site)
+            self.outside.append(site)
+        site.readers.append(name)
 
-    name_is_linear = {path: isinstance(module, nn.Linear) for path, module in _reading_layers(model)}
-    functional = _FunctionalLayers(model)
-    with torch.no_grad(), _watching(model, read), seen.tracking(), functional.tracking():
-        call(model, example)
-    found = list(sites.values())
-    return HookedModel(model, found), found, functional.names
+    def _read_from_part(self, name: str, made: _Made, axis: int) -> None:
+        """Note that a layer reads what a part returned."""
+        part, node = made.part, made.node
+        if self._kinds[part][node] is not Kind.VALUE:
+            self.inside.add(name)
+            return
+        self._follow(part, Read(name, views_of(node, axis, self._call_sites.within(part.path))))
+
+    def _follow(self, part: Part, read: Read) -> None:
+        """Note a read of what `part` made, or was given."""
+        origin = read.chain[-1]
+        if origin.node.op == "placeholder":
+            self._read(read.reader, self._values[origin.node], origin.axis or 1)
+            return
+        self.inside.add(read.reader)
+        stored = self.stored[part]
+        is_new = origin.node not in stored
+        stored[origin.node] = with_reader(stored.get(origin.node), read)
+        if is_new:
+            node = stored[origin.node].node
+            site = self.site_of[part, origin.node] = HookSite(shape_of(node) or (), stored[origin.node].axis)
+            self.order.append(site)
+        self.site_of[part, origin.node].readers.append(read.reader)
+
+    def _runner(self, part: Part) -> Callable[..., Any]:
+        module = self._model.get_submodule(part.path)
+
+        def run(*args: Any, **kwargs: Any) -> Any:
+            return self._run_part(part, as_inputs(module, args, kwargs))
+
+        return run
+
+    def _run_part(self, part: Part, inputs: Inputs) -> Any:
+        places = self._note_inputs(part, inputs)
+        kinds = self._kinds[part] = classify(
+            part.graph.graph, {node: self._kind(value) for node, value in self._values.items() if node in places}
+        )
+        reads, unseen = find_reads(part.graph.graph, self._call_sites.within(part.path), kinds)
+        self.unseen += unseen
+        for read in reads:
+            self._follow(part, read)
+            place = places.get(read.chain[-1].node)
+            if place is not None:
+                self.given[part].setdefault(place, read.reader)
+        output = part.run(inputs)
+        nodes = pytree.tree_leaves(next(node for node in part.graph.graph.nodes if node.op == "output").args[0])
+        for node, tensor in zip(nodes, pytree.tree_leaves(output), strict=True):
+            if not isinstance(tensor, Tensor) or not isinstance(node, fx.Node):
+                continue
+            self._kept.append(tensor)
+            if kinds[node] is Kind.INPUT:
+                self._seen.add(tensor)
+            self._made[_address(tensor)].append(_Made(part, node, tensor, _version(tensor)))
+        return output
+
+    def _note_inputs(self, part: Part, inputs: Inputs) -> dict[fx.Node, int]:
+        """Note what the placeholders of a part are given, and return their places among its inputs."""
+        leaves = pytree.tree_leaves(inputs)
+        placeholders = [node for node in part.graph.graph.nodes if node.op == "placeholder"]
+        places = dict(zip(placeholders, range(len(leaves)), strict=True))
+        for node, place in places.items():
+            if isinstance(leaves[place], Tensor):
+                self._kept.append(leaves[place])
+                self._values[node] = leaves[place]
+        return {node: place for node, place in places.items() if node in self._values}
+
+    def _kind(self, x: Tensor) -> Kind:
+        made = self._maker(x)
+        if made is not None:
+            return self._kinds[made.part][made.node]
+        if _address(x) in self._constants:
+            return Kind.CONSTANT
+        return Kind.INPUT if self._seen.holds(x) else Kind.VALUE
+
+    def _maker(self, x: Tensor) -> _Made | None:
+        """Return which part's output `x` is, or is a view of."""
+        made = [made for made in self._made.get(_address(x), []) if made.version == _version(x)]
+        same = (made for made in made if made.tensor.shape == x.shape and made.tensor.data_ptr() == x.data_ptr())
+        return next(same, made[0] if made else None)
 
 
 class _FunctionalLayers(TorchFunctionMode):
@@ -103,16 +299,16 @@ class _FunctionalLayers(TorchFunctionMode):
 
     _FUNCTIONS: ClassVar[frozenset[str]] = ops.READERS | ops.OTHER_PRODUCTS | set(ops.MATRIX_PRODUCTS)
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, parts: Collection[str]) -> None:
         super().__init__()
-        self._model = model
+        self._model, self._parts = model, parts
         self._constants = {id(tensor) for tensor in [*model.parameters(), *model.buffers()]}
         self._around: list[tuple[str, nn.Module]] = []  # the modules around what runs
         self.names: list[str] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         op = str(getattr(func, "__name__", "")).strip("_")
-        closed = any(is_leaf(module) for _, module in self._around)
+        closed = any(is_leaf(module) or path in self._parts for path, module in self._around)
         if op in self._FUNCTIONS and not closed and (op in ops.READERS or self._has_constant(args, kwargs)):
             path = self._around[-1][0] if self._around else ""
             name = f"{path}.{ops.reader_name(op)}".removeprefix(".")
@@ -153,9 +349,13 @@ class _InputFamily:
         self._tensors: list[Tensor] = []
         map_tensors(self._tensors.append, inputs)
 
+    def add(self, x: Tensor) -> None:
+        """Take `x` for one of them."""
+        self._tensors.append(x)
+
     def holds(self, x: Tensor) -> bool:
-        address = x.untyped_storage().data_ptr()
-        return any(tensor.untyped_storage().data_ptr() == address for tensor in self._tensors)
+        """Whether `x` is one of them, or a view of one."""
+        return any(_address(tensor) == _address(x) for tensor in self._tensors)
 
     @contextmanager
     def tracking(self) -> Iterator[None]:
@@ -173,9 +373,14 @@ class _InputFamily:
 
 
 @contextmanager
-def _watching(model: nn.Module, read: Callable[[str, Tensor], Tensor]) -> Iterator[None]:
-    """Call `read` with the call site and the input of every convolution and linear layer; it returns what they get."""
-    sites = CallSites(model)
+def _watching(
+    model: nn.Module, read: Callable[[str, Tensor], Tensor], parts: Collection[str], sites: CallSites | None = None
+) -> Iterator[None]:
+    """Call `read` with the call site and the input of every convolution and linear layer; it returns what they get.
+
+    Layers inside of `parts` are left alone.
+    """
+    sites = sites or CallSites(model)
 
     def before(path: str) -> Callable[[nn.Module, tuple[Any, ...]], tuple[Any, ...] | None]:
         def hooked(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
@@ -185,7 +390,7 @@ def _watching(model: nn.Module, read: Callable[[str, Tensor], Tensor]) -> Iterat
 
         return hooked
 
-    handles = [module.register_forward_pre_hook(before(path)) for path, module in _reading_layers(model)]
+    handles = [module.register_forward_pre_hook(before(path)) for path, module in _reading_layers(model, parts)]
     try:
         yield
     finally:
@@ -193,10 +398,11 @@ def _watching(model: nn.Module, read: Callable[[str, Tensor], Tensor]) -> Iterat
             handle.remove()
 
 
-def _reading_layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+def _reading_layers(model: nn.Module, parts: Collection[str]) -> Iterator[tuple[str, nn.Module]]:
     inside = ""  # path of the layer, taken as one, that named_modules is inside of
+    in_parts = {id(module) for path in parts for module in model.get_submodule(path).modules()}
     for path, module in model.named_modules():
-        if inside and path.startswith(inside):
+        if (inside and path.startswith(inside)) or id(module) in in_parts:
             continue
         if isinstance(module, ops.READER_MODULES):
             yield path, module
@@ -209,8 +415,15 @@ _Memory = tuple[int, int, int]
 
 def _memory(x: Tensor) -> _Memory:
     """Tell the values that are in a tensor's memory now from those before a write, and from other tensors'."""
-    version = 0 if x.is_inference() else x._version
-    return x.data_ptr(), version, x.numel()
+    return x.data_ptr(), _version(x), x.numel()
+
+
+def _version(x: Tensor) -> int:
+    return 0 if x.is_inference() else x._version
+
+
+def _address(x: Tensor) -> int:
+    return x.untyped_storage().data_ptr()
 
 
 def _stored(x: Tensor) -> Tensor:

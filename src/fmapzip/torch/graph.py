@@ -6,12 +6,14 @@ to the tensor that is stored, unless that is the network's input or an affine fu
 
 from __future__ import annotations
 
+import copy
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from math import prod
+from types import MappingProxyType
 
 import torch
 from torch import fx, nn
@@ -21,7 +23,7 @@ from fmapzip.torch import ops
 from fmapzip.torch.interpret import shape_of
 from fmapzip.torch.operation import Operation
 from fmapzip.torch.slot import TapSlot
-from fmapzip.torch.views import gathers, stored_view, trace_back
+from fmapzip.torch.views import View, gathers, stored_view, trace_back
 
 MOST_DIMENSIONS = 5  # of a batch of feature maps
 SLOTS = "fmapzip_slots"  # name of the submodule that holds the slots
@@ -33,6 +35,14 @@ class Kind(Enum):
     CONSTANT = "constant"
     INPUT = "the network's input, or an affine or view function of it"
     VALUE = "computed"
+
+
+@dataclass(frozen=True)
+class Read:
+    """A layer of a graph that reads a computed tensor."""
+
+    reader: str
+    chain: list[View]  # from what is read back to the tensor that it is a view of
 
 
 @dataclass(frozen=True)
@@ -53,14 +63,20 @@ class CallSites:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self._model = model
+        self._model = self._root = model
         self._first_path = {id(module): path for path, module in model.named_modules()}
         self._calls: Counter[str] = Counter()
+
+    def within(self, path: str) -> CallSites:
+        """Return the same call sites and counts, for a graph whose paths begin at the module at `path`."""
+        inner = copy.copy(self)
+        inner._root = self._model.get_submodule(path)
+        return inner
 
     def canonical(self, path: str) -> str:
         """Return the first path of the module at `path` (which may hold call counts, as torch.export writes them)."""
         path = re.sub(r"@\d+", "", path)
-        first: str = self._first_path[id(self._model.get_submodule(path))]
+        first: str = self._first_path[id(self._root.get_submodule(path))]
         return first
 
     def module(self, path: str) -> nn.Module:
@@ -101,8 +117,17 @@ def closed_layers(model: nn.Module) -> list[str]:
 
 def find_sites(graph: fx.Graph, sites: CallSites) -> tuple[list[Site], list[str]]:
     """Return the taps of a replayed `graph`, in the order of their first readers, and what reads unseen."""
-    kinds = classify(graph)
+    reads, unseen = find_reads(graph, sites, classify(graph))
     found: dict[fx.Node, Site] = {}
+    for read in reads:
+        origin = read.chain[-1].node
+        found[origin] = with_reader(found.get(origin), read)
+    return list(found.values()), unseen
+
+
+def find_reads(graph: fx.Graph, sites: CallSites, kinds: dict[fx.Node, Kind]) -> tuple[list[Read], list[str]]:
+    """Return which layers of a replayed `graph` read what, in the order of execution, and what reads unseen."""
+    found: list[Read] = []
     unseen: list[str] = []
     for node in graph.nodes:
         reading = _reading(node, kinds)
@@ -117,17 +142,22 @@ def find_sites(graph: fx.Graph, sites: CallSites) -> tuple[list[Site], list[str]
                 unseen.append(f"{path}.{ops.op_name(node)}".removeprefix("."))
             continue
         reader = sites.name(path, ops.reader_name(ops.op_name(node)))
-        if kinds[read] is not Kind.VALUE:
-            continue
-        chain = trace_back(read, axis, lambda source: _is_hidden(source, sites))
-        origin = chain[-1].node
-        if origin in found:
-            site = found[origin]
-            found[origin] = replace(site, readers=(*site.readers, reader))
-        else:
-            stored = stored_view(chain, MOST_DIMENSIONS)
-            found[origin] = Site(stored.node, reader, (reader,), stored.axis or 1)
-    return list(found.values()), unseen
+        if kinds[read] is Kind.VALUE:
+            found.append(Read(reader, views_of(read, axis, sites)))
+    return found, unseen
+
+
+def views_of(node: fx.Node, axis: int, sites: CallSites) -> list[View]:
+    """Return `node`, whose channel axis is `axis`, and what it is a view of, back to the first that is no view."""
+    return trace_back(node, axis, lambda source: _is_hidden(source, sites))
+
+
+def with_reader(site: Site | None, read: Read) -> Site:
+    """Return `site`, or the one that begins with `read`, with that reader too."""
+    if site is not None:
+        return replace(site, readers=(*site.readers, read.reader))
+    stored = stored_view(read.chain, MOST_DIMENSIONS)
+    return Site(stored.node, read.reader, (read.reader,), stored.axis or 1)
 
 
 def _reading(node: fx.Node, kinds: dict[fx.Node, Kind]) -> tuple[fx.Node, int | None] | None:
@@ -204,12 +234,12 @@ def shape_in_slot(shape: Sequence[int], axis: int) -> tuple[tuple[int, ...], int
     return folded, axis - (last - first) if axis > last else axis
 
 
-def classify(graph: fx.Graph) -> dict[fx.Node, Kind]:
-    """Say of each node what it depends on."""
+def classify(graph: fx.Graph, given: Mapping[fx.Node, Kind] = MappingProxyType({})) -> dict[fx.Node, Kind]:
+    """Say of each node what it depends on; `given` says it of placeholders that are not the network's input."""
     kinds: dict[fx.Node, Kind] = {}
     for node in graph.nodes:
         if node.op == "placeholder":
-            kinds[node] = Kind.INPUT
+            kinds[node] = given.get(node, Kind.INPUT)
         elif node.op == "get_attr":
             kinds[node] = Kind.CONSTANT
         else:
@@ -242,7 +272,7 @@ def _innermost_module(node: fx.Node, sites: CallSites) -> str | None:
         module = sites.module(path)
         if is_leaf(module):
             return path if ops.is_reader(module) else None
-    return stack[-1] if stack else ""
+    return stack[-1] if stack else sites.canonical("")
 
 
 def _module_stack(node: fx.Node, sites: CallSites) -> list[str]:
