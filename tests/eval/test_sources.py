@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -189,13 +190,21 @@ def test_rows_of_a_table_are_decoded_when_they_are_asked_for() -> None:
 
 
 def test_rows_of_hugging_faces_datasets() -> None:
-    datasets = pytest.importorskip("datasets")
-    images = [RNG.integers(0, 256, (9, 7, 3), dtype=np.uint8) for _ in range(3)]
-    rows = datasets.Dataset.from_dict({"img": [x.tolist() for x in images], "label": [2, 0, 1]})
-    rows = rows.cast_column("img", datasets.Array3D((9, 7, 3), "uint8")).with_format("numpy")
+    datasets, arrow = pytest.importorskip("datasets"), pytest.importorskip("pyarrow")
+    pixels = [RNG.integers(0, 256, (9, 7, 3), dtype=np.uint8) for _ in range(3)]
+    features = datasets.Features({"img": datasets.Image(), "label": datasets.Value("int64")})
+    files = []
+    for each in pixels:
+        file = io.BytesIO()
+        Image.fromarray(each).save(file, "PNG")
+        files.append({"bytes": file.getvalue(), "path": None})
+    schema = features.arrow_schema
+    table = arrow.table({"img": arrow.array(files, schema.field("img").type), "label": [2, 0, 1]}, schema)
+    info = datasets.DatasetInfo(features=features)
+    rows = datasets.Dataset(datasets.table.InMemoryTable(table), info=info, fingerprint="three")
     data = from_rows(rows, NONE, image="img")
     assert data.labels.tolist() == [2, 0, 1]  # type: ignore[union-attr]
-    np.testing.assert_allclose(data.read(1), images[1].transpose(2, 0, 1) / 255, rtol=1e-6)
+    np.testing.assert_allclose(data.read(1), pixels[1].transpose(2, 0, 1) / 255, rtol=1e-6)
 
 
 def test_targets_that_are_no_class_indexes_are_a_list_one_an_image() -> None:

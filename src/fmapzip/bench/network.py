@@ -94,7 +94,9 @@ class NetworkSource:
         exact = Int8Pass(ready.captured, taps, calibration.quantizers)
         coded = [CodedPass(ready.captured, taps, plan, self._request.threads) for plan in plans]
         comparison = Comparison(ready.captured, exact, coded, self._classes, calibration.calibrator, calibration.images)
-        found = comparison.run(ready.inputs.model, Batches(ready.inputs.images, "images"), ready.progress, None)
+        found = comparison.run(
+            ready.inputs.model, Batches(ready.inputs.images, "images").with_targets(), ready.progress, None
+        )
         return [*map(_figures, map(asdict, found.codecs)), _figures(asdict(found.int8_baseline))]
 
     @property

@@ -40,6 +40,7 @@ def evaluate(
     request: Request,
     codec: Codecs = None,
     plan: options.Plans = None,
+    metric: options.Tasks = None,
     *,
     outputs: Outputs,
     per_image: PerImage = None,
@@ -48,7 +49,7 @@ def evaluate(
 
     Runs MODEL on DATA in float, in 8 bits, and once for each codec with every map stored as bytes and read back.
     """
-    _report(request, codec or ([] if plan else DEFAULT_CODECS), outputs, per_image, plan or [])
+    _report(request, codec or ([] if plan else DEFAULT_CODECS), outputs, per_image, plan or [], metric or [])
 
 
 @app.command(cls=Command)
@@ -76,6 +77,7 @@ def _report(
     outputs: Outputs,
     per_image: Path | None = None,
     plans: Sequence[Path] = (),
+    metrics: Sequence[str] = (),
 ) -> None:
     """Evaluate, show the tables, and write the files that were asked for."""
     outputs.check(per_image)
@@ -83,6 +85,7 @@ def _report(
     from fmapzip.cli.progress import progress
     from fmapzip.codecs.base import Codec
     from fmapzip.eval.codec_spec import parse_codec
+    from fmapzip.eval.metric_spec import parse_metric
     from fmapzip.eval.run import run
     from fmapzip.eval.table import render
     from fmapzip.plan import Plan
@@ -94,5 +97,6 @@ def _report(
             lines = stack.enter_context(temporary.open("w", encoding="utf-8"))
         with progress() as advance:
             chosen: list[Codec | Plan] = [*map(parse_codec, codecs), *map(Plan.load, plans)]
-            found = run(request, chosen, advance, lines, pictures=outputs.html is not None)
+            tasks = [parse_metric(spec) for spec in metrics]
+            found = run(request, chosen, advance, lines, pictures=outputs.html is not None, tasks=tasks)
     outputs.write(found, render)

@@ -109,6 +109,15 @@ Metrics = Annotated[
         rich_help_panel=RUNNING,
     ),
 ]
+Tasks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--metric",
+        metavar="NAME|FILE:FUNCTION",
+        help="Judge the outputs by top1, top5, miou, coco_map, psnr, or a function of yours; repeatable.",
+        rich_help_panel=RUNNING,
+    ),
+]
 MaxValues = Annotated[
     int | None,
     typer.Option(

@@ -48,12 +48,27 @@ class Output(Part):
     sqnr_db: Annotated[Figure, says("`null` where nothing differs, or shapes do")]
 
 
+class Task(Part):
+    """One figure of a metric.
+
+    More is better; shares are in percent, as the budgets of `plan` are.
+    """
+
+    metric: Annotated[str, says("as it was asked for")]
+    figure: str
+    value: Figure
+    interval: Annotated[list[float] | None, says("95 %, by bootstrap over images")]
+    loss: Annotated[Figure, says("against the float network")]
+    loss_interval: Annotated[list[float] | None, says("95 %, by bootstrap over the images that both saw")]
+
+
 class FloatRun(Part):
     """The float network."""
 
     top1: Annotated[Figure, says("accuracy; `null` for networks whose output is not class scores")]
     top5: Figure
     seconds: Annotated[float, says("wall time of the pass, image loading excluded")]
+    tasks: Annotated[list[Task] | None, says("with `--metric`")] = None
 
 
 class Int8Run(Part):
@@ -69,6 +84,7 @@ class Int8Run(Part):
     output_sqnr_db: Annotated[Figure, says("of the output against the float network's, pooled over images")]
     seconds: float
     outputs: Annotated[list[Output] | None, says("each for itself, where there are several")] = None
+    tasks: Annotated[list[Task] | None, says("with `--metric`")] = None
 
 
 class Baselines(Part):
@@ -136,6 +152,7 @@ class Codec(Part):
     ]
     taps: Annotated[list[Tap], says("the feature maps, in the order of the network")]
     outputs: Annotated[list[Output] | None, says("each output for itself, where there are several")] = None
+    tasks: Annotated[list[Task] | None, says("with `--metric`")] = None
     lossless: Annotated[bool | None, says("whether its settings promise to give back every integer")] = None
 
 

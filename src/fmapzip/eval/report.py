@@ -86,6 +86,6 @@ def _codec(result: CodecResult) -> dict[str, Any]:
 def _declared(part: type[Part], result: Baseline | CodecResult | TapResult) -> dict[str, Any]:
     """The keys that the document declares, of a result that has them by the same names."""
     found = {name: getattr(result, name) for name in part.__struct_fields__ if hasattr(result, name)}
-    if "outputs" in found:
-        found["outputs"] = [asdict(each) for each in found["outputs"]] or None
+    for name in {"outputs", "tasks"} & set(found):
+        found[name] = [asdict(each) for each in found[name]] or None
     return found

@@ -15,6 +15,7 @@ from fmapzip.eval.report import Protocol, to_json
 from fmapzip.eval.request import Progress, Request, load
 from fmapzip.plan import Plan
 from fmapzip.torch import ImageResult, evaluate
+from fmapzip.torch.tasks import Metric
 
 
 def run(
@@ -23,6 +24,7 @@ def run(
     progress: Progress,
     per_image: IO[str] | None = None,
     pictures: bool = False,
+    tasks: Sequence[Metric] = (),
 ) -> dict[str, Any]:
     """Evaluate codecs and plans, and give the report.
 
@@ -38,6 +40,8 @@ def run(
         Receives one JSON line for each image, as docs/EVAL_JSON.md says.
     pictures
         Draw some maps of the first image, for the page of the report.
+    tasks
+        Metrics that judge the outputs besides.
 
     Returns
     -------
@@ -71,6 +75,7 @@ def run(
         progress=with_totals(progress, inputs.parts),
         per_image=None if per_image is None else _line_writer(images, per_image),
         pictures=pictures,
+        tasks=tasks,
     )
     asked = (request.calib, request.preprocess, request.taps, request.limit, request.images)
     protocol = Protocol(*asked, inputs.batch, images.label_rule, inputs.described)

@@ -25,7 +25,13 @@ def render(report: Report) -> RenderableType:
     report
         A JSON object of schema 1 (docs/EVAL_JSON.md).
     """
-    tables = [*map(_taps, report["codecs"], labels(report)), _sizes(report), _distortion(report), *_outputs(report)]
+    tables = [
+        *map(_taps, report["codecs"], labels(report)),
+        _sizes(report),
+        _distortion(report),
+        *_outputs(report),
+        *_tasks(report),
+    ]
     parts: list[RenderableType] = [_heading(report), *tables, _legend(report)]
     spaced = [part for each in parts for part in (each, Text())]
     return Group(*spaced[:-1])
@@ -164,6 +170,28 @@ def _outputs(report: Report) -> list[Figures]:
             figures = [number(found["sqnr_db"], 1), number(found["kl_vs_float"], 4)]
             table.rows.append([label, found["name"], *figures, "yes" if found["judged"] else "no"])
     return [table]
+
+
+def _tasks(report: Report) -> list[Figures]:
+    """A table of what the metrics found, where some were asked for."""
+    baselines = report["baselines"]
+    rows = [("float", baselines["float"]), ("8-bit", baselines["int8"])]
+    rows += [(label, entry) for label, entry in _apart(report) if entry is not None]
+    if not rows[0][1].get("tasks"):
+        return []
+    columns = ["task", "figure", "value", "95 % interval", "lost", "95 % interval of it"]
+    table = Figures(columns, left_aligned=["figure"])
+    for label, entry in rows:
+        for found in entry["tasks"]:
+            spreads = [_spread(found[key]) for key in ("interval", "loss_interval")]
+            table.rows.append(
+                [label, found["figure"], number(found["value"], 2), spreads[0], number(found["loss"], 2), spreads[1]]
+            )
+    return [table]
+
+
+def _spread(interval: list[float] | None) -> str:
+    return "-" if interval is None else " to ".join(number(end, 2) for end in interval)
 
 
 def _legend(report: Report) -> Text:

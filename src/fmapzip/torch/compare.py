@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -13,7 +15,9 @@ from fmapzip.torch.metrics import ClassEvidence, Scores, check_classes, has_clas
 from fmapzip.torch.outputs import judged_outputs, named_outputs, output_tensor
 from fmapzip.torch.passes import CodedPass, FloatPass, Int8Pass
 from fmapzip.torch.pictures import Pictures, input_picture, picture, watched
-from fmapzip.torch.results import Evaluation, ImageCodec, ImageResult
+from fmapzip.torch.results import Evaluation, ImageCodec, ImageResult, TaskResult
+from fmapzip.torch.tasks.judge import Judge
+from fmapzip.torch.tasks.metric import Metric
 
 
 class Comparison:
@@ -30,6 +34,7 @@ class Comparison:
     calibration_images : int
     pictures : bool
         Whether to draw some maps of the first image.
+    tasks : sequence of Metric
     """
 
     def __init__(
@@ -41,15 +46,16 @@ class Comparison:
         calibrator: str,
         calibration_images: int,
         pictures: bool = False,
+        tasks: Sequence[Metric] = (),
     ) -> None:
         self._captured, self._int8, self._coded, self._classes = captured, int8, coded, classes
         self._calibrator, self._calibration_images = calibrator, calibration_images
-        self._with_pictures = pictures
+        self._with_pictures, self._tasks = pictures, tasks
 
     def run(
         self,
         model: nn.Module,
-        batches: Iterable[tuple[Inputs, Tensor | None]],
+        batches: Iterable[tuple[Inputs, Tensor | None, Sequence[Any] | None]],
         progress: Progress,
         per_image: Callable[[ImageResult], None] | None,
     ) -> Evaluation:
@@ -57,7 +63,8 @@ class Comparison:
         exact, evidence, images = FloatPass(model), ClassEvidence(), 0
         shown = self._watch()
         first: str | None = None
-        for inputs, labels in batches:
+        judge = Judge(self._tasks, 2 + len(self._coded))
+        for inputs, labels, targets in batches:
             count = batch_size(inputs)
             if shown and not images:
                 first = input_picture(inputs)
@@ -67,6 +74,7 @@ class Comparison:
                 check_classes(output_tensor(wanted), labels)
             outputs = [coded.run(inputs) for coded in self._coded]
             evidence.add(wanted, labels)
+            judge.add([wanted, rounded, *outputs], targets, count)
             for one, output in zip((self._int8, *self._coded), (rounded, *outputs), strict=True):
                 one.figures.add_outputs(named, named_outputs(output, count), judged)
             results = _Images(images, count, labels, [coded.frame_bytes(count) for coded in self._coded])
@@ -79,7 +87,8 @@ class Comparison:
             images += count
             progress(EVALUATING, images, None)
         classes = evidence.class_scores if self._classes is None else self._classes
-        return self._evaluation(images, exact, classes, self._pictures(shown, first) if shown else None)
+        figures = judge.results()
+        return self._evaluation(images, exact, classes, figures, self._pictures(shown, first) if shown else None)
 
     def _score(
         self,
@@ -120,8 +129,15 @@ class Comparison:
                 maps.append(picture(place, reference, found))
         return Pictures(image, tuple(maps))
 
-    def _evaluation(self, images: int, exact: FloatPass, classes: bool, pictures: Pictures | None) -> Evaluation:
-        coded = tuple(one.result(classes) for one in self._coded)
+    def _evaluation(
+        self,
+        images: int,
+        exact: FloatPass,
+        classes: bool,
+        judged: Sequence[tuple[TaskResult, ...]],
+        pictures: Pictures | None,
+    ) -> Evaluation:
+        coded = (replace(one.result(classes), tasks=found) for one, found in zip(self._coded, judged[2:], strict=True))
         return Evaluation(
             images=images,
             calibration_images=self._calibration_images,
@@ -130,10 +146,10 @@ class Comparison:
             capture=self._captured.method,
             notes=self._captured.notes,
             skipped=self._int8.skipped,
-            float_baseline=exact.baseline(classes),
-            int8_baseline=self._int8.baseline(classes),
+            float_baseline=replace(exact.baseline(classes), tasks=judged[0]),
+            int8_baseline=replace(self._int8.baseline(classes), tasks=judged[1]),
             taps=self._int8.maps(),
-            codecs=coded,
+            codecs=tuple(coded),
             pictures=pictures,
         )
 

@@ -24,6 +24,7 @@ from fmapzip.torch.metrics import MetricsChoice
 from fmapzip.torch.passes import CodedPass, Int8Pass
 from fmapzip.torch.preserve import evaluation_mode
 from fmapzip.torch.results import Evaluation, ImageResult
+from fmapzip.torch.tasks.metric import Metric
 
 
 def evaluate(
@@ -41,6 +42,7 @@ def evaluate(
     progress: Progress = ignore_progress,
     per_image: Callable[[ImageResult], None] | None = None,
     pictures: bool = False,
+    tasks: Sequence[Metric] = (),
 ) -> Evaluation:
     """Run a network in float, in 8 bits, and with its feature maps stored by each codec, and compare.
 
@@ -75,6 +77,9 @@ def evaluate(
         Called with an `ImageResult` for each image, in order.
     pictures : bool
         Draw some channels of some maps of the first image, before and after, for a report.
+    tasks : sequence of Metric
+        What judges the outputs besides, as `fmapzip.torch.tasks` has it. Targets may be of any kind then: those that
+        are no class indices are a list, one an image.
 
     Raises
     ------
@@ -85,24 +90,31 @@ def evaluate(
         raise InvalidInput("there is no codec to evaluate")
     if calibration is None and not all(isinstance(item, Plan) for item in chosen):
         raise InvalidInput("codecs need calibration images; only plans run without")
-    batches = iter(Batches(loader, "loader", repeatable=False))
+    batches = Batches(loader, "loader", repeatable=False).with_targets()
     head = next(batches, None)
     if head is None:
         raise InvalidInput("loader: there are no images")
     with evaluation_mode(model):
         captured = capture(model, first_sample(head[0]), methods)
         if calibration is None:
-            comparison = _of_plans(captured, chosen, metrics, threads, pictures)
+            comparison = _of_plans(captured, chosen, metrics, threads, pictures, tasks)
         else:
             wanted = select(captured.taps, taps)
             calibrating = Batches(calibration, "calibration")
             found = calibrate(captured, wanted, calibrating, quantizer, progress)
-            comparison = _of_codecs(captured, chosen, metrics, threads, calibrating, found, limit, progress, pictures)
+            comparison = _of_codecs(
+                captured, chosen, metrics, threads, calibrating, found, limit, progress, pictures, tasks
+            )
         return comparison.run(model, chain([head], batches), progress, per_image)
 
 
 def _of_plans(
-    captured: Captured, plans: Sequence[Any], metrics: MetricsChoice, threads: int, pictures: bool
+    captured: Captured,
+    plans: Sequence[Any],
+    metrics: MetricsChoice,
+    threads: int,
+    pictures: bool,
+    tasks: Sequence[Metric],
 ) -> Comparison:
     """Compare plans; the 8-bit network has the first one's quantizers."""
     taps = fitted_taps(plans[0], captured)
@@ -110,7 +122,7 @@ def _of_plans(
     int8 = Int8Pass(captured, taps, [plans[0][tap.name].quantizer for tap in taps])
     classes = None if metrics == "auto" else metrics == "classes"
     calibrator = str(plans[0].metadata.get("calibrator", "as planned"))
-    return Comparison(captured, int8, coded, classes, calibrator, 0, pictures)
+    return Comparison(captured, int8, coded, classes, calibrator, 0, pictures, tasks)
 
 
 def _of_codecs(
@@ -123,6 +135,7 @@ def _of_codecs(
     limit: DistortionLimit,
     progress: Progress,
     pictures: bool,
+    tasks: Sequence[Metric],
 ) -> Comparison:
     """Compare codecs, trained and where needed chosen by calibration, and plans."""
     classes = found.class_scores if metrics == "auto" else metrics == "classes"
@@ -134,4 +147,4 @@ def _of_codecs(
             choice = choose(captured, batches, found, item, classes, limit, progress)
             coded.append(CodedPass(captured, found.taps, choice.plan, threads, choice.notes, inspects=True))
     int8 = Int8Pass(captured, found.taps, found.quantizers)
-    return Comparison(captured, int8, coded, classes, found.calibrator, found.images, pictures)
+    return Comparison(captured, int8, coded, classes, found.calibrator, found.images, pictures, tasks)

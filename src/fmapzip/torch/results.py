@@ -112,6 +112,31 @@ class OutputResult:
 
 
 @dataclass(frozen=True)
+class TaskResult:
+    """One figure of a metric; more is better, shares are in percent.
+
+    Parameters
+    ----------
+    metric, figure : str
+        Names; a metric may have several figures.
+    value : float
+    interval : pair of float or None
+        95 %, by bootstrap over images.
+    loss : float or None
+        The float network's value less this one; None for the float network.
+    loss_interval : pair of float or None
+        95 %, by bootstrap over images that both networks see.
+    """
+
+    metric: str
+    figure: str
+    value: float
+    interval: tuple[float, float] | None
+    loss: float | None
+    loss_interval: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
 class Baseline:
     """A network without compression: the float one, or the 8-bit one (codec ``raw``).
 
@@ -129,6 +154,8 @@ class Baseline:
         Wall time of the passes.
     outputs : tuple of OutputResult
         Where there are several.
+    tasks : tuple of TaskResult
+        Of the metrics that were asked for.
     """
 
     top1: float | None
@@ -138,6 +165,7 @@ class Baseline:
     output_sqnr_db: float | None
     seconds: float
     outputs: tuple[OutputResult, ...] = ()
+    tasks: tuple[TaskResult, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -171,6 +199,8 @@ class CodecResult:
         What a reader should know, for example that no candidate kept to the distortion limit.
     outputs : tuple of OutputResult
         Where the network has several.
+    tasks : tuple of TaskResult
+        Of the metrics that were asked for.
     """
 
     codec: str
@@ -194,6 +224,7 @@ class CodecResult:
     taps: tuple[TapResult, ...]
     notes: tuple[str, ...]
     outputs: tuple[OutputResult, ...] = ()
+    tasks: tuple[TaskResult, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -29,9 +29,14 @@ class _Annotation(msgspec.Struct):
     iscrowd: int = 0
 
 
+class _Category(msgspec.Struct):
+    id: int
+
+
 class _Annotations(msgspec.Struct):
     images: list[_Image]
     annotations: list[_Annotation]
+    categories: list[_Category]
 
 
 def from_coco(spec: str, root: Path, preprocessing: Preprocessing) -> Dataset:
@@ -59,6 +64,8 @@ def from_coco(spec: str, root: Path, preprocessing: Preprocessing) -> Dataset:
     if not files:
         raise InvalidInput(f"{source}: lists no images")
 
+    categories = sorted(category.id for category in found.categories)
+
     def target(i: int) -> dict[str, Any]:
         image = found.images[i]
         frame = preprocessing.frame((image.height, image.width))
@@ -67,6 +74,7 @@ def from_coco(spec: str, root: Path, preprocessing: Preprocessing) -> Dataset:
             "height": image.height,
             "width": image.width,
             "objects": objects[image.id],
+            "categories": categories,
             "scale": None if frame is None else frame.scale,
             "offset": None if frame is None else frame.offset,
         }

@@ -1,0 +1,8 @@
+"""What a network is for, as figures: accuracy, overlap, detections, fidelity, retrieval, or the user's own."""
+
+from __future__ import annotations
+
+from fmapzip.torch.tasks.metric import Metric, OfFunction, whole_set
+from fmapzip.torch.tasks.ready import READY, ready
+
+__all__ = ["READY", "Metric", "OfFunction", "ready", "whole_set"]
