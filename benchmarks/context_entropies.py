@@ -64,7 +64,7 @@ def measure(name: str, samples: list[NDArray[Any]], level: str) -> dict[str, Any
     parameters = registry.make("context-rans", level=level).train(training)
     codec = _core.Codec(4, parameters)
     frames = [
-        _core.Frame(_core.encode(q, codec, b"", False, b"\0" * 8, 0, 1), 0, 1 << 28, 1 << 24, True) for q in coded
+        _core.Frame(_core.encode(q, codec, b"", False, 0, b"\0" * 8, 0, 1), 0, 1 << 28, 1 << 24, True) for q in coded
     ]
     payload = sum(8 * frame.payload_bytes for frame in frames)
     zeros = np.zeros_like(coded)

@@ -80,7 +80,7 @@ class Statistics {
   MapArgument checked(const AnyArray& array) const {
     MapArgument maps = read_maps(array, true);
     const ContextParams& params = model_.params();
-    if (params.is_signed != (maps.dtype == Dtype::i8) ||
+    if ((params.range == kSignedRange) != (maps.dtype == Dtype::i8) ||
         (params.channels != 0 && params.channels != maps.dims[0])) {
       raise_error("InvalidInput", "the draft parameters are for other maps");
     }
@@ -90,15 +90,15 @@ class Statistics {
   ContextModel model_;
 };
 
-// Parameters for the frame of one map.
-nb::bytes fit_one(const AnyArray& array, uint32_t numerator, uint32_t denominator) {
+// Parameters for the frame of one map of values that are counted from their zero point.
+nb::bytes fit_one(const AnyArray& array, uint8_t below, uint32_t numerator, uint32_t denominator) {
   static thread_local Scratch scratch;
   const MapArgument map = read_maps(array, false);
   std::vector<uint8_t> parameters;
   Status status;
   {
     const nb::gil_scoped_release release;
-    status = fit_context_params(map.samples[0], map.dtype, numerator, denominator, scratch, parameters);
+    status = fit_context_params(map.samples[0], {below}, numerator, denominator, scratch, parameters);
   }
   require(status);
   return to_bytes(parameters);
@@ -107,7 +107,8 @@ nb::bytes fit_one(const AnyArray& array, uint32_t numerator, uint32_t denominato
 }  // namespace
 
 void bind_context_training(nb::module_& m) {
-  m.def("fit_context_rans", &fit_one, nb::arg("q").noconvert(), nb::arg("numerator"), nb::arg("denominator"));
+  m.def("fit_context_rans", &fit_one, nb::arg("values").noconvert(), nb::arg("below"), nb::arg("numerator"),
+        nb::arg("denominator"));
   nb::class_<Statistics>(m, "ContextStatistics")
       .def(nb::init<nb::handle>(), nb::arg("parameters"))
       .def("moments", &Statistics::moments, nb::arg("maps").noconvert())

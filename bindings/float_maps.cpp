@@ -1,7 +1,10 @@
 #include "float_maps.hpp"
 
+#include <nanobind/stl/tuple.h>
+
+#include <tuple>
+
 #include "buffers.hpp"
-#include "float_map.hpp"
 
 namespace fmapzip::python {
 namespace {
@@ -15,15 +18,12 @@ using Integers = nb::ndarray<nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 struct Batch {
   FloatMaps maps;
   std::span<const float> scales;
-  Dtype dtype;
+  IntegerGrid grid;
 
-  Batch(const Floats& x, const Floats& scale, size_t channels, size_t inner,
-        const nb::dlpack::dtype& integers, size_t count) {
-    if (integers == nb::dtype<int8_t>()) {
-      dtype = Dtype::i8;
-    } else if (integers == nb::dtype<uint8_t>()) {
-      dtype = Dtype::u8;
-    } else {
+  Batch(const Floats& x, const Floats& scale, const std::tuple<int, int, int>& limits, size_t channels,
+        size_t inner, const nb::dlpack::dtype& integers, size_t count)
+      : grid(grid_of(integers == nb::dtype<int8_t>() ? Dtype::i8 : Dtype::u8, limits)) {
+    if (integers != nb::dtype<int8_t>() && integers != nb::dtype<uint8_t>()) {
       raise_error("InvalidType", "integers of maps are uint8 or int8");
     }
     const size_t run = channels * inner;
@@ -38,19 +38,21 @@ struct Batch {
   }
 };
 
-nb::tuple quantize(const Floats& x, const Floats& scale, size_t channels, size_t inner, const Integers& q) {
-  const Batch batch(x, scale, channels, inner, q.dtype(), q.size());
+nb::tuple quantize(const Floats& x, const Floats& scale, const std::tuple<int, int, int>& limits,
+                   size_t channels, size_t inner, const Integers& q) {
+  const Batch batch(x, scale, limits, channels, inner, q.dtype(), q.size());
   Quantized found;
   {
     const nb::gil_scoped_release release;
-    found = quantize_maps(batch.maps, batch.scales, batch.dtype, static_cast<uint8_t*>(q.data()));
+    found = quantize_maps(batch.maps, batch.scales, batch.grid, static_cast<uint8_t*>(q.data()));
   }
   return nb::make_tuple(found.finite, found.nonzeros);
 }
 
-nb::list dequantize(const Integers& q, const Floats& x, const Floats& scale, size_t channels, size_t inner,
-                    size_t samples, const Dense<float>& out) {
-  const Batch batch(x, scale, channels, inner, q.dtype(), q.size());
+nb::list dequantize(const Integers& q, const Floats& x, const Floats& scale,
+                    const std::tuple<int, int, int>& limits, size_t channels, size_t inner, size_t samples,
+                    const Dense<float>& out) {
+  const Batch batch(x, scale, limits, channels, inner, q.dtype(), q.size());
   if (out.size() != x.size() || samples == 0 || batch.maps.outer % samples != 0) {
     raise_error("InvalidInput", "the output differs in size, or the batch does not hold so many samples");
   }
@@ -62,7 +64,7 @@ nb::list dequantize(const Integers& q, const Floats& x, const Floats& scale, siz
     for (size_t i = 0; i < samples; ++i, sample.values += sample.size()) {
       const size_t first = i * sample.size();
       energies[i] = dequantize_maps(static_cast<const uint8_t*>(q.data()) + first, sample, batch.scales,
-                                    batch.dtype, out.data() + first);
+                                    batch.grid, out.data() + first);
     }
   }
   nb::list found;
@@ -72,12 +74,22 @@ nb::list dequantize(const Integers& q, const Floats& x, const Floats& scale, siz
 
 }  // namespace
 
+IntegerGrid grid_of(Dtype dtype, const std::tuple<int, int, int>& limits) {
+  const auto [low, high, zero_point] = limits;
+  const int lowest = dtype == Dtype::i8 ? INT8_MIN : 0;
+  if (low < lowest || low > zero_point || zero_point > high || high > lowest + UINT8_MAX) {
+    raise_error("InvalidInput",
+                "the limits of a quantizer are not integers of its type around its zero point");
+  }
+  return {dtype, low, high, zero_point};
+}
+
 void bind_float_maps(nb::module_& m) {
-  m.def("quantize", &quantize, nb::arg("x").noconvert(), nb::arg("scales").noconvert(), nb::arg("channels"),
-        nb::arg("inner"), nb::arg("q").noconvert());
+  m.def("quantize", &quantize, nb::arg("x").noconvert(), nb::arg("scales").noconvert(), nb::arg("limits"),
+        nb::arg("channels"), nb::arg("inner"), nb::arg("q").noconvert());
   m.def("dequantize", &dequantize, nb::arg("q").noconvert(), nb::arg("x").noconvert(),
-        nb::arg("scales").noconvert(), nb::arg("channels"), nb::arg("inner"), nb::arg("samples"),
-        nb::arg("out").noconvert());
+        nb::arg("scales").noconvert(), nb::arg("limits"), nb::arg("channels"), nb::arg("inner"),
+        nb::arg("samples"), nb::arg("out").noconvert());
 }
 
 }  // namespace fmapzip::python

@@ -33,10 +33,16 @@ Scratch& thread_scratch() {
 struct HeaderOptions {
   Bytes scales;
   bool per_channel;
+  int zero_point;
   Bytes plan_hash;
   uint32_t tap;
 
   void apply(FrameInfo& info) const {
+    const int lowest = info.dtype == Dtype::i8 ? INT8_MIN : 0;
+    if (zero_point < lowest || zero_point > lowest + UINT8_MAX) {
+      raise_error("InvalidInput", "the zero point is not an integer of the map's type");
+    }
+    info.zero_point = static_cast<int16_t>(zero_point);
     info.has_quantizer = !scales.span().empty();
     info.scales = scales.span();
     info.per_channel = info.has_quantizer && per_channel;
@@ -79,15 +85,15 @@ void encode_one(const MapArgument& map, const Codec& codec, const HeaderOptions&
 }
 
 nb::bytes encode(const AnyArray& array, const Codec& codec, nb::handle scales, bool per_channel,
-                 nb::handle plan_hash, uint32_t tap, int threads) {
+                 int zero_point, nb::handle plan_hash, uint32_t tap, int threads) {
   static thread_local ByteBuffer out;
-  encode_one(read_maps(array, false), codec, {Bytes(scales), per_channel, Bytes(plan_hash), tap}, threads,
-             out);
+  encode_one(read_maps(array, false), codec, {Bytes(scales), per_channel, zero_point, Bytes(plan_hash), tap},
+             threads, out);
   return to_bytes(out.bytes());
 }
 
 size_t encode_into(const AnyArray& array, const OutArray& memory, const Codec& codec, nb::handle scales,
-                   bool per_channel, nb::handle plan_hash, uint32_t tap, int threads) {
+                   bool per_channel, int zero_point, nb::handle plan_hash, uint32_t tap, int threads) {
   if (memory.ndim() != 1 || memory.dtype() != nb::dtype<uint8_t>() ||
       (memory.shape(0) > 1 && memory.stride(0) != 1)) {
     raise_error("InvalidType", "the output is a contiguous one-dimensional uint8 array");
@@ -95,7 +101,7 @@ size_t encode_into(const AnyArray& array, const OutArray& memory, const Codec& c
   const MapArgument map = read_maps(array, false);
   require_apart({static_cast<const uint8_t*>(memory.data()), memory.shape(0)}, map);
   ByteBuffer out(static_cast<uint8_t*>(memory.data()), memory.shape(0));
-  encode_one(map, codec, {Bytes(scales), per_channel, Bytes(plan_hash), tap}, threads, out);
+  encode_one(map, codec, {Bytes(scales), per_channel, zero_point, Bytes(plan_hash), tap}, threads, out);
   if (!out.fits()) {
     raise_error("InvalidInput",
                 "the output is too small: the frame takes " + std::to_string(out.size()) + " bytes");
@@ -156,22 +162,23 @@ nb::list encode_together(const std::vector<BatchToEncode>& batches, int threads)
 }
 
 nb::object encode_batch(const AnyArray& array, const Codec& codec, nb::handle scales, bool per_channel,
-                        nb::handle plan_hash, uint32_t tap, int threads) {
+                        int zero_point, nb::handle plan_hash, uint32_t tap, int threads) {
   std::vector<BatchToEncode> batch;
-  batch.push_back({read_maps(array, true), {Bytes(scales), per_channel, Bytes(plan_hash), tap}, &codec});
+  batch.push_back(
+      {read_maps(array, true), {Bytes(scales), per_channel, zero_point, Bytes(plan_hash), tap}, &codec});
   return encode_together(batch, threads)[0];
 }
 
-// Takes (array, codec, scales, per channel, plan's hash, tap) for each batch.
+// Takes (array, codec, scales, per channel, zero point, plan's hash, tap) for each batch.
 nb::list encode_batches(const std::vector<nb::tuple>& requests, int threads) {
   std::vector<BatchToEncode> batches;
   std::vector<AnyArray> arrays;  // held
   for (const nb::tuple& request : requests) {
     const AnyArray& array = arrays.emplace_back(nb::cast<AnyArray>(request[0], false));
-    batches.push_back(
-        {read_maps(array, true),
-         {Bytes(request[2]), nb::cast<bool>(request[3]), Bytes(request[4]), nb::cast<uint32_t>(request[5])},
-         &nb::cast<const Codec&>(request[1])});
+    batches.push_back({read_maps(array, true),
+                       {Bytes(request[2]), nb::cast<bool>(request[3]), nb::cast<int>(request[4]),
+                        Bytes(request[5]), nb::cast<uint32_t>(request[6])},
+                       &nb::cast<const Codec&>(request[1])});
   }
   return encode_together(batches, threads);
 }
@@ -277,7 +284,7 @@ void decode_batch_into(const std::vector<const Frame*>& frames, const OutArray& 
 
 // Whether a codec's parameters fit a frame, as decode_frame asks before it decodes.
 void check_codec(const Codec& codec, const Frame& frame) {
-  Status status = codec.tiles().check(frame.info().shape(), frame.info().dtype);
+  Status status = codec.tiles().check(frame.info().shape(), frame.info().range());
   if (!status.ok() && !frame.info().has_plan) {
     status = corrupt(status.what, parameters_offset(frame.data(), frame.info()));
   }
@@ -285,15 +292,16 @@ void check_codec(const Codec& codec, const Frame& frame) {
 }
 
 nb::bytes assemble(uint8_t dtype, const std::vector<uint32_t>& dims, const std::string& codec_id,
-                   nb::handle parameters, nb::handle scales, bool per_channel, nb::handle plan_hash,
-                   uint32_t tap, uint32_t tile_rows, const std::vector<nb::object>& bodies) {
+                   nb::handle parameters, nb::handle scales, bool per_channel, int zero_point,
+                   nb::handle plan_hash, uint32_t tap, uint32_t tile_rows,
+                   const std::vector<nb::object>& bodies) {
   if (dims.empty() || dims.size() > kMaxDims) raise_error("InvalidInput", "a map has 1 to 4 dimensions");
   MapArgument map;
   map.dtype = dtype == 0 ? Dtype::u8 : Dtype::i8;
   map.ndim = static_cast<uint8_t>(dims.size());
   std::copy(dims.begin(), dims.end(), map.dims.begin());
   const Bytes parameter_bytes(parameters);
-  const HeaderOptions options{Bytes(scales), per_channel, Bytes(plan_hash), tap};
+  const HeaderOptions options{Bytes(scales), per_channel, zero_point, Bytes(plan_hash), tap};
   FrameInfo info =
       header_of(map, static_cast<uint8_t>(CodecNumber::external), parameter_bytes.span(), options);
   info.external_id = {reinterpret_cast<const uint8_t*>(codec_id.data()), codec_id.size()};
@@ -347,15 +355,18 @@ NB_MODULE(_core, m) {
       .def_prop_ro("parameters", [](const python::Codec& c) { return to_bytes(c.parameters()); });
 
   m.def("encode", &encode, nb::arg("q").noconvert(), nb::arg("codec"), nb::arg("scales"),
-        nb::arg("per_channel"), nb::arg("plan_hash"), nb::arg("tap"), nb::arg("threads"));
+        nb::arg("per_channel"), nb::arg("zero_point"), nb::arg("plan_hash"), nb::arg("tap"),
+        nb::arg("threads"));
   m.def("encode_into", &encode_into, nb::arg("q").noconvert(), nb::arg("out").noconvert(), nb::arg("codec"),
-        nb::arg("scales"), nb::arg("per_channel"), nb::arg("plan_hash"), nb::arg("tap"), nb::arg("threads"));
+        nb::arg("scales"), nb::arg("per_channel"), nb::arg("zero_point"), nb::arg("plan_hash"),
+        nb::arg("tap"), nb::arg("threads"));
   m.def("encode_batch", &encode_batch, nb::arg("q").noconvert(), nb::arg("codec"), nb::arg("scales"),
-        nb::arg("per_channel"), nb::arg("plan_hash"), nb::arg("tap"), nb::arg("threads"));
+        nb::arg("per_channel"), nb::arg("zero_point"), nb::arg("plan_hash"), nb::arg("tap"),
+        nb::arg("threads"));
   m.def("encode_batches", &encode_batches, nb::arg("batches"), nb::arg("threads"));
   m.def("assemble", &assemble, nb::arg("dtype"), nb::arg("dims"), nb::arg("codec_id"), nb::arg("parameters"),
-        nb::arg("scales"), nb::arg("per_channel"), nb::arg("plan_hash"), nb::arg("tap"), nb::arg("tile_rows"),
-        nb::arg("bodies"));
+        nb::arg("scales"), nb::arg("per_channel"), nb::arg("zero_point"), nb::arg("plan_hash"),
+        nb::arg("tap"), nb::arg("tile_rows"), nb::arg("bodies"));
 
   nb::class_<Frame>(m, "Frame")
       .def(nb::init<nb::object, size_t, uint64_t, uint64_t, bool>(), nb::arg("data"), nb::arg("offset"),
@@ -368,6 +379,7 @@ NB_MODULE(_core, m) {
                    })
       .def_prop_ro("signed", [](const Frame& f) { return f.info().dtype == Dtype::i8; })
       .def_prop_ro("shape", &frame_shape)
+      .def_prop_ro("zero_point", [](const Frame& f) { return f.info().zero_point; })
       .def_prop_ro("scales", [](const Frame& f) { return to_bytes(f.info().scales); })
       .def_prop_ro("per_channel", [](const Frame& f) { return f.info().per_channel; })
       .def_prop_ro("plan_hash",

@@ -1,5 +1,7 @@
 #include "storing.hpp"
 
+#include <nanobind/stl/tuple.h>
+
 #include <algorithm>
 #include <cstring>
 #include <functional>
@@ -7,6 +9,7 @@
 
 #include "buffers.hpp"
 #include "codec.hpp"
+#include "float_maps.hpp"
 #include "float_store.hpp"
 #include "memory_pool.hpp"
 #include "parallel.hpp"
@@ -97,14 +100,16 @@ std::vector<FloatStore>& thread_stores(size_t workers) {
 // Per sample: the frame's bytes, the payload's, and the energies; summed: what is not zero and the seconds
 // of encoding and decoding; the frames where `keep` asks for them. None where a value is not finite.
 nb::object store(const Floats& x, const Scales& scales, const Codec& codec, bool is_signed,
-                 nb::handle plan_hash, uint32_t tap, int threads, bool keep, const FloatsOut& out) {
+                 const std::tuple<int, int, int>& limits, nb::handle plan_hash, uint32_t tap, int threads,
+                 bool keep, const FloatsOut& out) {
   const FloatBatch batch(x);
   if (!same_layout(x, out)) raise_error("InvalidInput", "the output is not laid out as the input is");
   require_apart(batch.sample, batch.count, out.data());
   if (scales.size() != 1 && scales.size() != batch.sample.channels) {
     raise_error("InvalidInput", "one scale is needed, or one for each channel");
   }
-  StoreSettings settings{batch.info, &codec.tiles(), {scales.data(), scales.size()}, batch.layout};
+  const IntegerGrid grid = grid_of(is_signed ? Dtype::i8 : Dtype::u8, limits);
+  StoreSettings settings{batch.info, &codec.tiles(), {scales.data(), scales.size()}, grid, batch.layout};
   FrameInfo& info = settings.info;
   const Bytes hash(plan_hash);
   if (hash.span().size() != info.plan.hash.size()) {
@@ -114,7 +119,8 @@ nb::object store(const Floats& x, const Scales& scales, const Codec& codec, bool
   info.has_plan = true;
   info.plan.tap = tap;
   info.number = codec.number();
-  info.dtype = is_signed ? Dtype::i8 : Dtype::u8;
+  info.dtype = grid.dtype;
+  info.zero_point = static_cast<int16_t>(grid.zero_point);
 
   std::vector<StoredMap> stored(batch.count);
   std::vector<std::vector<uint8_t>> frames(keep ? batch.count : 0);
@@ -176,8 +182,8 @@ nb::ndarray<nb::numpy, uint8_t, nb::ndim<1>> pooled(size_t bytes) {
 
 void bind_storing(nb::module_& m) {
   m.def("store", &store, nb::arg("x").noconvert(), nb::arg("scales").noconvert(), nb::arg("codec"),
-        nb::arg("signed"), nb::arg("plan_hash"), nb::arg("tap"), nb::arg("threads"), nb::arg("keep"),
-        nb::arg("out").noconvert());
+        nb::arg("signed"), nb::arg("limits"), nb::arg("plan_hash"), nb::arg("tap"), nb::arg("threads"),
+        nb::arg("keep"), nb::arg("out").noconvert());
   m.def("pooled", &pooled, nb::arg("bytes"));
 }
 

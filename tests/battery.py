@@ -12,8 +12,11 @@ from fmapzip import registry
 from fmapzip.codecs.base import Codec
 from fmapzip.errors import FrameError
 from fmapzip.frame import parse
+from fmapzip.quantize import QuantParams
 from fmapzip.reference import decode as reference_decode
 from fmapzip.reference import encode as reference_encode
+
+Quantizer = QuantParams | None
 
 SUBJECTS: list[Codec] = [
     registry.make("raw"),
@@ -42,8 +45,8 @@ ON_REAL_MAPS: list[Codec] = [
 ON_SMALL_REAL_MAPS: list[Codec] = [registry.make("context-rans", level="max", step=2)]
 
 
-def check_round_trip(codec: Codec, q: NDArray[Any]) -> None:
-    frame = fmapzip.encode(q, codec)
+def check_round_trip(codec: Codec, q: NDArray[Any], quantizer: Quantizer = None) -> None:
+    frame = fmapzip.encode(q, codec, quantizer=quantizer)
     decoded = fmapzip.decode(frame)
     assert decoded.shape == q.shape
     assert decoded.dtype == q.dtype
@@ -51,26 +54,27 @@ def check_round_trip(codec: Codec, q: NDArray[Any]) -> None:
         assert np.array_equal(decoded, q)
 
 
-def check_never_larger_than_raw_and_header(codec: Codec, q: NDArray[Any]) -> None:
-    assert len(fmapzip.encode(q, codec)) <= fmapzip.frame_bound(q.shape)
+def check_never_larger_than_raw_and_header(codec: Codec, q: NDArray[Any], quantizer: Quantizer = None) -> None:
+    held = 0 if quantizer is None else 1 + 4 * len(quantizer.scale)
+    assert len(fmapzip.encode(q, codec, quantizer=quantizer)) <= fmapzip.frame_bound(q.shape) + held
 
 
-def check_bytes_do_not_depend_on_layout(codec: Codec, q: NDArray[Any]) -> None:
-    frame = fmapzip.encode(q, codec)
+def check_bytes_do_not_depend_on_layout(codec: Codec, q: NDArray[Any], quantizer: Quantizer = None) -> None:
+    frame = fmapzip.encode(q, codec, quantizer=quantizer)
     channels_last = np.moveaxis(np.ascontiguousarray(np.moveaxis(q, 0, -1)), -1, 0)
     padded = np.zeros(tuple(2 * n for n in q.shape), q.dtype)[tuple(slice(None, None, 2) for _ in q.shape)]
     padded[...] = q
     for other in (channels_last, padded, np.flip(np.flip(q).copy())):
         assert np.array_equal(other, q)
-        assert fmapzip.encode(other, codec) == frame
+        assert fmapzip.encode(other, codec, quantizer=quantizer) == frame
         out = np.empty_like(other)
         fmapzip.decode(frame, out)
         assert np.array_equal(out, fmapzip.decode(frame))
 
 
-def check_bytes_do_not_depend_on_threads(codec: Codec, q: NDArray[Any]) -> None:
-    frame = fmapzip.encode(q, codec)
-    assert fmapzip.encode(q, codec, threads=2) == frame
+def check_bytes_do_not_depend_on_threads(codec: Codec, q: NDArray[Any], quantizer: Quantizer = None) -> None:
+    frame = fmapzip.encode(q, codec, quantizer=quantizer)
+    assert fmapzip.encode(q, codec, quantizer=quantizer, threads=2) == frame
     assert np.array_equal(fmapzip.decode(frame, threads=2), fmapzip.decode(frame))
 
 
@@ -81,11 +85,20 @@ def check_many_maps_in_one_call_give_the_same_bytes(codec: Codec, maps: dict[str
         assert fmapzip.encode_many(maps, plan, threads=threads) == one_by_one
 
 
-def check_reference_gives_the_same_bytes(codec: Codec, q: NDArray[Any]) -> None:
-    frame = fmapzip.encode(q, codec)
-    parameters = codec.parameters(q)
-    assert reference_encode(q, codec.number, parameters) == frame
+def check_reference_gives_the_same_bytes(codec: Codec, q: NDArray[Any], quantizer: Quantizer = None) -> None:
+    frame = fmapzip.encode(q, codec, quantizer=quantizer)
+    parameters = codec.parameters_for(q, quantizer)
+    stated = {} if quantizer is None else {"scales": quantizer.scale, "zero_point": quantizer.zero}
+    assert reference_encode(q, codec.number, parameters, **stated) == frame
     assert np.array_equal(reference_decode(frame), fmapzip.decode(frame))
+
+
+def check_error_is_bounded(codec: Codec, q: NDArray[Any], quantizer: Quantizer, most: int) -> None:
+    """No value is off by more than `most`, and what stands for 0 stays it."""
+    decoded = fmapzip.decode(fmapzip.encode(q, codec, quantizer=quantizer))
+    assert int(abs(decoded.astype(int) - q).max()) <= most
+    zero = 0 if quantizer is None else quantizer.zero
+    assert (decoded[q == zero] == zero).all()
 
 
 def check_settings_round_trip(codec: Codec) -> None:
@@ -94,8 +107,8 @@ def check_settings_round_trip(codec: Codec) -> None:
     assert eval(repr(codec), namespace) == codec
 
 
-def check_every_truncation_is_a_typed_error(codec: Codec, q: NDArray[Any]) -> None:
-    frame = fmapzip.encode(q, codec)
+def check_every_truncation_is_a_typed_error(codec: Codec, q: NDArray[Any], quantizer: Quantizer = None) -> None:
+    frame = fmapzip.encode(q, codec, quantizer=quantizer)
     for size in range(len(frame)):
         try:
             fmapzip.decode(frame[:size])
@@ -104,8 +117,10 @@ def check_every_truncation_is_a_typed_error(codec: Codec, q: NDArray[Any]) -> No
         raise AssertionError(f"a frame cut to {size} of {len(frame)} bytes decoded")
 
 
-def check_mutations_are_typed_errors(codec: Codec, q: NDArray[Any], seed: int, count: int) -> None:
-    frame = fmapzip.encode(q, codec)
+def check_mutations_are_typed_errors(
+    codec: Codec, q: NDArray[Any], seed: int, count: int, quantizer: Quantizer = None
+) -> None:
+    frame = fmapzip.encode(q, codec, quantizer=quantizer)
     rng = np.random.default_rng(seed)
     for _ in range(count):
         broken = bytearray(frame)
@@ -118,9 +133,11 @@ def check_mutations_are_typed_errors(codec: Codec, q: NDArray[Any], seed: int, c
         raise AssertionError(f"byte {position} was changed and the frame decoded")
 
 
-def check_mutations_behind_a_valid_checksum_are_contained(codec: Codec, q: NDArray[Any], seed: int, count: int) -> None:
+def check_mutations_behind_a_valid_checksum_are_contained(
+    codec: Codec, q: NDArray[Any], seed: int, count: int, quantizer: Quantizer = None
+) -> None:
     """A forged frame may hold another map, but nothing else may happen, in the core and in the reference alike."""
-    frame = fmapzip.encode(q, codec)
+    frame = fmapzip.encode(q, codec, quantizer=quantizer)
     rng = np.random.default_rng(seed)
     for _ in range(count):
         forged = bytearray(frame[:-4])

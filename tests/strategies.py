@@ -8,6 +8,8 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from fmapzip.quantize import QuantParams
+
 _SIDE = st.integers(1, 19)
 SHAPES = st.one_of(
     st.tuples(st.integers(1, 40), st.integers(1, 5), st.integers(1, 7), st.integers(1, 9)),
@@ -36,6 +38,24 @@ def make_map(shape: tuple[int, ...], kind: str, dtype: Any, seed: int) -> NDArra
     else:
         values *= rng.random(shape) < rng.choice([0.05, 0.3, 0.6])
     return np.clip(np.rint(values), low, high - 1).astype(dtype)
+
+
+def make_quantized(
+    shape: tuple[int, ...], kind: str, dtype: Any, seed: int, zero_point: int
+) -> tuple[NDArray[Any], QuantParams]:
+    """A map of one kind around a zero point, and its quantizer."""
+    limits = np.iinfo(dtype)
+    values = make_map(shape, kind, np.int8, seed).astype(int) * (2 if kind == "extremes" else 1)
+    q = np.clip(values + zero_point, limits.min, limits.max).astype(dtype)
+    return q, QuantParams(np.dtype(dtype).name, (0.5,), "network", zero_point)  # type: ignore[arg-type]
+
+
+@st.composite
+def quantized_maps(draw: st.DrawFn) -> tuple[NDArray[Any], QuantParams]:
+    """Any map around any zero point, and its quantizer."""
+    dtype = draw(st.sampled_from([np.uint8, np.int8]))
+    zero_point = draw(st.integers(int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)))
+    return make_quantized(draw(SHAPES), draw(st.sampled_from(KINDS)), dtype, draw(st.integers(0, 999)), zero_point)
 
 
 @st.composite

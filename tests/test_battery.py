@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 
 import battery
 from fmapzip.codecs.base import Codec
-from strategies import make_map, maps
+from fmapzip.quantize import QuantParams
+from strategies import make_map, make_quantized, maps, quantized_maps
 
 every_codec = pytest.mark.parametrize("codec", battery.SUBJECTS, ids=repr)
 
@@ -80,3 +82,55 @@ def test_a_changed_byte_is_a_typed_error(codec: Codec) -> None:
 def test_core_and_reference_agree_on_forged_frames(codec: Codec, dtype: Any) -> None:
     q = make_map((12, 6, 5), "sparse", dtype, 4)
     battery.check_mutations_behind_a_valid_checksum_are_contained(codec, q, seed=5, count=400)
+
+
+Quantized = tuple[NDArray[Any], QuantParams]
+of_every_type = pytest.mark.parametrize(("dtype", "zero_point"), [(np.uint8, 9), (np.uint8, 128), (np.int8, -100)])
+
+
+@every_codec
+@given(quantized=quantized_maps())
+@settings(max_examples=60)
+def test_decoding_gives_a_map_with_a_zero_point_back(codec: Codec, quantized: Quantized) -> None:
+    battery.check_round_trip(codec, *quantized)
+    battery.check_never_larger_than_raw_and_header(codec, *quantized)
+
+
+@every_codec
+@given(quantized=quantized_maps())
+@settings(max_examples=25)
+def test_the_reference_gives_the_same_bytes_with_a_zero_point(codec: Codec, quantized: Quantized) -> None:
+    battery.check_reference_gives_the_same_bytes(codec, *quantized)
+
+
+@every_codec
+@given(quantized=quantized_maps())
+@settings(max_examples=10)
+def test_memory_layout_does_not_change_the_bytes_with_a_zero_point(codec: Codec, quantized: Quantized) -> None:
+    battery.check_bytes_do_not_depend_on_layout(codec, *quantized)
+
+
+@every_codec
+def test_threads_do_not_change_the_bytes_with_a_zero_point(codec: Codec) -> None:
+    battery.check_bytes_do_not_depend_on_threads(codec, *make_quantized((96, 60, 60), "sparse", np.uint8, 5, 30))
+
+
+@every_codec
+@of_every_type
+def test_every_truncation_is_a_typed_error_with_a_zero_point(codec: Codec, dtype: Any, zero_point: int) -> None:
+    battery.check_every_truncation_is_a_typed_error(codec, *make_quantized((24, 7, 6), "sparse", dtype, 1, zero_point))
+
+
+@every_codec
+@of_every_type
+def test_core_and_reference_agree_on_forged_frames_with_a_zero_point(codec: Codec, dtype: Any, zero_point: int) -> None:
+    q, quantizer = make_quantized((12, 6, 5), "sparse", dtype, 4, zero_point)
+    battery.check_mutations_behind_a_valid_checksum_are_contained(codec, q, seed=5, count=300, quantizer=quantizer)
+
+
+@pytest.mark.parametrize("codec", [c for c in battery.SUBJECTS if getattr(c, "step", 1) != 1], ids=repr)
+@given(quantized=quantized_maps())
+@settings(max_examples=40)
+def test_steps_bound_the_error_wherever_zero_lies(codec: Any, quantized: Quantized) -> None:
+    if codec.id == "context-rans":
+        battery.check_error_is_bounded(codec, *quantized, most=int(float(Fraction(codec.step)) // 2 + 1))

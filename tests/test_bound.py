@@ -11,7 +11,7 @@ import pytest
 
 import fmapzip
 from fmapzip import registry
-from fmapzip.errors import CorruptFrame, MissingCodec, PlanMismatch
+from fmapzip.errors import CorruptFrame, InvalidType, MissingCodec, PlanMismatch
 from strategies import make_map
 from test_api import SPARSE, Halves
 
@@ -105,3 +105,39 @@ def test_one_wrong_map_among_many_is_refused() -> None:
         fmapzip.encode_many({"conv0": make_batch(0), "conv1": make_batch(0)[:, :1]}, plan)
     with pytest.raises(PlanMismatch, match="no tap 'conv7'"):
         fmapzip.encode_many({"conv7": make_batch(0)}, plan)
+
+
+def planned_at(zero_point: int | None) -> fmapzip.Plan:
+    quantizer = fmapzip.QuantParams("uint8", (0.5,), "network", zero_point)
+    return fmapzip.fit({"conv": np.stack([SPARSE + 40, SPARSE + 41])}, "context-rans", quantizer=quantizer)
+
+
+def test_a_plan_carries_a_zero_point_and_refuses_frames_of_another() -> None:
+    plan, q = planned_at(40), SPARSE + 40
+    assert fmapzip.Plan.from_bytes(plan.to_bytes()) == plan
+    frame = fmapzip.encode(q, plan=plan)
+    assert np.array_equal(fmapzip.decode(frame, plan=plan), q)
+    assert np.array_equal(fmapzip.decode(frame, plan=plan, dequantize=True), (q.astype(np.float32) - 40) / 2)
+    other = planned_at(41)
+    forged = bytearray(frame[:-4])
+    at = forged.index(plan.hash8)
+    forged[at : at + 8] = other.hash8
+    forged += fmapzip._core.crc32c(bytes(forged)).to_bytes(4, "little")
+    with pytest.raises(CorruptFrame, match="zero point"):
+        fmapzip.decode(bytes(forged), plan=other)
+
+
+def test_zeros_are_as_cheap_wherever_the_zero_point_lies() -> None:
+    quantizer = fmapzip.QuantParams("uint8", (0.5,), "network", 40)
+    for codec in ("zvc", "context-rans", "dct-cm"):
+        plain = fmapzip.encode(np.minimum(SPARSE, 200), codec, quantizer=fmapzip.QuantParams("uint8", (0.5,)))
+        moved = fmapzip.encode(np.minimum(SPARSE, 200) + 40, codec, quantizer=quantizer)
+        # dct-cm numbers points by magnitude, with their signs: a bit more for each value that is not zero.
+        assert len(moved) <= (1.15 if codec == "dct-cm" else 1.05) * len(plain) + 8
+
+
+def test_a_zero_point_of_another_type_than_the_map_is_refused() -> None:
+    quantizer = fmapzip.QuantParams("uint8", (0.5,), "network", 40)
+    for codec in ("raw", "context-rans"):
+        with pytest.raises(InvalidType, match="zero point"):
+            fmapzip.encode(SPARSE.astype(np.int8), codec, quantizer=quantizer)

@@ -167,10 +167,10 @@ def test_points_for_a_plan_do_not_drift() -> None:
 
 
 def test_uniform_points_are_symmetric_multiples() -> None:
-    assert uniform_points(3, np.dtype(np.uint8))[:4].tolist() == [0, 3, 6, 9]
-    signed = uniform_points(2.5, np.dtype(np.int8))
+    assert uniform_points(3, 0)[:4].tolist() == [0, 3, 6, 9]
+    signed = uniform_points(2.5, 128)
     assert np.array_equal(signed, -signed[::-1])
-    assert trained_points(np.zeros((1, 2, 3), np.uint8), 4)[0] == 0
+    assert trained_points(np.zeros((1, 2, 3), np.uint8), 0, 4)[0] == 0
 
 
 @pytest.mark.parametrize("coding", ["bitmap", "rans"])

@@ -52,7 +52,7 @@ def test_the_core_still_writes_the_bodies_of_lossless_frames(name: str) -> None:
     if parameters[0] & REQUANTIZED or len(frame.tile_lengths) > 1:
         pytest.skip("not lossless, or not of the core's rows")
     q = fmapzip.decode(data_of(name), plan=PLAN)
-    again = _core.encode(q, _core.Codec(4, parameters), b"", False, frame.plan_hash, frame.tap, 1)
+    again = _core.encode(q, _core.Codec(4, parameters), b"", False, frame.zero_point, frame.plan_hash, frame.tap, 1)
     assert fmapzip.inspect(again, PLAN).tile_bytes == fmapzip.inspect(data_of(name), PLAN).tile_bytes
     if not frame.scales:
         assert again == data_of(name)

@@ -118,7 +118,11 @@ def test_json_round_trip_is_exact(maps, calibrator):
     [
         {},
         {"dtype": "uint8", "scale": [1.0]},
-        {"dtype": "uint8", "scale": [1.0], "calibrator": "minmax", "zero_point": 3},
+        {"dtype": "uint8", "scale": [1.0], "calibrator": "minmax", "offset": 3},
+        {"dtype": "uint8", "scale": [1.0], "calibrator": "minmax", "zero_point": -1},
+        {"dtype": "int8", "scale": [1.0], "calibrator": "minmax", "zero_point": 128},
+        {"dtype": "uint8", "scale": [1.0], "calibrator": "minmax", "zero_point": 3.0},
+        {"dtype": "uint8", "scale": [1.0], "calibrator": "minmax", "zero_point": True},
         {"dtype": "uint4", "scale": [1.0], "calibrator": "minmax"},
         {"dtype": "uint8", "scale": [], "calibrator": "minmax"},
         {"dtype": "uint8", "scale": [0.0], "calibrator": "minmax"},
@@ -210,3 +214,23 @@ def test_the_largest_floats_give_a_scale_whose_values_are_finite(calibrator, low
 def test_a_scale_that_overflows_is_refused():
     with pytest.raises(InvalidInput, match="scales lie between"):
         QuantParams("int8", (2.0**121,))
+
+
+ZERO_POINTS = [("uint8", 0), ("uint8", 7), ("uint8", 255), ("int8", -128), ("int8", 0), ("int8", 127)]
+
+
+@pytest.mark.parametrize(("dtype", "zero_point"), ZERO_POINTS)
+def test_a_zero_point_stands_for_zero_and_every_integer_of_the_type_comes_back(dtype, zero_point):
+    params = QuantParams(dtype, (0.37,), "network", zero_point)
+    every = np.arange(256).astype(np.uint8).view(dtype)
+    values = params.dequantize(every)
+    assert values[every == zero_point].tolist() == [0.0]
+    assert (params.quantize(values) == every).all()
+    assert params.quantize(np.array([-1e30, 1e30], np.float32)).tolist() == [*params.limits]
+    assert params.limits == ((0, 255) if dtype == "uint8" else (-128, 127))
+    assert QuantParams.from_json(json.loads(json.dumps(params.to_json()))) == params
+
+
+def test_without_a_zero_point_int8_leaves_out_its_lowest_integer():
+    assert QuantParams("int8", (1.0,)).limits == (-127, 127)
+    assert "zero_point" not in QuantParams("int8", (1.0,)).to_json()

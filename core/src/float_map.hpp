@@ -19,19 +19,28 @@ struct FloatMaps {
 
 struct Quantized {
   bool finite;
-  size_t nonzeros;
-  Energy energy;  // of the floats, and of what quantizing changed
+  size_t nonzeros;  // integers that do not stand for 0
+  Energy energy;    // of the floats, and of what quantizing changed
+};
+
+// The integers that a quantizer gives, from `low` to `high`, of which `zero_point` stands for 0.
+struct IntegerGrid {
+  Dtype dtype;
+  int low;
+  int high;
+  int zero_point;
 };
 
 // The integers of `maps` by one scale, or one for each channel.
-Quantized quantize_maps(const FloatMaps& maps, std::span<const float> scales, Dtype dtype, uint8_t* q);
+Quantized quantize_maps(const FloatMaps& maps, std::span<const float> scales, const IntegerGrid& grid,
+                        uint8_t* q);
 
 // The floats of integers.
-void restore_maps(const uint8_t* q, const FloatMaps& maps, std::span<const float> scales, Dtype dtype,
-                  float* out);
+void restore_maps(const uint8_t* q, const FloatMaps& maps, std::span<const float> scales,
+                  const IntegerGrid& grid, float* out);
 
 // The same, and how far they are from `maps`.
-Energy dequantize_maps(const uint8_t* q, const FloatMaps& maps, std::span<const float> scales, Dtype dtype,
-                       float* out);
+Energy dequantize_maps(const uint8_t* q, const FloatMaps& maps, std::span<const float> scales,
+                       const IntegerGrid& grid, float* out);
 
 }  // namespace fmapzip

@@ -26,11 +26,10 @@ Status read_back(std::span<const uint8_t> frame, const TileCodec& codec, MutView
 }  // namespace
 
 StoredMap FloatStore::store(const StoreSettings& settings, const FloatMaps& sample, float* out) {
-  const Dtype dtype = settings.info.dtype;
   const size_t n = sample.size();
   StoredMap found;
   uint8_t* const q = maps_.get(kIntegers, n);
-  const Quantized quantized = quantize_maps(sample, settings.scales, dtype, q);
+  const Quantized quantized = quantize_maps(sample, settings.scales, settings.grid, q);
   found.finite = quantized.finite;
   found.nonzeros = quantized.nonzeros;
   if (!found.finite) return found;
@@ -49,10 +48,10 @@ StoredMap FloatStore::store(const StoreSettings& settings, const FloatMaps& samp
   found.frame_bytes = parsed.frame_bytes;
   found.payload_bytes = parsed.payload_bytes;
   if (std::memcmp(restored, q, n) == 0) {  // what is read back differs by the rounding alone, which is known
-    restore_maps(restored, sample, settings.scales, dtype, out);
+    restore_maps(restored, sample, settings.scales, settings.grid, out);
     found.energy = quantized.energy;
   } else {
-    found.energy = dequantize_maps(restored, sample, settings.scales, dtype, out);
+    found.energy = dequantize_maps(restored, sample, settings.scales, settings.grid, out);
   }
   return found;
 }

@@ -14,6 +14,7 @@ struct StoreSettings {
   FrameInfo info;
   const TileCodec* codec;
   std::span<const float> scales;
+  IntegerGrid grid;
   View<const float> layout;  // where the values of a sample lie, from its first one; strides in values
 };
 

@@ -9,13 +9,24 @@
 namespace fmapzip {
 namespace {
 
+// The values of `tile` counted from its zero point.
+ConstView from_zero(ConstView tile, int16_t zero_point, Scratch& scratch) {
+  if (zero_point == 0) return tile;
+  const MutView values = planar_view(scratch.get(Scratch::kZeroPointSlot, tile.shape.size()), tile.shape);
+  load_planar(tile, values.data);
+  add_to_all(static_cast<uint8_t>(-zero_point), values);
+  return as_const(values);
+}
+
 // The body of a tile, coded or stored, at the end of `out`; returns its length.
-size_t append_tile(ConstView tile, Dtype dtype, const TileCodec& codec, Scratch& scratch, ByteBuffer& out) {
+size_t append_tile(ConstView tile, const FrameInfo& info, const TileCodec& codec, Scratch& scratch,
+                   ByteBuffer& out) {
   const size_t raw = tile.shape.size();
   const size_t bound = std::max(codec.tile_bound(tile.shape), raw);
   uint8_t* const direct = out.room(bound);
   uint8_t* const body = direct != nullptr ? direct : scratch.get(Scratch::kDriverSlot, bound);
-  size_t length = codec.encode_tile(tile, dtype, body, scratch);
+  const ConstView values = from_zero(tile, info.zero_point, scratch);
+  size_t length = codec.encode_tile(values, info.range(), body, scratch);
   if (length >= raw) {
     load_planar(tile, body);
     length = raw;
@@ -67,7 +78,7 @@ void encode_tiles(ConstView map, const FrameInfo& info, const TileCodec& codec, 
   const auto tile = [&](uint32_t i) { return map.rows(info.first_row(i), info.tile_shape(i).h); };
   if (threads <= 1 || tiles == 1) {
     for (uint32_t i = 0; i < tiles; ++i) {
-      const size_t length = append_tile(tile(i), info.dtype, codec, scratch, out);
+      const size_t length = append_tile(tile(i), info, codec, scratch, out);
       set_length(out, table, i, length);
     }
     return;
@@ -75,7 +86,7 @@ void encode_tiles(ConstView map, const FrameInfo& info, const TileCodec& codec, 
   std::vector<ByteBuffer> bodies(tiles);
   std::vector<Scratch> scratches(worker_count(tiles, threads));
   parallel_for(tiles, scratches.size(), [&](size_t i, size_t worker) {
-    append_tile(tile(static_cast<uint32_t>(i)), info.dtype, codec, scratches[worker], bodies[i]);
+    append_tile(tile(static_cast<uint32_t>(i)), info, codec, scratches[worker], bodies[i]);
   });
   for (uint32_t i = 0; i < tiles; ++i) {
     out.append(bodies[i].bytes());
@@ -99,7 +110,7 @@ Status encode_frame(ConstView map, FrameInfo info, const TileCodec& codec, int t
                     ByteBuffer& out) {
   if (map.shape.size() == 0) return invalid("a map has at least one value");
   if (map.shape.size() > UINT32_MAX) return invalid("a map has fewer than 2^32 values");
-  if (const Status s = codec.check(map.shape, info.dtype); !s.ok()) return s;
+  if (const Status s = codec.check(map.shape, info.range()); !s.ok()) return s;
   info.tile_rows = codec.tile_rows(map.shape);
   if (const Status s = check_header(info); !s.ok()) return s;
   const size_t table = begin_frame(info, out);
@@ -146,7 +157,7 @@ Status decode_frame(std::span<const uint8_t> data, const ParsedFrame& frame, con
   if (map.shape != info.shape()) return invalid("the output does not have the frame's shape");
   if (!frame.all_stored) {
     if (codec == nullptr) return invalid("the frame's codec is needed");
-    const Status s = codec->check(map.shape, info.dtype);
+    const Status s = codec->check(map.shape, info.range());
     if (!s.ok()) return info.has_plan ? s : corrupt(s.what, parameters_offset(data, info));
   }
   std::vector<Status> statuses(info.tiles());
@@ -158,7 +169,8 @@ Status decode_frame(std::span<const uint8_t> data, const ParsedFrame& frame, con
       store_planar(body.data(), tile);
       return;
     }
-    statuses[i] = codec->decode_tile(body, tile, info.dtype, own);
+    statuses[i] = codec->decode_tile(body, tile, info.range(), own);
+    if (info.zero_point != 0) add_to_all(static_cast<uint8_t>(info.zero_point), tile);
     statuses[i].offset += static_cast<size_t>(body.data() - data.data());
   };
   if (threads <= 1 || info.tiles() == 1) {

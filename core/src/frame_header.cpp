@@ -149,12 +149,14 @@ void write_header(const FrameInfo& info, std::vector<uint8_t>& out) {
   if (info.has_quantizer) flags |= flag::kQuantizer;
   if (info.has_quantizer && info.per_channel) flags |= flag::kPerChannel;
   if (info.has_plan) flags |= flag::kPlan;
+  if (info.zero_point != 0) flags |= flag::kZeroPoint;
   out.push_back(flags);
   if (info.number == static_cast<uint8_t>(CodecNumber::external)) {
     out.push_back(static_cast<uint8_t>(info.external_id.size()));
     out.insert(out.end(), info.external_id.begin(), info.external_id.end());
   }
   for (uint8_t axis = 0; axis < info.ndim; ++axis) put_varint(out, info.dims[axis]);
+  if (info.zero_point != 0) out.push_back(static_cast<uint8_t>(info.zero_point));
   if (info.has_quantizer) out.insert(out.end(), info.scales.begin(), info.scales.end());
   if (info.has_plan) {
     out.insert(out.end(), info.plan.hash.begin(), info.plan.hash.end());
@@ -189,6 +191,11 @@ Status read_header(std::span<const uint8_t> data, const Limits& limits, FrameInf
   if (!in.ok()) return in.status();
   read_dims(in, limits, info);
   if (!in.ok()) return in.status();
+  if (flags & flag::kZeroPoint) {
+    const uint8_t zero_point = in.byte();
+    info.zero_point = info.dtype == Dtype::i8 ? static_cast<int8_t>(zero_point) : zero_point;
+    in.require(zero_point != 0, "a zero point of 0 is not written down");
+  }
   if (info.has_quantizer) {
     info.scales = in.bytes(kScaleBytes * (info.per_channel ? size_t{info.dims[0]} : 1));
     if (in.ok()) in.require(scales_valid(info.scales), "a scale is not from 2^-126 to 2^120");

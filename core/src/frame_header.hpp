@@ -24,7 +24,8 @@ inline constexpr uint8_t kPlan = 1u << 2;
 inline constexpr int kNdimShift = 3;
 inline constexpr uint8_t kNdim = 3u << kNdimShift;  // modulo 4: none stands for four
 inline constexpr uint8_t kPerChannel = 1u << 5;
-inline constexpr uint8_t kReserved = 3u << 6;
+inline constexpr uint8_t kZeroPoint = 1u << 6;
+inline constexpr uint8_t kReserved = 1u << 7;
 }  // namespace flag
 
 // Everything before the tile table.

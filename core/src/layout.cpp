@@ -113,4 +113,23 @@ void store_interleaved(const uint8_t* src, MutView whole) {
   }
 }
 
+void add_to_all(uint8_t addend, MutView whole) {
+  const MutView map = join_rows(whole);
+  const Shape s = map.shape;
+  const auto add = [addend](uint8_t* values, uint32_t count) {
+    for (uint32_t i = 0; i < count; ++i) values[i] = static_cast<uint8_t>(values[i] + addend);
+  };
+  if (rows_dense(s, map.sw)) {
+    for (uint32_t c = 0; c < s.c; ++c) {
+      for (uint32_t h = 0; h < s.h; ++h) add(map.at(c, h, 0), s.w);
+    }
+  } else if (channels_dense(s, map.sc)) {
+    for (uint32_t h = 0; h < s.h; ++h) {
+      for (uint32_t w = 0; w < s.w; ++w) add(map.at(0, h, w), s.c);
+    }
+  } else {
+    each_element(map, [&](uint32_t, uint32_t, uint32_t, uint8_t& value) { add(&value, 1); });
+  }
+}
+
 }  // namespace fmapzip

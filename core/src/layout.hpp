@@ -10,4 +10,6 @@ void store_planar(const uint8_t* src, MutView map);       //
 void load_interleaved(ConstView map, uint8_t* dst);       // [h][w][c]
 void store_interleaved(const uint8_t* src, MutView map);  //
 
+void add_to_all(uint8_t addend, MutView map);  // modulo 256
+
 }  // namespace fmapzip

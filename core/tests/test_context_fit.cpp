@@ -7,20 +7,20 @@
 namespace fmapzip::test {
 namespace {
 
-void check_fit(Shape shape, Dtype dtype, double nonzero, uint32_t numerator, uint32_t denominator,
+void check_fit(Shape shape, ValueRange range, double nonzero, uint32_t numerator, uint32_t denominator,
                std::mt19937& random) {
   const std::vector<uint8_t> values = sparse_bytes(shape.size(), nonzero, random);
   const ConstView map = planar_view(values.data(), shape);
   Scratch scratch;
   std::vector<uint8_t> parameters;
-  CHECK(fit_context_params(map, dtype, numerator, denominator, scratch, parameters).ok());
+  CHECK(fit_context_params(map, range, numerator, denominator, scratch, parameters).ok());
   std::unique_ptr<TileCodec> codec;
   CHECK(make_codec(static_cast<uint8_t>(CodecNumber::context_rans), parameters, shape.c, codec).ok());
   std::vector<uint8_t> body(codec->tile_bound(shape));
-  const size_t length = codec->encode_tile(map, dtype, body.data(), scratch);
+  const size_t length = codec->encode_tile(map, range, body.data(), scratch);
   if (length >= shape.size()) return;
   std::vector<uint8_t> decoded(shape.size());
-  CHECK(codec->decode_tile({body.data(), length}, planar_view(decoded.data(), shape), dtype, scratch).ok());
+  CHECK(codec->decode_tile({body.data(), length}, planar_view(decoded.data(), shape), range, scratch).ok());
   CHECK(numerator != denominator || decoded == values);
 }
 
@@ -29,10 +29,11 @@ void run() {
   constexpr Shape kShapes[] = {{1, 1, 1},    {3, 1, 1},    {5000, 1, 1},   {1, 1, 4000},   {2, 300, 500},
                                {64, 32, 32}, {700, 9, 60}, {3, 1, 100000}, {300000, 1, 1}, {16, 1, 20000}};
   for (const Shape shape : kShapes) {
-    for (const Dtype dtype : {Dtype::u8, Dtype::i8}) {
-      for (const double nonzero : {0.0, 0.02, 0.5, 1.0}) check_fit(shape, dtype, nonzero, 1, 1, random);
-      check_fit(shape, dtype, 0.5, 5, 2, random);
-      check_fit(shape, dtype, 0.5, 200, 1, random);
+    for (const ValueRange range :
+         {kUnsignedRange, kSignedRange, ValueRange{7}, ValueRange{110}, ValueRange{255}}) {
+      for (const double nonzero : {0.0, 0.02, 0.5, 1.0}) check_fit(shape, range, nonzero, 1, 1, random);
+      check_fit(shape, range, 0.5, 5, 2, random);
+      check_fit(shape, range, 0.5, 200, 1, random);
     }
   }
 }

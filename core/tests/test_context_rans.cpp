@@ -142,12 +142,12 @@ void test_hostile_bodies(std::mt19937& random) {
     const auto values = sparse_bytes(tile.size(), 0.2, random);
     std::vector<uint8_t> out(codec->tile_bound(tile)), back(tile.size());
     Scratch scratch;
-    const size_t length =
-        codec->encode_tile(planar_view<const uint8_t>(values.data(), tile), Dtype::u8, out.data(), scratch);
+    const size_t length = codec->encode_tile(planar_view<const uint8_t>(values.data(), tile), kUnsignedRange,
+                                             out.data(), scratch);
     CHECK(length < tile.size());
     const auto decode = [&](std::vector<uint8_t> body) {
       body.shrink_to_fit();
-      return codec->decode_tile(body, planar_view(back.data(), tile), Dtype::u8, scratch).ok();
+      return codec->decode_tile(body, planar_view(back.data(), tile), kUnsignedRange, scratch).ok();
     };
     const std::vector<uint8_t> body(out.begin(), out.begin() + static_cast<ptrdiff_t>(length));
     CHECK(decode(body) && back == values);

@@ -44,12 +44,11 @@ struct Block {
   }
 };
 
-double coefficient(const Block& block, unsigned position, unsigned k, bool is_signed) {
+double coefficient(const Block& block, unsigned position, unsigned k, ValueRange range) {
   const double n = static_cast<double>(block.rows.size());
   double sum = 0;
   for (unsigned j = 0; j < block.rows.size(); ++j) {
-    const uint8_t byte = block.rows[j][position];
-    const double x = is_signed ? static_cast<int8_t>(byte) : byte;
+    const double x = range.value(block.rows[j][position]);
     sum += x * std::cos(std::numbers::pi * (2 * j + 1) * k / (2 * n));
   }
   return sum * std::sqrt((k == 0 ? 1 : 2) / n);
@@ -60,17 +59,17 @@ void test_forward_transform_against_a_naive_one(std::mt19937& random) {
   for (const unsigned length : {4u, 8u, 16u, 32u}) {
     const ChannelGroup group = group_of(length, kFinest);
     const double step = kFinest * std::sqrt(length) / 128;
-    for (const bool is_signed : {false, true}) {
+    for (const ValueRange range : {kUnsignedRange, kSignedRange, ValueRange{30}, ValueRange{200}}) {
       const Block block(length, kBlock, 0.8, random);
       for (const Isa isa : available_isas()) {
         alignas(64) CodeBlock codes;
-        dct_cm_kernels_for(isa).analyse(block.pointers.data(), kBlock, is_signed, group, rows_of(codes),
+        dct_cm_kernels_for(isa).analyse(block.pointers.data(), kBlock, range.below, group, rows_of(codes),
                                         nullptr);
         for (unsigned k = 0; k < length; ++k) {
           for (unsigned p = 0; p < kBlock; ++p) {
             const int code = codes[k][p];
             const double got = (code % 2 != 0 ? (code + 1) / 2 : -code / 2) * step;
-            CHECK(std::abs(got - coefficient(block, p, k, is_signed)) < step / 2 + 0.3);
+            CHECK(std::abs(got - coefficient(block, p, k, range)) < step / 2 + 0.3);
           }
         }
       }
@@ -87,8 +86,8 @@ void test_the_inverse_of_fine_coefficients_is_the_input(std::mt19937& random) {
         alignas(64) CodeBlock codes{};
         Block back(length, n, 0, random);
         const DctCmKernels& k = dct_cm_kernels_for(isa);
-        k.analyse(block.pointers.data(), n, false, group, rows_of(codes), nullptr);
-        k.synthesise(rows_of(codes), n, false, group, nullptr, back.pointers.data());
+        k.analyse(block.pointers.data(), n, 0, group, rows_of(codes), nullptr);
+        k.synthesise(rows_of(codes), n, 0, group, nullptr, back.pointers.data());
         for (unsigned j = 0; j < length; ++j) {
           for (unsigned p = 0; p < n; ++p) CHECK(std::abs(back.rows[j][p] - block.rows[j][p]) <= 1);
         }
@@ -187,12 +186,12 @@ void test_hostile_bodies_are_contained(std::mt19937& random) {
     }
     std::unique_ptr<TileCodec> codec;
     CHECK(DctCmCodec::make(bytes, 0, codec).ok());
-    CHECK(codec->check(shape, Dtype::u8).ok());
+    CHECK(codec->check(shape, kUnsignedRange).ok());
     Scratch scratch;
     for (int round = 0; round < 3000; ++round) {
       const auto body = sparse_bytes(1 + random() % 1500, (round % 10) / 9.0, random);
       std::vector<uint8_t> map(shape.size());
-      const Status s = codec->decode_tile(body, planar_view(map.data(), shape), Dtype::u8, scratch);
+      const Status s = codec->decode_tile(body, planar_view(map.data(), shape), kUnsignedRange, scratch);
       CHECK(s.ok() || s.code == Code::corrupt || s.code == Code::truncated);
     }
   }

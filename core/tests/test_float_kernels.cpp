@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "check.hpp"
+#include "fmapzip/map.hpp"
 #include "simd/float_kernels.hpp"
 
 namespace fmapzip::test {
@@ -24,8 +25,14 @@ void test_all_sets_agree(std::mt19937& random) {
     const auto x = values(n, random);
     std::vector<float> scales(n);
     for (float& s : scales) s = 0.25f + static_cast<float>(random() % 100) / 64;
-    for (const bool is_signed : {false, true}) {
-      const QuantizerRange range = is_signed ? QuantizerRange{-127, 127} : QuantizerRange{0, 255};
+    for (const IntegerFormat format : {IntegerFormat{false, 0}, IntegerFormat{true, 0},
+                                       IntegerFormat{false, 100}, IntegerFormat{true, -20}}) {
+      const float lowest = format.is_signed ? -128 : 0;
+      const QuantizerRange range{lowest - format.zero, lowest + 255 - format.zero};
+      const ValueRange values_of{static_cast<uint8_t>(format.zero - lowest)};
+      const auto add_zero = [&](std::vector<uint8_t>& q) {
+        for (uint8_t& each : q) each = static_cast<uint8_t>(each + static_cast<int>(format.zero));
+      };
       for (const bool each : {false, true}) {
         const auto run = [&](const FloatKernels& k, std::vector<uint8_t>& q, std::vector<float>& out,
                              size_t& nonzeros) {
@@ -34,12 +41,14 @@ void test_all_sets_agree(std::mt19937& random) {
           bool finite;
           if (each) {
             finite = k.quantize_each(x.data(), n, scales.data(), range, q.data(), nonzeros, energy);
-            k.dequantize_each(q.data(), x.data(), n, scales.data(), is_signed, out.data(), decoded);
-            k.restore_each(q.data(), n, scales.data(), is_signed, restored.data());
+            add_zero(q);
+            k.dequantize_each(q.data(), x.data(), n, scales.data(), format, out.data(), decoded);
+            k.restore_each(q.data(), n, scales.data(), format, restored.data());
           } else {
             finite = k.quantize(x.data(), n, 0.75f, range, q.data(), nonzeros, energy);
-            k.dequantize(q.data(), x.data(), n, 0.75f, is_signed, out.data(), decoded);
-            k.restore(q.data(), n, 0.75f, is_signed, restored.data());
+            add_zero(q);
+            k.dequantize(q.data(), x.data(), n, 0.75f, format, out.data(), decoded);
+            k.restore(q.data(), n, 0.75f, format, restored.data());
           }
           CHECK(finite);
           CHECK(restored == out);
@@ -54,8 +63,10 @@ void test_all_sets_agree(std::mt19937& random) {
         for (size_t i = 0; i < n; ++i) {
           const float y = std::nearbyint(x[i] / (each ? scales[i] : 0.75f));
           const float expected = std::fmin(std::fmax(y, range.low), range.high);
-          CHECK((is_signed ? static_cast<float>(static_cast<int8_t>(q[i])) : static_cast<float>(q[i])) ==
-                expected);
+          const int integer = format.is_signed ? static_cast<int8_t>(q[i]) : q[i];
+          CHECK(static_cast<float>(integer) - format.zero == expected);
+          CHECK(values_of.value(static_cast<uint8_t>(q[i] - static_cast<int>(format.zero))) ==
+                static_cast<int>(expected));
         }
         for (const Isa isa : available_isas()) {
           size_t other_nonzeros = 0;

@@ -27,6 +27,8 @@ class Frame:
     @property
     def shape(self) -> list[int]: ...
     @property
+    def zero_point(self) -> int: ...
+    @property
     def scales(self) -> bytes: ...
     @property
     def per_channel(self) -> bool: ...
@@ -57,16 +59,24 @@ class Frame:
     def decode_into(self, out: Any, codec: Codec | None, threads: int) -> None: ...
 
 def encode(
-    q: Any, codec: Codec, scales: bytes, per_channel: bool, plan_hash: bytes, tap: int, threads: int
+    q: Any, codec: Codec, scales: bytes, per_channel: bool, zero_point: int, plan_hash: bytes, tap: int, threads: int
 ) -> bytes: ...
 def encode_into(
-    q: Any, out: Any, codec: Codec, scales: bytes, per_channel: bool, plan_hash: bytes, tap: int, threads: int
+    q: Any,
+    out: Any,
+    codec: Codec,
+    scales: bytes,
+    per_channel: bool,
+    zero_point: int,
+    plan_hash: bytes,
+    tap: int,
+    threads: int,
 ) -> int: ...
 def encode_batch(
-    q: Any, codec: Codec, scales: bytes, per_channel: bool, plan_hash: bytes, tap: int, threads: int
+    q: Any, codec: Codec, scales: bytes, per_channel: bool, zero_point: int, plan_hash: bytes, tap: int, threads: int
 ) -> list[bytes]: ...
 def encode_batches(
-    batches: Sequence[tuple[Any, Codec, bytes, bool, bytes, int]], threads: int
+    batches: Sequence[tuple[Any, Codec, bytes, bool, int, bytes, int]], threads: int
 ) -> list[list[bytes]]: ...
 def assemble(
     dtype: int,
@@ -75,6 +85,7 @@ def assemble(
     parameters: bytes,
     scales: bytes,
     per_channel: bool,
+    zero_point: int,
     plan_hash: bytes,
     tap: int,
     tile_rows: int,
@@ -84,12 +95,18 @@ def decode_batch_into(
     frames: Sequence[Frame], out: NDArray[Any], codecs: Sequence[Codec | None], threads: int
 ) -> None: ...
 def quantize(
-    x: NDArray[np.float32], scales: NDArray[np.float32], channels: int, inner: int, q: NDArray[Any]
+    x: NDArray[np.float32],
+    scales: NDArray[np.float32],
+    limits: tuple[int, int, int],
+    channels: int,
+    inner: int,
+    q: NDArray[Any],
 ) -> tuple[bool, int]: ...
 def dequantize(
     q: NDArray[Any],
     x: NDArray[np.float32],
     scales: NDArray[np.float32],
+    limits: tuple[int, int, int],
     channels: int,
     inner: int,
     samples: int,
@@ -100,6 +117,7 @@ def store(
     scales: NDArray[np.float32],
     codec: Codec,
     signed: bool,
+    limits: tuple[int, int, int],
     plan_hash: bytes,
     tap: int,
     threads: int,
@@ -111,7 +129,7 @@ def crc32c(data: Any) -> int: ...
 def simd() -> str: ...
 def simd_available() -> str: ...
 def dct_cm_bits(body: bytes, c: int, h: int, w: int, parameters: bytes) -> tuple[int, int, int, int]: ...
-def fit_context_rans(q: NDArray[Any], numerator: int, denominator: int) -> bytes: ...
+def fit_context_rans(values: NDArray[Any], below: int, numerator: int, denominator: int) -> bytes: ...
 def context_lanes(parameters: bytes, c: int, h: int, w: int) -> int: ...
 
 class ContextStatistics:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fmapzip import _core
 from fmapzip.arguments import as_numpy, checked_map, checked_output, checked_threads
-from fmapzip.errors import CorruptFrame, InvalidInput, PlanMismatch
+from fmapzip.errors import CorruptFrame, InvalidInput, InvalidType, PlanMismatch
 from fmapzip.frame import DEFAULT_LIMITS, EXTERNAL_NUMBER, Limits, dtype_of, parse_only
 from fmapzip.python_tiles import Header, PythonTiles, decode_in_python, encode_in_python
 from fmapzip.quantize import QuantParams
@@ -32,7 +32,7 @@ class BindableCodec(Protocol):
     def fits_each_map(self) -> bool:
         """Whether `parameters` depend on the map."""
 
-    def parameters(self, q: Any) -> bytes:
+    def parameters_for(self, q: Any, quantizer: QuantParams | None) -> bytes:
         """Everything that a decoder of this one map needs besides the header."""
 
 
@@ -88,15 +88,18 @@ class BoundCodec(ABC):
         self._dtype = None if quantizer is None else np.dtype(quantizer.dtype)
         written = None if plan_hash else quantizer
         scales = b"" if written is None else np.asarray(written.scale, "<f4").tobytes()
-        self._header: Header = scales, written is not None and written.per_channel, plan_hash, tap
+        per_channel = written is not None and written.per_channel
+        self._header: Header = scales, per_channel, 0 if quantizer is None else quantizer.zero, plan_hash, tap
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.codec, self.parameters, self.quantizer, self.plan_hash, self.tap, self.shape)
 
     def _planned(self, q: Any, batched: bool = False) -> Any:
-        """`q`, where it is what the plan says of its tap."""
-        if self.shape is None or self.quantizer is None:
+        """`q`, where it is what the plan says of its tap, and of the type that its zero point is of."""
+        if self.quantizer is None:
             return q
+        if self.shape is None:
+            return self._of_zero_points_type(q)
         if isinstance(q, np.ndarray) and q.shape[batched:] == self.shape and q.dtype == self._dtype:
             return q
         array = q if hasattr(q, "dtype") and hasattr(q, "shape") else as_numpy(q)
@@ -105,6 +108,13 @@ class BoundCodec(ABC):
         dtype = str(array.dtype).rpartition(".")[2]
         if dtype != self.quantizer.dtype and dtype in ("uint8", "int8"):
             raise PlanMismatch(f"the plan's tap {self.tap} is {self.quantizer.dtype}, not {dtype}")
+        return q
+
+    def _of_zero_points_type(self, q: Any) -> Any:
+        if self.quantizer is not None and self.quantizer.zero_point is not None:
+            dtype = as_numpy(q).dtype
+            if dtype != self._dtype and dtype in (np.uint8, np.int8):
+                raise InvalidType(f"the quantizer's zero point is of {self.quantizer.dtype}, the map holds {dtype}")
         return q
 
     @abstractmethod
@@ -149,13 +159,15 @@ class BoundCodec(ABC):
             self.decode_into(frame, out[index], threads)
 
     def refuse_unplanned(self, frame: _core.Frame) -> None:
-        """Raise `CorruptFrame` where a frame that names this tap is not of the plan's shape and type."""
+        """Raise `CorruptFrame` where a frame that names this tap is not of the plan's shape, type and zero point."""
         if self.shape is None or self.quantizer is None:
             return
         if tuple(frame.shape) != self.shape:
             raise CorruptFrame(f"the frame's shape is not the plan's for tap {self.tap}, {list(self.shape)}")
         if frame.signed != (self.quantizer.dtype == "int8"):
             raise CorruptFrame(f"the frame's type is not the plan's for tap {self.tap}, {self.quantizer.dtype}")
+        if frame.zero_point != self.quantizer.zero:
+            raise CorruptFrame(f"the frame's zero point is not the plan's for tap {self.tap}, {self.quantizer.zero}")
 
     def _refuse_others(self, frame: _core.Frame) -> None:
         if frame.plan_hash != self.plan_hash or frame.tap != self.tap:
@@ -188,7 +200,9 @@ class _InCore(BoundCodec):
     def encode_batch(self, q: object, threads: int = 1, limits: Limits = DEFAULT_LIMITS) -> list[bytes]:
         return _core.encode_batch(*self.request(q, limits), checked_threads(threads))
 
-    def request(self, q: object, limits: Limits = DEFAULT_LIMITS) -> tuple[Any, _core.Codec, bytes, bool, bytes, int]:
+    def request(
+        self, q: object, limits: Limits = DEFAULT_LIMITS
+    ) -> tuple[Any, _core.Codec, bytes, bool, int, bytes, int]:
         """What the core needs to encode a batch."""
         return (self._planned(checked_map(q, True, limits), batched=True), self.prepared, *self._header)
 
@@ -216,8 +230,8 @@ class _FittedInCore(_OneByOne):
     """A codec of the core whose parameters are fitted to each map."""
 
     def encode(self, q: object, threads: int = 1, limits: Limits = DEFAULT_LIMITS) -> bytes:
-        array = as_numpy(checked_map(q, limits=limits))
-        prepared = _core.Codec(self.codec.number, self.codec.parameters(array))
+        array = as_numpy(self._planned(checked_map(q, limits=limits)))
+        prepared = _core.Codec(self.codec.number, self.codec.parameters_for(array, self.quantizer))
         return _core.encode(array, prepared, *self._header, checked_threads(threads))
 
 
@@ -232,7 +246,7 @@ class _InPython(_OneByOne):
         checked_threads(threads)
         array = as_numpy(self._planned(checked_map(q, limits=limits)))
         fitted = self.codec.fits_each_map and not self.plan_hash
-        parameters = self.codec.parameters(array) if fitted else self.parameters
+        parameters = self.codec.parameters_for(array, self.quantizer) if fitted else self.parameters
         return encode_in_python(array, self._tiles, parameters, self._header)
 
     def decode_into(self, frame: _core.Frame, out: Any, threads: int = 1) -> None:

@@ -68,4 +68,4 @@ def _tap(name: str, maps: Any, codec: Codec, quantizer: QuantParams | None) -> T
     known = quantizer or QuantParams("int8" if array.dtype == "int8" else "uint8", (1.0,), "none")
     if known.dtype != str(array.dtype):
         raise InvalidType(f"the quantizer is for {known.dtype} values, the maps hold {array.dtype}")
-    return TapPlan(name, array.shape[1:], known, codec, codec.train(array))
+    return TapPlan(name, array.shape[1:], known, codec, codec.train_for(array, known))

@@ -70,4 +70,4 @@ def quantizer_of(frame: _core.Frame) -> QuantParams | None:
     if not frame.scales:
         return None
     scale = tuple(float(s) for s in np.frombuffer(frame.scales, "<f4"))
-    return QuantParams("int8" if frame.signed else "uint8", scale, "frame")
+    return QuantParams("int8" if frame.signed else "uint8", scale, "frame", frame.zero_point or None)

@@ -25,6 +25,8 @@ class FrameInfo:
         The header's fields; `codec` is the codec's id.
     quantizer
         How the floats became integers, if the frame holds it itself.
+    zero_point
+        The integer that stands for 0.
     plan_hash, tap
         The plan that the frame needs (first 8 bytes of its hash) and the index of its tap, or None.
     parameter_bytes
@@ -44,6 +46,7 @@ class FrameInfo:
     dtype: str
     shape: tuple[int, ...]
     quantizer: QuantParams | None
+    zero_point: int
     plan_hash: bytes | None
     tap: int | None
     parameter_bytes: int
@@ -101,6 +104,7 @@ def inspect(data: Any, plan: BoundPlan | None = None, limits: Limits = DEFAULT_L
         dtype=str(dtype_of(frame)),
         shape=tuple(frame.shape),
         quantizer=quantizer,
+        zero_point=frame.zero_point,
         plan_hash=frame.plan_hash or None,
         tap=frame.tap if frame.plan_hash else None,
         parameter_bytes=len(frame.parameters),

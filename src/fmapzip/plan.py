@@ -219,6 +219,8 @@ def _tap_entry(tap: TapPlan, codecs: dict[str, int], tables: bytearray) -> TapEn
         quantizer.scales = _append(tables, np.array(tap.quantizer.scale, "<f4").tobytes())
     else:
         quantizer.scale = tap.quantizer.to_json()["scale"][0]
+    if tap.quantizer.zero_point is not None:
+        quantizer.zero_point = tap.quantizer.zero_point
     parameters = _append(tables, tap.parameters) if tap.parameters else UNSET
     return TapEntry(tap.name, list(tap.shape), codec, quantizer, parameters)
 
@@ -240,13 +242,15 @@ def _tap(entry: TapEntry, codecs: Sequence[Codec], file: PlanFile, path: str) ->
 def _quantizer(entry: QuantizerEntry, file: PlanFile, path: str) -> QuantParams:
     if (entry.scale is UNSET) == (entry.scales is UNSET):
         raise InvalidInput("either 'scale' or 'scales' is needed")
+    zero_point = None if entry.zero_point is UNSET else entry.zero_point
     if entry.scale is not UNSET:
-        return QuantParams(entry.dtype, (entry.scale,), entry.calibrator)
+        return QuantParams(entry.dtype, (entry.scale,), entry.calibrator, zero_point)
     assert entry.scales is not UNSET
     scales = file.at(entry.scales, path)
     if len(scales) % 4:
         raise InvalidInput(f"its scales are {len(scales)} bytes, not a multiple of 4")
-    return QuantParams(entry.dtype, tuple(float(value) for value in np.frombuffer(scales, "<f4")), entry.calibrator)
+    each = tuple(float(value) for value in np.frombuffer(scales, "<f4"))
+    return QuantParams(entry.dtype, each, entry.calibrator, zero_point)
 
 
 def _at(path: str, make: Callable[..., T], *arguments: Any) -> T:

@@ -22,12 +22,13 @@ _Place = tuple[_Natural, _Natural]
 
 
 class QuantizerEntry(msgspec.Struct, forbid_unknown_fields=True):
-    """A quantizer: one scale, or where its scales lie in the tables."""
+    """A quantizer: one scale, or where its scales lie in the tables; a zero point of a network's own."""
 
     dtype: Literal["uint8", "int8"]
     calibrator: str
     scale: float | msgspec.UnsetType = msgspec.UNSET
     scales: _Place | msgspec.UnsetType = msgspec.UNSET
+    zero_point: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class TapEntry(msgspec.Struct, forbid_unknown_fields=True):

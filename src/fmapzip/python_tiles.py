@@ -13,8 +13,8 @@ from fmapzip.errors import CorruptFrame, InvalidInput, InvalidType
 from fmapzip.frame import dtype_of
 from fmapzip.geometry import Shape3, tile_shape, worked_shape
 
-Header = tuple[bytes, bool, bytes, int]
-"""Scales, whether there is one for each channel, first bytes of the plan's hash, index of the tap."""
+Header = tuple[bytes, bool, int, bytes, int]
+"""Scales, whether there is one for each channel, the zero point, first bytes of the plan's hash, index of the tap."""
 
 
 @runtime_checkable
@@ -47,7 +47,7 @@ def encode_in_python(q: NDArray[Any], codec: PythonTiles, parameters: bytes, hea
         tile = tiled[:, first : first + rows]
         body = codec.encode_tile(tile, parameters)
         bodies.append(body if len(body) < tile.size else tile.tobytes())
-    has_plan = bool(header[2])
+    has_plan = bool(header[3])
     inline = b"" if has_plan else parameters
     if inline and sum(map(len, bodies)) + len(inline) >= q.size:
         inline, rows, bodies = b"", shape[1], [tiled.tobytes()]

@@ -1,7 +1,8 @@
 """Quantizers, float <-> 8-bit integers, and the calibrators that set their scales.
 
-The map is uniform and symmetric about zero: ``q = clip(round_half_even(x / scale), lo, hi)`` in float32, with zero
-point 0, so that zero stays zero. Maps without negative values in calibration use 0..255, others -127..127.
+The map is uniform: ``q = clip(round_half_even(x / scale) + zero_point, lo, hi)`` in float32, so that zero stays zero.
+Calibrators give the zero point 0: maps without negative values in calibration use 0..255, others -127..127. A network
+that was quantized before has zero points of its own.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from fmapzip.errors import InvalidInput, InvalidType
 from fmapzip.histogram import MagnitudeHistogram
+from fmapzip.zero_point import values as values_of
 
 DtypeName = Literal["uint8", "int8"]
 DEFAULT_CALIBRATOR = "minmax"
 
 _LIMITS: dict[DtypeName, tuple[int, int]] = {"uint8": (0, 255), "int8": (-127, 127)}
+_ALL: dict[DtypeName, tuple[int, int]] = {"uint8": (0, 255), "int8": (-128, 127)}
 _SMALLEST_SCALE = float(np.finfo(np.float32).tiny)  # below it float32 loses precision, and some machines flush to 0
 _LARGEST_SCALE = 2.0**120  # above it float32 overflows where 8-bit integers are multiplied
 _FLOATS = (np.float16, np.float32, np.float64)
@@ -33,11 +36,14 @@ class QuantParams:
     Parameters
     ----------
     dtype : {"uint8", "int8"}
-        Integer type; ``int8`` uses -127..127.
+        Integer type; ``int8`` uses -127..127, and -128 too where a zero point is given.
     scale : tuple of float
         Step of the grid, float32 values from 2^-126 to 2^120: one for the whole tensor, or one a channel.
     calibrator : str
         What set the scale, as in :func:`make_observer`; named beside every ratio, since it alone moves ratios.
+    zero_point : int, optional
+        The integer that stands for 0, of a quantizer that uses all integers of its type, as networks' own do. Without
+        it that is 0.
 
     Examples
     --------
@@ -46,11 +52,14 @@ class QuantParams:
     >>> q = params.quantize(np.array([0.0, 0.25, 0.75, 200.0], np.float32))
     >>> q.tolist(), params.dequantize(q).tolist()
     ([0, 0, 2, 255], [0.0, 0.0, 1.0, 127.5])
+    >>> QuantParams("uint8", (0.5,), "network", zero_point=3).quantize(np.array([-9.0, 0.0, 1.0], np.float32)).tolist()
+    [0, 3, 5]
     """
 
     dtype: DtypeName
     scale: tuple[float, ...]
     calibrator: str = DEFAULT_CALIBRATOR
+    zero_point: int | None = None
 
     def __post_init__(self) -> None:
         if self.dtype not in _LIMITS:
@@ -64,11 +73,22 @@ class QuantParams:
         if not all(_SMALLEST_SCALE <= value <= _LARGEST_SCALE for value in rounded):
             raise InvalidInput(f"quantizer scales lie between {_SMALLEST_SCALE:.3g} and {_LARGEST_SCALE:.3g}")
         object.__setattr__(self, "scale", rounded)
+        if self.zero_point is None:
+            return
+        if type(self.zero_point) is not int:
+            raise InvalidType("a quantizer's zero point is an integer")
+        if not _ALL[self.dtype][0] <= self.zero_point <= _ALL[self.dtype][1]:
+            raise InvalidInput(f"the zero point {self.zero_point} is not an integer of {self.dtype}")
 
     @property
     def limits(self) -> tuple[int, int]:
         """Smallest and largest integer that is used."""
-        return _LIMITS[self.dtype]
+        return (_LIMITS if self.zero_point is None else _ALL)[self.dtype]
+
+    @property
+    def zero(self) -> int:
+        """The integer that stands for 0."""
+        return self.zero_point or 0
 
     @property
     def per_channel(self) -> bool:
@@ -103,13 +123,17 @@ class QuantParams:
         with np.errstate(over="ignore"):
             scaled = np.asarray(np.divide(values, self._scales(values.shape, axis, name)))
         np.rint(scaled, out=scaled)
+        if self.zero:
+            with np.errstate(over="ignore"):
+                scaled += np.float32(self.zero)
         return np.clip(scaled, lo, hi, out=scaled).astype(self.dtype)
 
     def dequantize(self, q: ArrayLike, axis: int = 0, name: str = "") -> NDArray[np.float32]:
-        """Return the float32 values that the integers `q` (of this quantizer's dtype) stand for: ``q * scale``."""
+        """Return the float32 values that the integers `q` (of this quantizer's dtype) stand for."""
         integers = np.asarray(q)
         if integers.dtype != np.dtype(self.dtype):
             raise InvalidType(f"{_of(name)}: integers are {integers.dtype}, the quantizer's are {self.dtype}")
+        integers = values_of(integers, self.zero)
         return np.asarray(np.multiply(integers, self._scales(integers.shape, axis, name), dtype=np.float32))
 
     def _scales(self, shape: tuple[int, ...], axis: int, name: str) -> NDArray[np.float32]:
@@ -122,22 +146,23 @@ class QuantParams:
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object; the scales are the shortest decimals that give the float32 values back."""
-        return {
+        found: dict[str, Any] = {
             "dtype": self.dtype,
             "scale": [float(np.format_float_scientific(np.float32(value))) for value in self.scale],
             "calibrator": self.calibrator,
         }
+        return found if self.zero_point is None else {**found, "zero_point": self.zero_point}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Read what :meth:`to_json` wrote; raises `InvalidInput` or `InvalidType` where it is not that."""
-        if not isinstance(data, Mapping) or set(data) != {"dtype", "scale", "calibrator"}:
-            raise InvalidInput("a quantizer needs exactly the keys 'dtype', 'scale' and 'calibrator'")
+        if not isinstance(data, Mapping) or set(data) - {"zero_point"} != {"dtype", "scale", "calibrator"}:
+            raise InvalidInput("a quantizer has the keys 'dtype', 'scale' and 'calibrator', and maybe 'zero_point'")
         scale = data["scale"]
         numbers = isinstance(scale, list | tuple) and all(type(value) in (int, float) for value in scale)
         if not numbers:
             raise InvalidType("quantizer 'scale' must be a list of numbers")
-        return cls(data["dtype"], tuple(scale), data["calibrator"])
+        return cls(data["dtype"], tuple(scale), data["calibrator"], data.get("zero_point"))
 
 
 class Observer(Protocol):

@@ -46,6 +46,7 @@ class Feature:
     scales: tuple[float, ...] = ()
     rows: int | None = None
     tap: int | None = None
+    zero_point: int = 0
 
 
 def smooth(shape: tuple[int, ...], dtype: str, seed: int, zeros: float = 0.4, size: float = 30) -> NDArray[Any]:
@@ -74,6 +75,18 @@ def features(dtype: str) -> list[Feature]:
     half = q.copy()
     half[:, 3:6] = make_map((20, 3, 15), "noise", dtype, 5)
 
+    zero_point = 37 if dtype == "uint8" else -90  # both ranges are of no type
+
+    def pointed(maps: NDArray[Any]) -> NDArray[Any]:
+        low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+        signs = np.where(np.arange(maps.size).reshape(maps.shape) % 5 == 0, -1, 1)
+        return np.clip(maps.astype(int) * signs + zero_point, low, high).astype(dtype)
+
+    def with_zero_point(name: str, shows: str, codec: str = "zvc", rows: int | None = None, **settings: Any) -> Feature:
+        trained = make(codec, **settings).train(pointed(more), zero_point)
+        shows = f"a zero point: {shows}"
+        return Feature(f"zero-point-{name}", shows, pointed(q), codec, trained, (0.25,), rows, zero_point=zero_point)
+
     def planned(codec: str, maps: NDArray[Any], **settings: Any) -> bytes:
         return make(codec, **settings).train(maps)
 
@@ -83,6 +96,7 @@ def features(dtype: str) -> list[Feature]:
     holed = level.copy()
     holed[:, 7:9, 2:13] = 0
     transform = {"path": "transform", "group": 16, "step": 6.0, "zero_mask": True, "order": "correlation"}
+    mask_points = {"path": "mask", "mask_step": 3.0, "coding": "rans"}
     rans = {"path": "transform", "group": 4, "step": 0.25, "coding": "rans", "order": "natural"}
     return [
         Feature("vector", "one dimension", q[:, 0, 0]),
@@ -197,13 +211,21 @@ def features(dtype: str) -> list[Feature]:
             "dct-cm",
             planned("dct-cm", holed[None], **{**rans, "zero_mask": True, "order": "correlation"}),
         ),
+        with_zero_point("zvc", "the bitmap, two tiles", rows=7),
+        with_zero_point("rans", "contexts", "context-rans"),
+        with_zero_point("rans-points", "requantized, with stored points", "context-rans", step="5/2"),
+        with_zero_point("mask", "the mask path", "dct-cm", path="mask"),
+        with_zero_point("mask-points", "points of the mask path by rANS", "dct-cm", **mask_points),
+        with_zero_point("transform", "the transform path and its zero mask", "dct-cm", **{**transform, "step": 2.0}),
     ]
 
 
 def most_tables(maps: NDArray[Any]) -> bytes:
     """Parameters with factors and all of 64 token tables, the last of which is used."""
-    size = training.ModelSize(levels=21, spread_levels=6, tables=64, channel_offsets=True)
-    trained = training.train_factors(maps, Fraction(1), (), size, 16)
+    size = training.ModelSize(levels=21, spread_levels=6, tables=64)
+    trained = training.train_factors(
+        maps, training.Requantizer(128 if maps.dtype == np.int8 else 0, Fraction(1)), size, 16
+    )
     last = len(trained.raw_bits) - 1
     added = 63 - last
     return replace(
@@ -279,7 +301,7 @@ def keep(f: Feature, plan: Plan, path: Path) -> dict[str, Any]:
     named = None if f.tap is None else (plan.hash8, f.tap)
     parameters = f.parameters if f.tap is None else plan[f.tap].parameters
     code = registry.make(f.codec).number
-    frame = encode(f.q, code, parameters, scales=f.scales, plan=named, rows=f.rows)
+    frame = encode(f.q, code, parameters, scales=f.scales, plan=named, rows=f.rows, zero_point=f.zero_point)
     decoded = decode(frame, parameters)
     if not np.array_equal(fmapzip.decode(frame, plan=plan), decoded):
         raise SystemExit(f"{f.name}: core and reference disagree")

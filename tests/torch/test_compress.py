@@ -261,7 +261,9 @@ def test_tensors_quantize_to_the_same_integers_as_arrays(values, dtype, data):
     scales = data.draw(
         st.lists(st.floats(2.0**-40, 2.0**60, width=32), min_size=1, max_size=1) | st.just([0.1, 1.0, 3.0])
     )
-    params = QuantParams(dtype, tuple(scales))
+    limits = np.iinfo(dtype)
+    zero_point = data.draw(st.none() | st.integers(int(limits.min), int(limits.max)))
+    params = QuantParams(dtype, tuple(scales), zero_point=zero_point)
     x = torch.from_numpy(values)
     quantizer = TensorQuantizer(params, 1, "map")
     q, restored = torch.empty_like(x, dtype=quantizer.dtype), torch.empty_like(x)
@@ -269,7 +271,7 @@ def test_tensors_quantize_to_the_same_integers_as_arrays(values, dtype, data):
     quantizer.dequantize(q, x, restored)
     expected = params.quantize(values, axis=1)
     assert (q.numpy() == expected).all()
-    assert nonzeros == np.count_nonzero(expected)
+    assert nonzeros == np.count_nonzero(expected != params.zero)
     assert (restored.numpy() == params.dequantize(expected, axis=1)).all()
 
 

@@ -21,22 +21,23 @@ inline constexpr size_t kTileValues = size_t{1} << 17;
 // Rows per tile for tiles of at most `target` values (at least one row), of nearly equal height.
 uint32_t balanced_tile_rows(Shape map, size_t target = kTileValues);
 
-// Integers of one tile <-> bytes. Immutable once made, so that several threads can share one.
+// Values of one tile, counted from the zero point, <-> bytes. Immutable once made, so that several threads
+// can share one.
 class TileCodec {
  public:
   virtual ~TileCodec() = default;
 
-  // Whether the parameters fit a map of this shape and type.
-  virtual Status check(Shape map, Dtype dtype) const = 0;
+  // Whether the parameters fit a map of this shape and range.
+  virtual Status check(Shape map, ValueRange range) const = 0;
   virtual uint32_t tile_rows(Shape map) const { return balanced_tile_rows(map); }
   // Bytes that encode_tile may touch in `out`, slack for full-vector stores included: near the tile's size,
   // as a body that reaches it is given up.
   virtual size_t tile_bound(Shape tile) const = 0;
   // Writes the body of a tile and returns its length. A body that is not shorter than the tile's values is
   // dropped by the frame driver, which then stores the values themselves.
-  virtual size_t encode_tile(ConstView tile, Dtype dtype, uint8_t* out, Scratch& scratch) const = 0;
+  virtual size_t encode_tile(ConstView tile, ValueRange range, uint8_t* out, Scratch& scratch) const = 0;
   // `body` may hold anything; it must be consumed exactly and never read past its end.
-  virtual Status decode_tile(std::span<const uint8_t> body, MutView tile, Dtype dtype,
+  virtual Status decode_tile(std::span<const uint8_t> body, MutView tile, ValueRange range,
                              Scratch& scratch) const = 0;
 };
 

@@ -38,6 +38,7 @@ struct FrameInfo {
   Dtype dtype = Dtype::u8;
   uint8_t ndim = 3;
   std::array<uint32_t, kMaxDims> dims{};
+  int16_t zero_point = 0;  // an integer of `dtype`
   bool has_quantizer = false;
   bool per_channel = false;
   std::span<const uint8_t> scales;  // little-endian float32, one or as many as channels
@@ -47,6 +48,9 @@ struct FrameInfo {
   uint32_t tile_rows = 0;
 
   Shape shape() const { return worked_shape(ndim, dims); }
+  ValueRange range() const {
+    return {static_cast<uint8_t>(zero_point + (dtype == Dtype::i8 ? kSignedRange.below : 0))};
+  }
   uint32_t tiles() const;
   uint32_t first_row(uint32_t tile) const { return tile * tile_rows; }
   Shape tile_shape(uint32_t tile) const;

@@ -8,6 +8,20 @@ namespace fmapzip {
 // int8 maps travel as their bytes in two's complement.
 enum class Dtype : uint8_t { u8 = 0, i8 = 1 };
 
+// The values that codecs see, counted from the zero point: 256 in a row, `below` of them negative, each as
+// its byte modulo 256. uint8 without a zero point has none below, int8 has 128.
+struct ValueRange {
+  uint8_t below = 0;
+
+  int lowest() const { return -int{below}; }
+  int highest() const { return 255 - below; }
+  int value(int byte) const { return byte <= highest() ? byte : byte - 256; }
+  bool operator==(const ValueRange&) const = default;
+};
+
+inline constexpr ValueRange kUnsignedRange{0};
+inline constexpr ValueRange kSignedRange{128};
+
 struct Shape {
   uint32_t c = 0, h = 0, w = 0;
 

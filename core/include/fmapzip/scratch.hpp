@@ -12,8 +12,9 @@ namespace fmapzip {
 // Working memory of one thread: buffers that only grow, 64-byte aligned, reused from tile to tile.
 class Scratch {
  public:
-  static constexpr size_t kSlots = 8;  // codecs use 0..6; the frame driver keeps the last one for itself
-  static constexpr size_t kDriverSlot = kSlots - 1;
+  static constexpr size_t kSlots = 9;  // codecs use 0..6; the frame driver keeps the others for itself
+  static constexpr size_t kDriverSlot = 7;
+  static constexpr size_t kZeroPointSlot = 8;
 
   uint8_t* get(size_t slot, size_t bytes) {
     Buffer& b = buffers_[slot];

@@ -36,10 +36,10 @@ Status ContextRansCodec::make(std::span<const uint8_t> parameters, uint32_t chan
   return {};
 }
 
-Status ContextRansCodec::check(Shape map, Dtype dtype) const {
+Status ContextRansCodec::check(Shape map, ValueRange range) const {
   const ContextParams& params = model_.params();
-  if (params.is_signed != (dtype == Dtype::i8)) {
-    return invalid("context-rans: the parameters are for the other data type");
+  if (params.range != range) {
+    return invalid("context-rans: the parameters are for the other data type or another zero point");
   }
   if (params.channels != 0 && params.channels != map.c) {
     return invalid("context-rans: the parameters are for another number of channels");
@@ -51,7 +51,7 @@ uint32_t ContextRansCodec::tile_rows(Shape map) const { return balanced_tile_row
 
 size_t ContextRansCodec::tile_bound(Shape tile) const { return context_bound(tile); }
 
-size_t ContextRansCodec::encode_tile(ConstView tile, Dtype, uint8_t* out, Scratch& scratch) const {
+size_t ContextRansCodec::encode_tile(ConstView tile, ValueRange, uint8_t* out, Scratch& scratch) const {
   const size_t n = tile.shape.size();
   uint8_t* indices = scratch.get(0, n + kVectorPad);
   load_interleaved(tile, indices);
@@ -62,7 +62,7 @@ size_t ContextRansCodec::encode_tile(ConstView tile, Dtype, uint8_t* out, Scratc
   return encode_contexts(model_, indices, tile.shape, out, scratch);
 }
 
-Status ContextRansCodec::decode_tile(std::span<const uint8_t> body, MutView tile, Dtype,
+Status ContextRansCodec::decode_tile(std::span<const uint8_t> body, MutView tile, ValueRange,
                                      Scratch& scratch) const {
   const auto& requantizer = model_.params().requantizer;
   const KnownIndices indices_of_values(requantizer);

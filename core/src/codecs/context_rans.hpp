@@ -11,11 +11,11 @@ class ContextRansCodec final : public TileCodec {
   static Status make(std::span<const uint8_t> parameters, uint32_t channels,
                      std::unique_ptr<TileCodec>& codec);
 
-  Status check(Shape map, Dtype dtype) const override;
+  Status check(Shape map, ValueRange range) const override;
   uint32_t tile_rows(Shape map) const override;
   size_t tile_bound(Shape tile) const override;
-  size_t encode_tile(ConstView tile, Dtype dtype, uint8_t* out, Scratch& scratch) const override;
-  Status decode_tile(std::span<const uint8_t> body, MutView tile, Dtype dtype,
+  size_t encode_tile(ConstView tile, ValueRange range, uint8_t* out, Scratch& scratch) const override;
+  Status decode_tile(std::span<const uint8_t> body, MutView tile, ValueRange range,
                      Scratch& scratch) const override;
 
  private:

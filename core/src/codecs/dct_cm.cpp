@@ -24,12 +24,12 @@ constexpr size_t kGroupBytes = kMaxGroup * kMostBitsPerBlock / 8;
 
 enum : size_t { kPlanarSlot = 0, kStreamSlot = 1 };
 
-const uint8_t* code_table(const DctCmParameters& p, const PointTables& t, Dtype dtype) {
-  return p.has_points || dtype == Dtype::i8 ? t.code_of.data() : nullptr;
+const uint8_t* code_table(const DctCmParameters& p, const PointTables& t, ValueRange range) {
+  return p.has_points || range != kUnsignedRange ? t.code_of.data() : nullptr;
 }
 
-const uint8_t* value_table(const DctCmParameters& p, const PointTables& t, Dtype dtype) {
-  return p.has_points || dtype == Dtype::i8 ? t.value_of.data() : nullptr;
+const uint8_t* value_table(const DctCmParameters& p, const PointTables& t, ValueRange range) {
+  return p.has_points || range != kUnsignedRange ? t.value_of.data() : nullptr;
 }
 
 Status overrun(size_t offset) { return truncated("dct-cm: the tile ends inside a block", offset); }
@@ -83,9 +83,10 @@ Status DctCmCodec::make(std::span<const uint8_t> bytes, uint32_t channels,
 DctCmCodec::DctCmCodec(DctCmParameters parameters, const DctCmKernels& kernels)
     : parameters_(std::move(parameters)),
       kernels_(kernels),
-      points_{make_point_tables(parameters_, Dtype::u8), make_point_tables(parameters_, Dtype::i8)} {}
+      points_{make_point_tables(parameters_, parameters_.zero_pointed ? parameters_.range : kUnsignedRange),
+              make_point_tables(parameters_, kSignedRange)} {}
 
-Status DctCmCodec::check(Shape map, Dtype) const { return check_channels(parameters_, map.c); }
+Status DctCmCodec::check(Shape map, ValueRange range) const { return check_map(parameters_, map.c, range); }
 
 uint32_t DctCmCodec::tile_rows(Shape map) const {
   const size_t unit = kBlock / std::gcd(map.w, kBlock);  // rows that fill whole blocks
@@ -95,7 +96,7 @@ uint32_t DctCmCodec::tile_rows(Shape map) const {
 
 size_t DctCmCodec::tile_bound(Shape tile) const { return tile.size() + kGroupBytes + kWriterSlack; }
 
-size_t DctCmCodec::encode_tile(ConstView tile, Dtype dtype, uint8_t* out, Scratch& scratch) const {
+size_t DctCmCodec::encode_tile(ConstView tile, ValueRange range, uint8_t* out, Scratch& scratch) const {
   const Shape s = tile.shape;
   const size_t positions = size_t{s.h} * s.w;
   const bool vector = positions == 1 && !parameters_.transform;
@@ -109,16 +110,16 @@ size_t DctCmCodec::encode_tile(ConstView tile, Dtype dtype, uint8_t* out, Scratc
   const Planes planes = vector ? Planes(data, 0, 1, s.c) : Planes(data, stride, s.c, positions);
   StreamWriter writer{out};
   const uint8_t* const end = out + s.size();
-  const bool shorter = parameters_.transform ? encode_groups(planes, dtype, end, writer)
-                                             : encode_values(planes, dtype, end, writer);
+  const bool shorter = parameters_.transform ? encode_groups(planes, range, end, writer)
+                                             : encode_values(planes, range, end, writer);
   if (!shorter) return s.size();
   if (writer.fill > 0) *writer.out++ = static_cast<uint8_t>(writer.partial);
   return static_cast<size_t>(writer.out - out);
 }
 
-bool DctCmCodec::encode_values(const Planes& planes, Dtype dtype, const uint8_t* end,
+bool DctCmCodec::encode_values(const Planes& planes, ValueRange range, const uint8_t* end,
                                StreamWriter& writer) const {
-  const uint8_t* table = code_table(parameters_, points_[static_cast<size_t>(dtype)], dtype);
+  const uint8_t* table = code_table(parameters_, points_[range == kSignedRange], range);
   for (uint32_t c = 0; c < planes.count; ++c) {
     size_t at = 0;
     while (at < planes.positions) {
@@ -133,7 +134,7 @@ bool DctCmCodec::encode_values(const Planes& planes, Dtype dtype, const uint8_t*
   return true;
 }
 
-bool DctCmCodec::encode_groups(const Planes& planes, Dtype dtype, const uint8_t* end,
+bool DctCmCodec::encode_groups(const Planes& planes, ValueRange range, const uint8_t* end,
                                StreamWriter& writer) const {
   alignas(64) uint16_t codes[kMaxGroup][kBlock];
   uint64_t masks[kMaxGroup];
@@ -145,7 +146,7 @@ bool DctCmCodec::encode_groups(const Planes& planes, Dtype dtype, const uint8_t*
       for (uint32_t j = 0; j < group.channels; ++j) {
         rows[j] = planes.at(parameters_.order.empty() ? first + j : parameters_.order[first + j], at);
       }
-      kernels_.analyse(rows, n, dtype == Dtype::i8, group, codes, parameters_.zero_mask ? masks : nullptr);
+      kernels_.analyse(rows, n, range.below, group, codes, parameters_.zero_mask ? masks : nullptr);
       if (parameters_.zero_mask) {
         for (uint32_t j = 0; j < group.channels; ++j) kernels_.write_mask(masks[j], n, writer);
       }
@@ -157,7 +158,7 @@ bool DctCmCodec::encode_groups(const Planes& planes, Dtype dtype, const uint8_t*
   return true;
 }
 
-Status DctCmCodec::decode_tile(std::span<const uint8_t> body, MutView tile, Dtype dtype,
+Status DctCmCodec::decode_tile(std::span<const uint8_t> body, MutView tile, ValueRange range,
                                Scratch& scratch) const {
   // A copy with padding lets every block be read without looking at the end of the stream first.
   uint8_t* stream = scratch.get(kStreamSlot, body.size() + kBlockPadding);
@@ -172,8 +173,8 @@ Status DctCmCodec::decode_tile(std::span<const uint8_t> body, MutView tile, Dtyp
   const Planes planes = vector ? Planes(data, 0, 1, s.c) : Planes(data, stride, s.c, positions);
   StreamReader reader{stream};
   const size_t bits = 8 * body.size();
-  const Status status = parameters_.transform ? decode_groups(planes, dtype, bits, reader)
-                                              : decode_values(planes, dtype, bits, reader);
+  const Status status = parameters_.transform ? decode_groups(planes, range, bits, reader)
+                                              : decode_values(planes, range, bits, reader);
   if (!status.ok()) return status;
   if (bits - reader.bit >= 8) return corrupt("dct-cm: bytes follow the last block", reader.bit / 8 + 1);
   if (reader.bit < bits && stream[reader.bit / 8] >> (reader.bit % 8) != 0) {
@@ -183,9 +184,10 @@ Status DctCmCodec::decode_tile(std::span<const uint8_t> body, MutView tile, Dtyp
   return {};
 }
 
-Status DctCmCodec::decode_values(const Planes& planes, Dtype dtype, size_t bits, StreamReader& reader) const {
-  const PointTables& points = points_[static_cast<size_t>(dtype)];
-  const uint8_t* table = value_table(parameters_, points, dtype);
+Status DctCmCodec::decode_values(const Planes& planes, ValueRange range, size_t bits,
+                                 StreamReader& reader) const {
+  const PointTables& points = points_[range == kSignedRange];
+  const uint8_t* table = value_table(parameters_, points, range);
   for (uint32_t c = 0; c < planes.count; ++c) {
     for (size_t at = 0; at < planes.positions; at += planes.block) {
       const size_t start = reader.bit;
@@ -197,7 +199,8 @@ Status DctCmCodec::decode_values(const Planes& planes, Dtype dtype, size_t bits,
   return {};
 }
 
-Status DctCmCodec::decode_groups(const Planes& planes, Dtype dtype, size_t bits, StreamReader& reader) const {
+Status DctCmCodec::decode_groups(const Planes& planes, ValueRange range, size_t bits,
+                                 StreamReader& reader) const {
   alignas(64) uint16_t codes[kMaxGroup][kBlock];
   uint64_t masks[kMaxGroup];
   uint8_t* rows[kMaxGroup];
@@ -216,7 +219,7 @@ Status DctCmCodec::decode_groups(const Planes& planes, Dtype dtype, size_t bits,
         const bool valid = kernels_.read_block(reader, n, codes[k]);
         if (!valid || reader.bit > bits) return block_failure(reader, start, bits);
       }
-      kernels_.synthesise(codes, n, dtype == Dtype::i8, group, parameters_.zero_mask ? masks : nullptr, rows);
+      kernels_.synthesise(codes, n, range.below, group, parameters_.zero_mask ? masks : nullptr, rows);
     }
     first += group.channels;
   }

@@ -13,25 +13,25 @@ class DctCmCodec final : public TileCodec {
 
   explicit DctCmCodec(DctCmParameters parameters, const DctCmKernels& kernels);
 
-  Status check(Shape map, Dtype dtype) const override;
+  Status check(Shape map, ValueRange range) const override;
   uint32_t tile_rows(Shape map) const override;
   size_t tile_bound(Shape tile) const override;
-  size_t encode_tile(ConstView tile, Dtype dtype, uint8_t* out, Scratch& scratch) const override;
-  Status decode_tile(std::span<const uint8_t> body, MutView tile, Dtype dtype,
+  size_t encode_tile(ConstView tile, ValueRange range, uint8_t* out, Scratch& scratch) const override;
+  Status decode_tile(std::span<const uint8_t> body, MutView tile, ValueRange range,
                      Scratch& scratch) const override;
 
  private:
   struct Planes;
 
   // These give up, and return false, where the stream reaches `end`.
-  bool encode_values(const Planes& planes, Dtype dtype, const uint8_t* end, StreamWriter& writer) const;
-  bool encode_groups(const Planes& planes, Dtype dtype, const uint8_t* end, StreamWriter& writer) const;
-  Status decode_values(const Planes& planes, Dtype dtype, size_t bits, StreamReader& reader) const;
-  Status decode_groups(const Planes& planes, Dtype dtype, size_t bits, StreamReader& reader) const;
+  bool encode_values(const Planes& planes, ValueRange range, const uint8_t* end, StreamWriter& writer) const;
+  bool encode_groups(const Planes& planes, ValueRange range, const uint8_t* end, StreamWriter& writer) const;
+  Status decode_values(const Planes& planes, ValueRange range, size_t bits, StreamReader& reader) const;
+  Status decode_groups(const Planes& planes, ValueRange range, size_t bits, StreamReader& reader) const;
 
   DctCmParameters parameters_;
   const DctCmKernels& kernels_;
-  std::array<PointTables, 2> points_;  // by dtype
+  std::array<PointTables, 2> points_;  // of signed values, and of others
 };
 
 }  // namespace fmapzip

@@ -8,7 +8,7 @@
 namespace fmapzip {
 namespace {
 
-enum : unsigned { kTransform = 1, kZeroMask = 2, kOrder = 4, kPoints = 8, kRans = 16 };
+enum : unsigned { kTransform = 1, kZeroMask = 2, kOrder = 4, kPoints = 8, kRans = 16, kZeroPoint = 32 };
 
 constexpr uint32_t kMinStep = 4;
 constexpr uint32_t kMaxStep = 4096;
@@ -90,17 +90,8 @@ Status parse_transform(std::span<const uint8_t> bytes, unsigned flags, DctCmPara
   return at == bytes.size() ? Status{} : corrupt("dct-cm: bytes follow the parameters", at);
 }
 
-unsigned shortest_length(uint32_t channels) {
-  unsigned length = 4;
-  while (length < channels) length *= 2;
-  return length;
-}
-
-}  // namespace
-
-Status parse_dct_cm(std::span<const uint8_t> bytes, DctCmParameters& p) {
-  if (bytes.empty() || bytes[0] >> 5 != 0) return corrupt("dct-cm: the parameters are empty or reserved");
-  const unsigned flags = bytes[0];
+// What follows the flags, which `bytes` holds in place of its first byte.
+Status parse_paths(std::span<const uint8_t> bytes, unsigned flags, DctCmParameters& p) {
   p.transform = (flags & kTransform) != 0;
   p.zero_mask = (flags & kZeroMask) != 0;
   p.has_points = (flags & kPoints) != 0;
@@ -122,6 +113,35 @@ Status parse_dct_cm(std::span<const uint8_t> bytes, DctCmParameters& p) {
     if (const Status s = parse_model(bytes, at, p.model, p.model_offset); !s.ok()) return s;
   }
   return at == bytes.size() ? Status{} : corrupt("dct-cm: bytes follow the parameters", at);
+}
+
+unsigned shortest_length(uint32_t channels) {
+  unsigned length = 4;
+  while (length < channels) length *= 2;
+  return length;
+}
+
+}  // namespace
+
+Status parse_dct_cm(std::span<const uint8_t> bytes, DctCmParameters& p) {
+  if (bytes.empty() || bytes[0] >> 6 != 0) return corrupt("dct-cm: the parameters are empty or reserved");
+  if ((bytes[0] & kZeroPoint) == 0) return parse_paths(bytes, bytes[0], p);
+  if (bytes.size() < 2) return corrupt("dct-cm: the range of values is cut", 1);
+  p.zero_pointed = true;
+  p.range = {bytes[1]};
+  if (p.range == kUnsignedRange || p.range == kSignedRange) {
+    return corrupt("dct-cm: the range of values is that of a type", 1);
+  }
+  const Status status = parse_paths(bytes.subspan(1), bytes[0], p);
+  ++p.model_offset;
+  ++p.mask_model_offset;
+  return moved(status, 1);
+}
+
+Status check_map(const DctCmParameters& p, uint32_t channels, ValueRange range) {
+  const bool fits = p.zero_pointed ? range == p.range : range == kUnsignedRange || range == kSignedRange;
+  if (!fits) return invalid("dct-cm: the parameters are for another zero point");
+  return check_channels(p, channels);
 }
 
 Status check_channels(const DctCmParameters& p, uint32_t channels) {
@@ -150,8 +170,8 @@ uint32_t DctCmParameters::coefficient_planes(uint32_t channels) const {
   return channels / group.length * group.kept + last;
 }
 
-PointTables make_point_tables(const DctCmParameters& p, Dtype dtype) {
-  const auto value = [&](int byte) { return dtype == Dtype::i8 ? static_cast<int8_t>(byte) : byte; };
+PointTables make_point_tables(const DctCmParameters& p, ValueRange range) {
+  const auto value = [&](int byte) { return range.value(byte); };
   PointTables t;
   std::array<int, 256> bytes{};
   for (int byte = 0; byte < 256; ++byte) {

@@ -19,6 +19,8 @@ inline uint32_t block_positions(size_t positions) {
 
 // The parameter bytes of dct-cm, checked and made ready: docs/format/dct-cm.md, "Parameters".
 struct DctCmParameters {
+  bool zero_pointed = false;  // for maps of `range` alone, which is neither that of uint8 nor of int8
+  ValueRange range;
   bool transform = false;
   bool zero_mask = false;
   std::vector<uint16_t> order;  // empty: natural
@@ -40,8 +42,9 @@ struct DctCmParameters {
 
 Status parse_dct_cm(std::span<const uint8_t> bytes, DctCmParameters& parameters);
 
-// Whether the parameters fit maps of so many channels.
+// Whether the parameters fit maps of so many channels, and of this range.
 Status check_channels(const DctCmParameters& parameters, uint32_t channels);
+Status check_map(const DctCmParameters& parameters, uint32_t channels, ValueRange range);
 
 // Codes of byte values, and values of codes, of the mask path.
 struct PointTables {
@@ -52,6 +55,6 @@ struct PointTables {
   std::array<bool, 256> has_point{};  // of an index
 };
 
-PointTables make_point_tables(const DctCmParameters& parameters, Dtype dtype);
+PointTables make_point_tables(const DctCmParameters& parameters, ValueRange range);
 
 }  // namespace fmapzip

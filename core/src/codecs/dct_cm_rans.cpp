@@ -17,10 +17,10 @@ constexpr int kLargestSymbol = 127;  // of a coefficient; what is beyond it is c
 
 enum : size_t { kPlanarSlot = 0, kSymbolSlot = 1, kExcessSlot = 2, kMaskSlot = 3, kInterleavedSlot = 4 };
 
-Status check_model(const ContextModel& model, bool is_signed, uint32_t channels) {
+Status check_model(const ContextModel& model, ValueRange range, uint32_t channels) {
   const ContextParams& p = model.params();
   if (p.requantizer.active) return invalid("dct-cm: a model of its own has no step");
-  if (p.is_signed != is_signed) return invalid("dct-cm: a model is for another type");
+  if (p.range != range) return invalid("dct-cm: a model is for another type or zero point");
   if (p.channels != 0 && p.channels != channels) return invalid("dct-cm: a model is for other channels");
   return {};
 }
@@ -127,13 +127,15 @@ Status DctCmRansCodec::make(DctCmParameters parameters, uint32_t channels,
 DctCmRansCodec::DctCmRansCodec(DctCmParameters parameters, const DctCmKernels& kernels)
     : parameters_(std::move(parameters)),
       kernels_(kernels),
-      points_{make_point_tables(parameters_, Dtype::u8), make_point_tables(parameters_, Dtype::i8)} {}
+      points_{make_point_tables(parameters_, parameters_.zero_pointed ? parameters_.range : kUnsignedRange),
+              make_point_tables(parameters_, kSignedRange)} {}
 
-Status DctCmRansCodec::check(Shape map, Dtype dtype) const {
-  if (const Status s = check_channels(parameters_, map.c); !s.ok()) return s;
-  if (!parameters_.transform) return check_model(model_, dtype == Dtype::i8, map.c);
-  if (const Status s = check_model(model_, true, parameters_.coefficient_planes(map.c)); !s.ok()) return s;
-  return parameters_.zero_mask ? check_model(mask_model_, false, map.c) : Status{};
+Status DctCmRansCodec::check(Shape map, ValueRange range) const {
+  if (const Status s = check_map(parameters_, map.c, range); !s.ok()) return s;
+  if (!parameters_.transform) return check_model(model_, range, map.c);
+  if (const Status s = check_model(model_, kSignedRange, parameters_.coefficient_planes(map.c)); !s.ok())
+    return s;
+  return parameters_.zero_mask ? check_model(mask_model_, kUnsignedRange, map.c) : Status{};
 }
 
 uint32_t DctCmRansCodec::tile_rows(Shape map) const { return balanced_tile_rows(map, kContextTileValues); }
@@ -145,29 +147,29 @@ size_t DctCmRansCodec::tile_bound(Shape tile) const {
   return kLengthBytes + std::max(context_bound(coefficients), tile.size() + mask);
 }
 
-size_t DctCmRansCodec::encode_tile(ConstView tile, Dtype dtype, uint8_t* out, Scratch& scratch) const {
-  return parameters_.transform ? encode_groups(tile, dtype, out, scratch)
-                               : encode_values(tile, dtype, out, scratch);
+size_t DctCmRansCodec::encode_tile(ConstView tile, ValueRange range, uint8_t* out, Scratch& scratch) const {
+  return parameters_.transform ? encode_groups(tile, range, out, scratch)
+                               : encode_values(tile, range, out, scratch);
 }
 
-Status DctCmRansCodec::decode_tile(std::span<const uint8_t> body, MutView tile, Dtype dtype,
+Status DctCmRansCodec::decode_tile(std::span<const uint8_t> body, MutView tile, ValueRange range,
                                    Scratch& scratch) const {
-  return parameters_.transform ? decode_groups(body, tile, dtype, scratch)
-                               : decode_values(body, tile, dtype, scratch);
+  return parameters_.transform ? decode_groups(body, tile, range, scratch)
+                               : decode_values(body, tile, range, scratch);
 }
 
-size_t DctCmRansCodec::encode_values(ConstView tile, Dtype dtype, uint8_t* out, Scratch& scratch) const {
+size_t DctCmRansCodec::encode_values(ConstView tile, ValueRange range, uint8_t* out, Scratch& scratch) const {
   const size_t n = tile.shape.size();
   uint8_t* indices = scratch.get(kInterleavedSlot, n + kVectorPad);
   load_interleaved(tile, indices);
-  const auto& index_of = points_[static_cast<size_t>(dtype)].index_of;
+  const auto& index_of = points_[range == kSignedRange].index_of;
   context_kernels(kMaxLanes).look_up(index_of.data(), indices, n, indices);
   return encode_contexts(model_, indices, tile.shape, out, scratch);
 }
 
-Status DctCmRansCodec::decode_values(std::span<const uint8_t> body, MutView tile, Dtype dtype,
+Status DctCmRansCodec::decode_values(std::span<const uint8_t> body, MutView tile, ValueRange range,
                                      Scratch& scratch) const {
-  const PointTables& points = points_[static_cast<size_t>(dtype)];
+  const PointTables& points = points_[range == kSignedRange];
   bool known = true;
   const auto store = [&](uint32_t first, uint32_t count, uint8_t* indices) {
     const size_t n = size_t{count} * tile.shape.w * tile.shape.c;
@@ -181,7 +183,7 @@ Status DctCmRansCodec::decode_values(std::span<const uint8_t> body, MutView tile
   return known ? Status{} : corrupt("dct-cm: an index stands for no reconstruction point");
 }
 
-size_t DctCmRansCodec::encode_groups(ConstView tile, Dtype dtype, uint8_t* out, Scratch& scratch) const {
+size_t DctCmRansCodec::encode_groups(ConstView tile, ValueRange range, uint8_t* out, Scratch& scratch) const {
   const Shape s = tile.shape;
   const size_t positions = size_t{s.h} * s.w;
   const Shape coefficients{parameters_.coefficient_planes(s.c), s.h, s.w};
@@ -203,7 +205,7 @@ size_t DctCmRansCodec::encode_groups(ConstView tile, Dtype dtype, uint8_t* out, 
         const uint32_t channel = parameters_.order.empty() ? first + j : parameters_.order[first + j];
         rows[j] = values + channel * positions + at;
       }
-      kernels_.analyse(rows, n, dtype == Dtype::i8, group, codes, parameters_.zero_mask ? masks : nullptr);
+      kernels_.analyse(rows, n, range.below, group, codes, parameters_.zero_mask ? masks : nullptr);
       for (unsigned k = 0; k < group.kept; ++k) {
         uint8_t* row = plane + k * positions + at;
         for (unsigned i = 0; i < n; ++i) row[i] = static_cast<uint8_t>(symbol_of(codes[k][i]));
@@ -235,7 +237,7 @@ size_t DctCmRansCodec::encode_mask(ConstView tile, uint8_t* out, Scratch& scratc
   return encode_planes(mask_model_, mask, tile.shape, out, scratch);
 }
 
-Status DctCmRansCodec::decode_groups(std::span<const uint8_t> body, MutView tile, Dtype dtype,
+Status DctCmRansCodec::decode_groups(std::span<const uint8_t> body, MutView tile, ValueRange range,
                                      Scratch& scratch) const {
   const Shape s = tile.shape;
   const size_t positions = size_t{s.h} * s.w;
@@ -287,7 +289,7 @@ Status DctCmRansCodec::decode_groups(std::span<const uint8_t> body, MutView tile
         for (unsigned i = 0; i < n; ++i)
           codes[k][i] = code_of(row[i], has_excess(row[i]) ? excess.next() : 0);
       }
-      kernels_.synthesise(codes, n, dtype == Dtype::i8, group, mask != nullptr ? masks : nullptr, rows);
+      kernels_.synthesise(codes, n, range.below, group, mask != nullptr ? masks : nullptr, rows);
     }
     plane += group.kept * positions;
     first += group.channels;

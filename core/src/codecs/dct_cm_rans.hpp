@@ -14,19 +14,19 @@ class DctCmRansCodec final : public TileCodec {
 
   DctCmRansCodec(DctCmParameters parameters, const DctCmKernels& kernels);
 
-  Status check(Shape map, Dtype dtype) const override;
+  Status check(Shape map, ValueRange range) const override;
   uint32_t tile_rows(Shape map) const override;
   size_t tile_bound(Shape tile) const override;
-  size_t encode_tile(ConstView tile, Dtype dtype, uint8_t* out, Scratch& scratch) const override;
-  Status decode_tile(std::span<const uint8_t> body, MutView tile, Dtype dtype,
+  size_t encode_tile(ConstView tile, ValueRange range, uint8_t* out, Scratch& scratch) const override;
+  Status decode_tile(std::span<const uint8_t> body, MutView tile, ValueRange range,
                      Scratch& scratch) const override;
 
  private:
-  size_t encode_values(ConstView tile, Dtype dtype, uint8_t* out, Scratch& scratch) const;
-  size_t encode_groups(ConstView tile, Dtype dtype, uint8_t* out, Scratch& scratch) const;
+  size_t encode_values(ConstView tile, ValueRange range, uint8_t* out, Scratch& scratch) const;
+  size_t encode_groups(ConstView tile, ValueRange range, uint8_t* out, Scratch& scratch) const;
   size_t encode_mask(ConstView tile, uint8_t* out, Scratch& scratch) const;
-  Status decode_values(std::span<const uint8_t> body, MutView tile, Dtype dtype, Scratch& scratch) const;
-  Status decode_groups(std::span<const uint8_t> body, MutView tile, Dtype dtype, Scratch& scratch) const;
+  Status decode_values(std::span<const uint8_t> body, MutView tile, ValueRange range, Scratch& scratch) const;
+  Status decode_groups(std::span<const uint8_t> body, MutView tile, ValueRange range, Scratch& scratch) const;
   Status decode_mask(std::span<const uint8_t> body, Shape tile, uint8_t* mask, Scratch& scratch) const;
 
   DctCmParameters parameters_;

@@ -16,7 +16,7 @@ size_t ZvcCodec::tile_bound(Shape tile) const {
   return bitmap_bytes(tile.size()) + tile.size() + kVectorSlack;
 }
 
-size_t ZvcCodec::encode_tile(ConstView tile, Dtype, uint8_t* out, Scratch& scratch) const {
+size_t ZvcCodec::encode_tile(ConstView tile, ValueRange, uint8_t* out, Scratch& scratch) const {
   const size_t n = tile.shape.size();
   const uint8_t* values = tile.data;
   if (!tile.planar_contiguous()) {
@@ -28,7 +28,8 @@ size_t ZvcCodec::encode_tile(ConstView tile, Dtype, uint8_t* out, Scratch& scrat
   return bitmap + kernels().compress_nonzero(values, n, out, out + bitmap);
 }
 
-Status ZvcCodec::decode_tile(std::span<const uint8_t> body, MutView tile, Dtype, Scratch& scratch) const {
+Status ZvcCodec::decode_tile(std::span<const uint8_t> body, MutView tile, ValueRange,
+                             Scratch& scratch) const {
   const size_t n = tile.shape.size();
   const size_t bitmap = bitmap_bytes(n);
   if (body.size() < bitmap) return truncated("zvc: the tile ends inside its bitmap", body.size());

@@ -16,10 +16,20 @@ const std::array<uint16_t, kZeroClasses> kZeroProbability = {
     2161, 2383, 2597, 2800, 2986, 3155, 3305, 3436, 3549, 3645, 3726, 3794, 3850, 3896, 3934, 3965,
     3990, 4011, 4027, 4041, 4051, 4060, 4067, 4073, 4077, 4081, 4084, 4086, 4088, 4090, 4091, 4092};
 
-uint8_t compand(int value, bool is_signed) {
-  if (!is_signed) return static_cast<uint8_t>(integer_sqrt(static_cast<uint32_t>(256 * value)));
-  const uint32_t root = integer_sqrt(static_cast<uint32_t>(126 * (value < 0 ? -value : value)));
-  return static_cast<uint8_t>(value < 0 ? 128 - root : 128 + root);
+uint8_t compand(int value, ValueRange range) {
+  uint32_t gain = 256;
+  uint32_t zero = 0;
+  if (range == kSignedRange) {
+    gain = 126;
+    zero = 128;
+  } else if (range != kUnsignedRange) {
+    const uint32_t both = uint32_t{range.below} * (255u - range.below);
+    const uint32_t down = integer_sqrt(both);
+    gain = 65025 / (255 + 2 * (down * down < both ? down + 1 : down));
+    zero = integer_sqrt(gain * range.below);
+  }
+  const uint32_t root = integer_sqrt(gain * static_cast<uint32_t>(value < 0 ? -value : value));
+  return static_cast<uint8_t>(value < 0 ? zero - root : zero + root);
 }
 
 }  // namespace fmapzip

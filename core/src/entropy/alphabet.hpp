@@ -3,6 +3,8 @@
 #include <array>
 #include <cstdint>
 
+#include "fmapzip/map.hpp"
+
 // How 8-bit values become symbols of the entropy coder: a zero flag, then one of 16 tokens for what is not
 // zero, each a run of 2^n consecutive bytes, then n raw bits. docs/format/context-rans.md.
 namespace fmapzip {
@@ -23,8 +25,8 @@ inline constexpr uint32_t kStateFloor = uint32_t{1} << 15;  // states lie in [2^
 // Probability of zero in class k, in 2^-12: 4096 / (1 + exp(0.22 (31.5 - k))) rounded, symmetric.
 extern const std::array<uint16_t, kZeroClasses> kZeroProbability;
 
-// sqrt, so that a step in the result means about the same at every magnitude: 0..255 for 0..255, or
-// 128 + sign * 0..126 for -128..127.
-uint8_t compand(int value, bool is_signed);
+// sqrt, so that a step in the result means about the same at every magnitude: 0..255 for 0..255,
+// 128 + sign * 0..126 for -128..127, and so that the bytes are used up for other ranges.
+uint8_t compand(int value, ValueRange range);
 
 }  // namespace fmapzip

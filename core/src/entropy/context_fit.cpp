@@ -162,9 +162,9 @@ void put_levels(const std::vector<uint8_t>& ascending, uint32_t scale, uint8_t* 
 
 class ContextFit {
  public:
-  ContextFit(ConstView map, Dtype dtype, uint32_t numerator, uint32_t denominator, Scratch& scratch)
+  ContextFit(ConstView map, ValueRange range, uint32_t numerator, uint32_t denominator, Scratch& scratch)
       : map_(map), patches_(patches_of(map)), kernels_(context_kernels(kMaxLanes)), scratch_(scratch) {
-    draft_.is_signed = dtype == Dtype::i8;
+    draft_.range = range;
     draft_.numerator = numerator;
     draft_.denominator = denominator;
     draft_.table_of = draft_.zero_class_of = {0};
@@ -183,7 +183,7 @@ class ContextFit {
     put_levels(draft_.mean_thresholds, size.spread_levels, tables_.level1);
     put_levels(draft_.spread_thresholds, 1, tables_.level2);
     const std::vector<uint32_t> counts = count_cells(size.levels * size.spread_levels);
-    FittedTables found = fit_context_tables(counts, size.spread_levels, size.tables, draft_.is_signed);
+    FittedTables found = fit_context_tables(counts, size.spread_levels, size.tables, draft_.range);
     draft_.table_of = std::move(found.table_of);
     draft_.zero_class_of = std::move(found.zero_class_of);
     draft_.raw_bits = std::move(found.raw_bits);
@@ -280,7 +280,7 @@ class ContextFit {
   void fit_weights(const ModelSize& size) {
     const Samples& s = samples_;
     const size_t count = s.value.size();
-    const int32_t origin = draft_.is_signed ? 0 : kUnsignedOrigin;
+    const int32_t origin = std::max(kUnsignedOrigin - tables_.companded[0], 0);
     const auto means =
         solve(moments_of({s.w.data(), s.n.data(), s.nw.data(), s.ne.data()}, s.value.data(), count));
     put_weights(means, 1, draft_.mean_weights);
@@ -346,9 +346,9 @@ class ContextFit {
 
 }  // namespace
 
-Status fit_context_params(ConstView map, Dtype dtype, uint32_t numerator, uint32_t denominator,
+Status fit_context_params(ConstView map, ValueRange range, uint32_t numerator, uint32_t denominator,
                           Scratch& scratch, std::vector<uint8_t>& parameters) {
-  return ContextFit(map, dtype, numerator, denominator, scratch).fit(parameters);
+  return ContextFit(map, range, numerator, denominator, scratch).fit(parameters);
 }
 
 }  // namespace fmapzip

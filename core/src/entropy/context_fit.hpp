@@ -12,7 +12,7 @@ namespace fmapzip {
 // Parameters of `context-rans` for the frame of one map, from a part of its values where it is large. Fast,
 // and the same bytes on every machine; training for a plan looks longer. Above 1, `numerator / denominator`
 // is the step by which values are divided.
-Status fit_context_params(ConstView map, Dtype dtype, uint32_t numerator, uint32_t denominator,
+Status fit_context_params(ConstView map, ValueRange range, uint32_t numerator, uint32_t denominator,
                           Scratch& scratch, std::vector<uint8_t>& parameters);
 
 }  // namespace fmapzip

@@ -41,9 +41,8 @@ void ContextModel::build_lookups() {
   std::memcpy(tables_.level1, params_.level1.data(), kContextSteps);
   std::memcpy(tables_.level2, params_.level2.data(), kContextSteps);
   for (uint32_t byte = 0; byte < 256; ++byte) {
-    const uint8_t point = params_.requantizer.active ? params_.requantizer.value_of[byte] : byte;
-    const int value = params_.is_signed ? static_cast<int8_t>(point) : point;
-    tables_.companded[byte] = compand(value, params_.is_signed);
+    const uint32_t point = params_.requantizer.active ? params_.requantizer.value_of[byte] : byte;
+    tables_.companded[byte] = compand(params_.range.value(point), params_.range);
   }
   for (uint32_t k = 0; k < kZeroClasses; ++k) {
     const uint32_t f = kZeroProbability[k];

@@ -16,9 +16,10 @@ enum Flag : uint8_t {
   kOffsets = 4,
   kFactors = 8,
   kRequantized = 16,
-  kPoints = 32
+  kPoints = 32,
+  kZeroPoint = 64
 };
-constexpr uint8_t kAllFlags = 63;
+constexpr uint8_t kAllFlags = 127;
 constexpr uint32_t kMaxStepTerm = 65535;
 constexpr uint32_t kMaxLogFrequency = 64;  // in eighths of an octave
 constexpr uint32_t kSpanUnit = 16;         // channels; one vector of the widest instruction set
@@ -97,7 +98,7 @@ Status read_requantizer(ByteReader& in, bool stored, ContextParams& params) {
   const auto points = [&](uint32_t most, bool negative) {
     return read_points(in, numerator, denominator, most, negative, stored, params.requantizer);
   };
-  const bool fits = params.is_signed ? points(127, false) && points(128, true) : points(255, false);
+  const bool fits = points(255u - params.range.below, false) && points(params.range.below, true);
   if (!fits) return corrupt("context-rans: a reconstruction point lies outside its interval");
   return {};
 }
@@ -288,14 +289,21 @@ Status parse_fields(ByteReader& in, uint32_t channels, ContextParams& params) {
   params.tables = in.u8() + 1u;
   if (!in.ok()) return truncated("context-rans: there are no parameters");
   params.neighbours = flags & kNeighbours;
-  params.is_signed = flags & kSigned;
+  params.range = flags & kSigned ? kSignedRange : kUnsignedRange;
   if ((flags & ~kAllFlags) || (!params.neighbours && (flags & (kOffsets | kFactors))) ||
-      ((flags & kPoints) && !(flags & kRequantized)) || params.tables > kMaxTables) {
+      ((flags & kPoints) && !(flags & kRequantized)) || ((flags & kSigned) && (flags & kZeroPoint)) ||
+      params.tables > kMaxTables) {
     return corrupt("context-rans: forbidden flags or number of tables");
   }
   if (!params.neighbours || (flags & (kOffsets | kFactors))) {
     params.channels = in.varint();
     if (params.channels == 0) return corrupt("context-rans: the number of channels is missing");
+  }
+  if (flags & kZeroPoint) {
+    params.range = {in.u8()};
+    if (in.ok() && (params.range == kUnsignedRange || params.range == kSignedRange)) {
+      return corrupt("context-rans: the range of values is that of a type");
+    }
   }
   if (flags & kRequantized) {
     if (const Status s = read_requantizer(in, flags & kPoints, params); !s.ok()) return s;

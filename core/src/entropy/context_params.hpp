@@ -33,7 +33,7 @@ struct Factors {
 // The parameters of `context-rans`, as docs/format/context-rans.md specifies them.
 struct ContextParams {
   bool neighbours = false;
-  bool is_signed = false;
+  ValueRange range;
   uint32_t channels = 0;  // 0: any number
   Requantizer requantizer;
 

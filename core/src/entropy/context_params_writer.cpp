@@ -6,7 +6,7 @@
 namespace fmapzip {
 namespace {
 
-constexpr uint8_t kNeighbours = 1, kSigned = 2, kRequantized = 16;
+constexpr uint8_t kNeighbours = 1, kSigned = 2, kRequantized = 16, kZeroPoint = 64;
 constexpr uint32_t kRiceEscape = 15;
 
 // Bits, least significant first.
@@ -85,9 +85,12 @@ std::vector<int32_t> cell_residuals(const std::vector<int32_t>& cells, size_t co
 std::vector<uint8_t> write_context_params(const ContextDraft& draft) {
   const bool requantized = draft.numerator != draft.denominator;
   std::vector<uint8_t> out;
-  out.push_back(
-      static_cast<uint8_t>(kNeighbours | (draft.is_signed ? kSigned : 0) | (requantized ? kRequantized : 0)));
+  const bool is_signed = draft.range == kSignedRange;
+  const bool zero_pointed = !is_signed && draft.range != kUnsignedRange;
+  out.push_back(static_cast<uint8_t>(kNeighbours | (is_signed ? kSigned : 0) |
+                                     (requantized ? kRequantized : 0) | (zero_pointed ? kZeroPoint : 0)));
   out.push_back(static_cast<uint8_t>(draft.raw_bits.size() / kTokens - 1));
+  if (zero_pointed) out.push_back(draft.range.below);
   if (requantized) {
     put_varint(out, draft.numerator);
     put_varint(out, draft.denominator);

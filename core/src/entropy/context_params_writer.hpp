@@ -3,11 +3,13 @@
 #include <cstdint>
 #include <vector>
 
+#include "fmapzip/map.hpp"
+
 namespace fmapzip {
 
 // Parameters of `context-rans` with neighbours and without what belongs to channels, as they are written.
 struct ContextDraft {
-  bool is_signed = false;
+  ValueRange range;
   uint32_t numerator = 1;
   uint32_t denominator = 1;
   int8_t mean_weights[4] = {};

@@ -20,6 +20,7 @@ constexpr uint64_t kPrior = 4;  // values' worth of the overall distribution tha
 constexpr int32_t kMaxLogFrequency = 64;
 constexpr uint32_t kCovered = 255;  // bytes that runs cover: all but zero
 constexpr int32_t kUnseen = -1;
+constexpr uint32_t kManyBelow = 32;  // from so many negative values on, bytes are laid out as those of int8
 
 using Rows = std::vector<std::array<uint64_t, kClasses>>;
 
@@ -371,7 +372,8 @@ std::vector<uint32_t> even_levels(std::span<const uint64_t> counts, uint32_t lev
 }
 
 FittedTables fit_context_tables(std::span<const uint32_t> counts, uint32_t columns, uint32_t most,
-                                bool is_signed) {
+                                ValueRange range) {
+  const bool is_signed = range.below >= kManyBelow;
   const size_t cells = counts.size() / kFitSymbols;
   const auto classes = make_classes(is_signed);
   FittedTables found;

@@ -40,15 +40,15 @@ struct ChannelGroup {
 };
 
 // Kernels of dct-cm, once for each instruction set. All sets give the same bytes. A block has `n` <= 64
-// positions; rows are read and written for exactly n bytes.
+// positions; rows are read and written for exactly n bytes, of values from -below to 255 - below.
 struct DctCmKernels {
   // Transforms and quantizes one block of a group: codes[k][position] of the kept frequencies. With `masks`,
   // also sets masks[channel], one bit a position that is not zero, and fills zeros with their neighbours'
   // mean.
-  void (*analyse)(const uint8_t* const* rows, unsigned n, bool is_signed, const ChannelGroup& group,
+  void (*analyse)(const uint8_t* const* rows, unsigned n, unsigned below, const ChannelGroup& group,
                   uint16_t (*codes)[kBlock], uint64_t* masks);
   // The inverse; positions outside `masks`, if given, become zero.
-  void (*synthesise)(const uint16_t (*codes)[kBlock], unsigned n, bool is_signed, const ChannelGroup& group,
+  void (*synthesise)(const uint16_t (*codes)[kBlock], unsigned n, unsigned below, const ChannelGroup& group,
                      const uint64_t* masks, uint8_t* const* rows);
 
   // `count` <= kMaxGroup blocks of n positions each.

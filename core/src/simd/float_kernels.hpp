@@ -7,10 +7,16 @@
 
 namespace fmapzip {
 
-// Integers that a quantizer may give, as floats.
+// Integers that a quantizer may give, as floats, counted from the zero point.
 struct QuantizerRange {
   float low;
   float high;
+};
+
+// How bytes stand for integers: unsigned or in two's complement, and which one stands for zero.
+struct IntegerFormat {
+  bool is_signed = false;
+  float zero = 0;
 };
 
 // 1.5 * 2^23: adding it rounds half to even and leaves the integer in the low bits.
@@ -28,8 +34,8 @@ struct Energy {
 // done in the same order everywhere, so all sets give the same bits; the sources are compiled without
 // contraction.
 struct FloatKernels {
-  // q = x / scale, rounded half to even and clamped; adds to `nonzeros`, and the energies of x and of
-  // q scale - x. Returns whether all x are finite.
+  // q = x / scale, rounded half to even, clamped and taken modulo 256; adds to `nonzeros`, and the energies
+  // of x and of q scale - x. Returns whether all x are finite.
   bool (*quantize)(const float* x, size_t n, float scale, QuantizerRange range, uint8_t* q, size_t& nonzeros,
                    Energy& energy);
 
@@ -37,16 +43,16 @@ struct FloatKernels {
   bool (*quantize_each)(const float* x, size_t n, const float* scales, QuantizerRange range, uint8_t* q,
                         size_t& nonzeros, Energy& energy);
 
-  // out = q scale, as unsigned or two's complement bytes.
-  void (*restore)(const uint8_t* q, size_t n, float scale, bool is_signed, float* out);
-  void (*restore_each)(const uint8_t* q, size_t n, const float* scales, bool is_signed, float* out);
+  // out = (q - zero) scale.
+  void (*restore)(const uint8_t* q, size_t n, float scale, IntegerFormat format, float* out);
+  void (*restore_each)(const uint8_t* q, size_t n, const float* scales, IntegerFormat format, float* out);
 
   // The same; adds the energies of x and of out - x.
-  void (*dequantize)(const uint8_t* q, const float* x, size_t n, float scale, bool is_signed, float* out,
-                     Energy& energy);
+  void (*dequantize)(const uint8_t* q, const float* x, size_t n, float scale, IntegerFormat format,
+                     float* out, Energy& energy);
 
-  void (*dequantize_each)(const uint8_t* q, const float* x, size_t n, const float* scales, bool is_signed,
-                          float* out, Energy& energy);
+  void (*dequantize_each)(const uint8_t* q, const float* x, size_t n, const float* scales,
+                          IntegerFormat format, float* out, Energy& energy);
 };
 
 extern const FloatKernels kFloatScalar;

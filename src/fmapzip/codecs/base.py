@@ -27,14 +27,15 @@ class Tradeoff:
     Parameters
     ----------
     at : callable
-        Takes a step, in units of the integers, and calibration maps [N, C, ...]; returns the codec.
+        Takes a step, in units of the integers, and calibration maps [N, C, ...]; returns the codec. The maps are
+        counted from their zero point: int16 where it is not 0.
     requantizes : bool
         Whether it divides integers by the step and rounds: lossless at 1. It is then asked for odd whole steps, on
         grids that are finer by as much, on which reconstruction points lie better; which step is best there,
         `Codec.approximation` tells. Else it is asked for any positive step, on the calibrated grid.
     """
 
-    at: Callable[[float, IntegerMap], Codec]
+    at: Callable[[float, NDArray[Any]], Codec]
     requantizes: bool = False
 
 
@@ -62,24 +63,28 @@ class Codec(ABC):
     def lossless(self) -> bool:
         """Whether decoding gives back exactly the integers that were encoded."""
 
-    def parameters(self, q: IntegerMap) -> bytes:
+    def parameters(self, q: IntegerMap, zero_point: int = 0) -> bytes:
         """Everything that a decoder of this one map needs besides the header, for use without a plan.
 
         Parameters
         ----------
         q : uint8 or int8 array, [C, D, H, W], [C, H, W], [C, L] or [F]
+        zero_point : int
+            The integer that stands for 0.
         """
-        del q
+        del q, zero_point
         return b""
 
-    def train(self, maps: IntegerMap) -> bytes:
+    def train(self, maps: IntegerMap, zero_point: int = 0) -> bytes:
         """Parameters for a plan, from calibration maps; the same maps always give the same bytes.
 
         Parameters
         ----------
         maps : uint8 or int8 array, [N, C, D, H, W], [N, C, H, W], [N, C, L] or [N, F]
+        zero_point : int
+            The integer that stands for 0.
         """
-        del maps
+        del maps, zero_point
         return b""
 
     def candidates(self) -> Sequence[Codec]:
@@ -95,14 +100,34 @@ class Codec(ABC):
         """Families of settings for a planner to choose a step in; settings that differ from the defaults stay."""
         return ()
 
-    def approximation(self, maps: IntegerMap) -> IntegerMap | None:
+    def approximation(self, maps: IntegerMap, zero_point: int = 0) -> IntegerMap | None:
         """What `maps` become if this codec is trained on them, about; None where only coding them tells.
 
         Parameters
         ----------
         maps : uint8 or int8 array, [N, C, ...]
+        zero_point : int
+            The integer that stands for 0.
         """
+        del zero_point
         return maps if self.lossless else None
+
+    def parameters_for(self, q: IntegerMap, quantizer: QuantParams | None) -> bytes:
+        """`parameters` of a map of this quantizer."""
+        return self.parameters(q, **self._zero_point_of(quantizer))
+
+    def train_for(self, maps: IntegerMap, quantizer: QuantParams | None) -> bytes:
+        """`train` on maps of this quantizer."""
+        return self.train(maps, **self._zero_point_of(quantizer))
+
+    def approximation_for(self, maps: IntegerMap, quantizer: QuantParams | None) -> IntegerMap | None:
+        """`approximation` of maps of this quantizer."""
+        return self.approximation(maps, **self._zero_point_of(quantizer))
+
+    def _zero_point_of(self, quantizer: QuantParams | None) -> dict[str, int]:
+        """The argument that codecs take which count from a zero point: all but those written in Python."""
+        counts = quantizer is not None and quantizer.zero and self.number != EXTERNAL_NUMBER
+        return {"zero_point": quantizer.zero} if counts and quantizer is not None else {}
 
     def path_taken(self, parameters: bytes) -> str:
         """Which of a codec's ways these parameters take, for reports; empty where there is one way."""
@@ -186,7 +211,7 @@ class PythonCodec(Codec):
     """A codec written in Python, found by the entry point group ``fmapzip.codecs``.
 
     The frame, its checksum and the fallback to stored tiles are the library's; such a codec turns one tile
-    into bytes and back.
+    into bytes and back. It sees the integers as they are, wherever their zero point is.
     """
 
     number: ClassVar[int] = EXTERNAL_NUMBER

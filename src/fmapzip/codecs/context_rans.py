@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fmapzip import _core
 from fmapzip.codecs import context_rans_training as training
@@ -16,6 +17,7 @@ from fmapzip.codecs.base import Codec, IntegerMap, Tradeoff
 from fmapzip.codecs.context_rans_requantizer import requantized, trained_points
 from fmapzip.errors import InvalidInput, TruncatedFrame
 from fmapzip.geometry import worked_shape
+from fmapzip.zero_point import below_zero, value_bytes
 
 Level = Literal["fast", "default", "max"]
 
@@ -87,27 +89,36 @@ class ContextRans(Codec):
         """Steps, where none is set."""
         return (Tradeoff(lambda step, _: replace(self, step=int(step)), requantizes=True),) if self.lossless else ()
 
-    def approximation(self, maps: IntegerMap) -> IntegerMap | None:
+    def approximation(self, maps: IntegerMap, zero_point: int = 0) -> IntegerMap | None:
         """Values re-quantized by the step."""
-        return maps if self.lossless else requantized(maps, self._step)
+        return maps if self.lossless else requantized(maps, zero_point, self._step)
 
-    def train(self, maps: IntegerMap) -> bytes:
+    def train(self, maps: IntegerMap, zero_point: int = 0) -> bytes:
         """Contexts, tables and reconstruction points from calibration maps; deterministic."""
-        batch = maps.reshape(len(maps), *worked_shape(maps.shape[1:]))
-        points = trained_points(maps, self._step) if self._step != 1 else ()
-        if self.level == "fast":
-            return training.train_channels(batch, self._step, points, _FAST_TABLES).to_bytes()
-        if self.level == "max":
-            return training.train_factors(batch, self._step, points, _MAX_SIZE, _MAX_RANK).to_bytes()
-        return training.train_neighbours(batch, self._step, points, _PLAN_SIZE).to_bytes()
+        return self.train_values(value_bytes(maps, zero_point), below_zero(maps.dtype, zero_point))
 
-    def parameters(self, q: IntegerMap) -> bytes:
+    def train_values(self, values: NDArray[Any], below: int) -> bytes:
+        """`train` on values that are counted from their zero point, as `fmapzip.zero_point.value_bytes` gives them."""
+        batch = values.reshape(len(values), *worked_shape(values.shape[1:]))
+        points = trained_points(values, below, self._step) if self._step != 1 else ()
+        requantizer = training.Requantizer(below, self._step, points)
+        if self.level == "fast":
+            return training.train_channels(batch, requantizer, _FAST_TABLES).to_bytes()
+        if self.level == "max":
+            return training.train_factors(batch, requantizer, _MAX_SIZE, _MAX_RANK).to_bytes()
+        return training.train_neighbours(batch, requantizer, _PLAN_SIZE).to_bytes()
+
+    def parameters(self, q: IntegerMap, zero_point: int = 0) -> bytes:
         """Compact tables fitted to one map, with centred reconstruction points."""
+        return self.parameters_of_values(value_bytes(q, zero_point), below_zero(q.dtype, zero_point))
+
+    def parameters_of_values(self, values: NDArray[Any], below: int) -> bytes:
+        """`parameters` of values that are counted from their zero point."""
         if self.level != "fast":
-            return _core.fit_context_rans(q, self._step.numerator, self._step.denominator)
-        batch = q.reshape(1, *worked_shape(q.shape))
-        tables = training.tables_for(min(q.size, _SPARSE * int(np.count_nonzero(q))))
-        return training.train_channels(batch, self._step, (), tables).to_bytes()
+            return _core.fit_context_rans(values, below, self._step.numerator, self._step.denominator)
+        batch = values.reshape(1, *worked_shape(values.shape))
+        tables = training.tables_for(min(values.size, _SPARSE * int(np.count_nonzero(values))))
+        return training.train_channels(batch, training.Requantizer(below, self._step), tables).to_bytes()
 
     def sections(self, body: bytes, shape: tuple[int, int, int], parameters: bytes) -> dict[str, int]:
         """Bytes of the coder's states and of the words that follow them."""

@@ -9,6 +9,8 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from fmapzip.zero_point import SIGNED, UNSIGNED
+
 TOKENS = 16
 TOKEN_BITS = 8
 MAX_RAW_BITS = 7
@@ -24,7 +26,7 @@ CONTEXT_STEPS = 64  # of a mean or a spread
 OFFSET_UNIT = 32
 WEIGHT_ONE = 64
 
-_NEIGHBOURS, _SIGNED, _OFFSETS, _FACTORS, _REQUANTIZED, _POINTS = 1, 2, 4, 8, 16, 32
+_NEIGHBOURS, _SIGNED, _OFFSETS, _FACTORS, _REQUANTIZED, _POINTS, _ZERO_POINT = 1, 2, 4, 8, 16, 32, 64
 _RICE_ESCAPE = 15
 _SPAN_UNIT = 16
 
@@ -49,11 +51,11 @@ class ContextParameters:
 
     Attributes
     ----------
-    signed
-        Whether maps are int8.
+    below
+        How many of the 256 values are negative.
     step, points
-        Re-quantization: reconstruction points of the magnitudes 1, 2, ..., and for int8 those of the negative
-        values after them; empty for step 1, and where the points are the middles of their intervals.
+        Re-quantization: reconstruction points of the magnitudes 1, 2, ..., and those of the negative values after
+        them; empty for step 1, and where the points are the middles of their intervals.
     weights, spread_weights
         Of W, N, NW, NE and of |W-N|, |W-NW|, |N-NW|, |N-NE|, in 1/64; None without neighbours.
     offset, channel_offsets
@@ -68,7 +70,7 @@ class ContextParameters:
         [tables, 16], in eighths of an octave.
     """
 
-    signed: bool
+    below: int
     table_of: Ints
     zero_class_of: Ints
     raw_bits: Ints
@@ -85,7 +87,9 @@ class ContextParameters:
 
     def to_bytes(self) -> bytes:
         """The bytes that the core reads."""
-        flags = _SIGNED * self.signed + _REQUANTIZED * bool(self.step != 1) + _POINTS * bool(self.points)
+        zero_pointed = self.below not in (UNSIGNED, SIGNED)
+        flags = _SIGNED * (self.below == SIGNED) + _ZERO_POINT * zero_pointed
+        flags += _REQUANTIZED * bool(self.step != 1) + _POINTS * bool(self.points)
         flags += _NEIGHBOURS * (self.weights is not None)
         flags += _OFFSETS * (self.channel_offsets is not None) + _FACTORS * (self.factors is not None)
         out = bytearray([flags, len(self.log_frequencies) - 1])
@@ -95,6 +99,8 @@ class ContextParameters:
             out += _varint(len(self.channel_offsets))
         elif self.factors is not None:
             out += _varint(len(self.factors.gather))
+        if zero_pointed:
+            out.append(self.below)
         if self.step != 1:
             out += _varint(self.step.numerator) + _varint(self.step.denominator) + bytes(self.points)
         if self.weights is not None:

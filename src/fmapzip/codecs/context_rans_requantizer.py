@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fmapzip.codecs.base import IntegerMap
 from fmapzip.codecs.context_rans_parameters import Ints
+from fmapzip.zero_point import below_zero, value_bytes, values_of_bytes
 
 
 def step_indices(magnitudes: Ints, step: Fraction) -> Ints:
@@ -18,12 +21,13 @@ def step_indices(magnitudes: Ints, step: Fraction) -> Ints:
     return even
 
 
-def trained_points(maps: IntegerMap, step: Fraction) -> tuple[int, ...]:
-    """The mean of the calibrated magnitudes that each index stands for, rounded; int8's negative ones follow."""
-    counts = np.bincount(maps.view(np.uint8).reshape(-1), minlength=256)
-    if maps.dtype == np.uint8:
-        return _points(counts, step)
-    return _points(counts[:128], step) + _points(counts[-np.arange(129) % 256], step)
+def trained_points(values: NDArray[Any], below: int, step: Fraction) -> tuple[int, ...]:
+    """The mean of the calibrated magnitudes that each index stands for, rounded; those of negative values follow.
+
+    `values` are as `fmapzip.zero_point.value_bytes` gives them.
+    """
+    counts = np.bincount(values.view(np.uint8).reshape(-1), minlength=256)
+    return _points(counts[: 256 - below], step) + _points(counts[-np.arange(below + 1) % 256], step)
 
 
 def _points(counts: Ints, step: Fraction) -> tuple[int, ...]:
@@ -40,13 +44,16 @@ def _points(counts: Ints, step: Fraction) -> tuple[int, ...]:
     return tuple(points)
 
 
-def requantized(maps: IntegerMap, step: Fraction) -> IntegerMap:
+def requantized(maps: IntegerMap, zero_point: int, step: Fraction) -> IntegerMap:
     """What maps become that are re-quantized by `step`, with points that are trained on them."""
-    values = np.arange(256, dtype=np.uint8).view(maps.dtype).astype(np.int64)
-    indices, points = step_indices(abs(values), step), trained_points(maps, step)
-    count = int(indices[values > 0].max())
+    below = below_zero(maps.dtype, zero_point)
+    coded = value_bytes(maps, zero_point)
+    values = values_of_bytes(below)
+    indices, points = step_indices(abs(values), step), trained_points(coded, below, step)
+    count = int(indices[values > 0].max(initial=0))
     decoded = np.array((0, *points[:count]))[np.minimum(indices, count)]
     negative = values < 0
     decoded[negative] = -np.array((0, *points[count:]))[indices[negative]]
-    table: IntegerMap = decoded.astype(np.int8) if maps.dtype == np.int8 else decoded.astype(np.uint8)
-    return table[maps.view(np.uint8)]
+    integers = decoded + zero_point
+    table: IntegerMap = integers.astype(np.int8) if maps.dtype == np.int8 else integers.astype(np.uint8)
+    return table[coded.view(np.uint8)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import isqrt
 
 import numpy as np
 
@@ -19,11 +20,13 @@ from fmapzip.codecs.context_rans_parameters import (
     Ints,
 )
 from fmapzip.codecs.context_rans_tables import even_levels, fill_unseen, fit_tables, fit_zero_classes, flat_table
+from fmapzip.zero_point import SIGNED, UNSIGNED
 
 _INPUTS = 6  # W, N, NW, NE, 1, value
 _SYMBOLS = 256
 _MEAN, _SPREAD, _CELL = 0, 1, 2
 _SPREAD_GAIN = 3  # spreads are smaller than means: more of the byte's range for them
+_MANY_BELOW = 32  # from so many negative values on, bytes are laid out as those of int8
 _UNSIGNED_ORIGIN = 48  # where a mean of zero lies: below it, zeros are told from surer zeros
 _FACTOR_POSITIONS = 1 << 14
 _MOMENT_VALUES = 1 << 23  # regressions look at no more values than about this
@@ -41,6 +44,15 @@ class ModelSize:
     tables: int
 
 
+@dataclass(frozen=True)
+class Requantizer:
+    """How values become indices: how many of them are negative, the step, and reconstruction points."""
+
+    below: int
+    step: Fraction
+    points: tuple[int, ...] = ()
+
+
 # Tables of channels without a plan: from so many values on.
 _TABLES = ((1 << 17, 24), (1 << 15, 16), (1 << 14, 10), (1 << 12, 5), (1 << 10, 2), (0, 1))
 
@@ -50,11 +62,11 @@ def tables_for(values: int) -> int:
     return next(tables for least, tables in _TABLES if values >= least)
 
 
-def train_channels(maps: IntegerMap, step: Fraction, points: tuple[int, ...], tables: int) -> ContextParameters:
+def train_channels(maps: IntegerMap, requantizer: Requantizer, tables: int) -> ContextParameters:
     """A table and a zero class for each channel, without neighbours."""
-    draft = _draft(maps, step, points, neighbours=False)
+    draft = _draft(maps, requantizer, neighbours=False)
     counts = _integers(_core.ContextStatistics(draft.to_bytes()).count_channels(maps), _SYMBOLS)
-    assigned, token_tables = fit_tables(counts[:, 1:], tables, signed=draft.signed)
+    assigned, token_tables = fit_tables(counts[:, 1:], tables, signed=draft.below >= _MANY_BELOW)
     zero_classes = fit_zero_classes(counts[:, 0], counts[:, 1:].sum(1))
     return replace(
         draft,
@@ -65,24 +77,22 @@ def train_channels(maps: IntegerMap, step: Fraction, points: tuple[int, ...], ta
     )
 
 
-def train_neighbours(maps: IntegerMap, step: Fraction, points: tuple[int, ...], size: ModelSize) -> ContextParameters:
+def train_neighbours(maps: IntegerMap, requantizer: Requantizer, size: ModelSize) -> ContextParameters:
     """Contexts from a trained mean and a trained spread of the neighbours."""
     some = maps[:: max(1, maps.size // _MOMENT_VALUES)]
-    draft = _fit_mean(some, _draft(maps, step, points, neighbours=True))
+    draft = _fit_mean(some, _draft(maps, requantizer, neighbours=True))
     draft = _fit_spread(some, draft)
     return fit_cells(maps, draft, size)
 
 
-def train_factors(
-    maps: IntegerMap, step: Fraction, points: tuple[int, ...], size: ModelSize, rank: int
-) -> ContextParameters:
+def train_factors(maps: IntegerMap, requantizer: Requantizer, size: ModelSize, rank: int) -> ContextParameters:
     """Contexts of neighbours whose mean also knows the channels decoded before at the same position."""
     channels = maps.shape[1]
     width = span_width(channels)
     if channels < 2 * width:
-        return train_neighbours(maps, step, points, size)
+        return train_neighbours(maps, requantizer, size)
     some = maps[:: max(1, maps.size // _MOMENT_VALUES)]
-    draft = _fit_mean(some, _draft(maps, step, points, neighbours=True))
+    draft = _fit_mean(some, _draft(maps, requantizer, neighbours=True))
     origin = _origin(draft)
     positions = maps.size // channels
     residuals = _core.ContextStatistics(draft.to_bytes()).residuals(maps, origin, -(-positions // _FACTOR_POSITIONS))
@@ -109,7 +119,7 @@ def fit_cells(maps: IntegerMap, draft: ContextParameters, size: ModelSize) -> Co
     )
     cells = size.levels * size.spread_levels
     counts = _integers(_core.ContextStatistics(draft.to_bytes()).count(maps, _CELL), _SYMBOLS)[:cells]
-    assigned, token_tables = fit_tables(counts[:, 1:], size.tables, signed=draft.signed)
+    assigned, token_tables = fit_tables(counts[:, 1:], size.tables, signed=draft.below >= _MANY_BELOW)
     zero_classes = fit_zero_classes(counts[:, 0], counts[:, 1:].sum(1))
     return replace(
         draft,
@@ -120,18 +130,18 @@ def fit_cells(maps: IntegerMap, draft: ContextParameters, size: ModelSize) -> Co
     )
 
 
-def _draft(maps: IntegerMap, step: Fraction, points: tuple[int, ...], *, neighbours: bool) -> ContextParameters:
+def _draft(maps: IntegerMap, requantizer: Requantizer, *, neighbours: bool) -> ContextParameters:
     """Parameters that say how values become indices, and nothing else yet."""
     contexts = 1 if neighbours else maps.shape[1]
     flat = flat_table()
     return ContextParameters(
-        signed=maps.dtype == np.int8,
+        below=requantizer.below,
         table_of=np.zeros(contexts, np.int64),
         zero_class_of=np.zeros(contexts, np.int64),
         raw_bits=flat.raw_bits,
         log_frequencies=flat.log_frequencies,
-        step=step,
-        points=points,
+        step=requantizer.step,
+        points=requantizer.points,
         weights=(0, 0, 0, 0) if neighbours else None,
     )
 
@@ -159,7 +169,16 @@ def _fit_mean(maps: IntegerMap, draft: ContextParameters) -> ContextParameters:
 
 def _origin(draft: ContextParameters) -> int:
     """Where a mean of zero lies."""
-    return 0 if draft.signed else _UNSIGNED_ORIGIN
+    return max(_UNSIGNED_ORIGIN - companded_zero(draft.below), 0)
+
+
+def companded_zero(below: int) -> int:
+    """What a value of zero is companded to (docs/format/context-rans.md, "Contexts")."""
+    if below in (UNSIGNED, SIGNED):
+        return below
+    product = below * (255 - below)
+    gain = 65025 // (255 + 2 * (isqrt(product - 1) + 1 if product else 0))
+    return isqrt(gain * below)
 
 
 def _fit_spread(maps: IntegerMap, draft: ContextParameters) -> ContextParameters:

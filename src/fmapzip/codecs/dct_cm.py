@@ -28,6 +28,7 @@ from fmapzip.codecs.dct_cm_sections import sections
 from fmapzip.codecs.dct_cm_symbols import coefficient_maps, index_maps, zero_masks
 from fmapzip.codecs.dct_cm_training import MOST_COMPARED_CHANNELS, correlation_order, trained_points, uniform_points
 from fmapzip.errors import InvalidInput
+from fmapzip.zero_point import SIGNED, UNSIGNED, below_zero, value_bytes, values
 
 PATHS = ("auto", "transform", "mask")
 ORDERS = ("natural", "correlation")
@@ -123,13 +124,14 @@ class DctCm(Codec):
         """Whether every map is sure to take the mask path at step 1."""
         return self.path == "mask" and self.mask_step == 1
 
-    def parameters(self, q: IntegerMap) -> bytes:
+    def parameters(self, q: IntegerMap, zero_point: int = 0) -> bytes:
         """Parameters fitted to one map."""
-        return self._fitted(q[None], lambda symbols: ContextRans().parameters(symbols[0]))
+        fit = ContextRans().parameters_of_values
+        return self._fitted(q[None], zero_point, lambda symbols, below: fit(symbols[0], below))
 
-    def train(self, maps: IntegerMap) -> bytes:
+    def train(self, maps: IntegerMap, zero_point: int = 0) -> bytes:
         """Parameters for a plan: the path by the share of zeros, then that path's order, points and models."""
-        return self._fitted(maps, ContextRans().train)
+        return self._fitted(maps, zero_point, ContextRans().train_values)
 
     def path_taken(self, parameters: bytes) -> str:
         """Either "transform" or "mask"."""
@@ -166,23 +168,25 @@ class DctCm(Codec):
                     found.append(Tradeoff(partial(_at_step_of_worthwhile_frequencies, transform)))
         return found
 
-    def approximation(self, maps: IntegerMap) -> IntegerMap | None:
+    def approximation(self, maps: IntegerMap, zero_point: int = 0) -> IntegerMap | None:
         """Values re-quantized by the step of the mask path; of transforms only coding tells."""
         if self.path != "mask":
             return None
-        return maps if self.lossless else requantized(maps, Fraction(str(self.mask_step)))
+        return maps if self.lossless else requantized(maps, zero_point, Fraction(str(self.mask_step)))
 
-    def _transforms(self, maps: IntegerMap) -> bool:
+    def _transforms(self, maps: NDArray[Any]) -> bool:
         if self.path != "auto":
             return self.path == "transform"
         positions = maps[0, 0].size
         return bool(positions >= _LEAST_POSITIONS and np.count_nonzero(maps) > (1 - self.threshold) * maps.size)
 
-    def _fitted(self, maps: IntegerMap, model_of: Callable[[IntegerMap], bytes]) -> bytes:
+    def _fitted(self, integers: IntegerMap, zero_point: int, model_of: Callable[[NDArray[Any], int], bytes]) -> bytes:
+        below, maps = below_zero(integers.dtype, zero_point), values(integers, zero_point)
         if not self._transforms(maps):
-            points = self._points(maps)
-            model = model_of(index_maps(maps, points)) if self.coding == "rans" else None
-            return mask_parameters(points, model)
+            coded = value_bytes(integers, zero_point)
+            points = self._points(coded, below)
+            model = model_of(index_maps(coded, below, points), below) if self.coding == "rans" else None
+            return mask_parameters(points, below, model)
         channels = maps.shape[1]
         order = self._channel_order(maps)
         if order is not None and len(order) != channels:
@@ -191,20 +195,21 @@ class DctCm(Codec):
             raise InvalidInput(f"at most {MAX_ORDERED_CHANNELS} channels can be ordered, not {channels}")
         models = []
         if self.coding == "rans":
-            models.append(model_of(coefficient_maps(maps, self.group, self._step_list, order, self.zero_mask)))
+            symbols = coefficient_maps(maps, self.group, self._step_list, order, self.zero_mask)
+            models.append(model_of(symbols, SIGNED))
             if self.zero_mask:
-                models.append(model_of(zero_masks(maps)))
-        return transform_parameters(channels, self.group, self._step_list, order, self.zero_mask, models)
+                models.append(model_of(zero_masks(maps), UNSIGNED))
+        return transform_parameters(channels, self.group, self._step_list, order, self.zero_mask, below, models)
 
-    def _points(self, maps: IntegerMap) -> NDArray[np.int64] | None:
+    def _points(self, coded: NDArray[Any], below: int) -> NDArray[np.int64] | None:
         """Reconstruction points of the mask path; None where it is lossless."""
         if self.mask_step == 1:
             return None
         if self.points == "trained":
-            return trained_points(maps, self.mask_step)
-        return uniform_points(self.mask_step, maps.dtype)
+            return trained_points(coded, below, self.mask_step)
+        return uniform_points(self.mask_step, below)
 
-    def _channel_order(self, maps: IntegerMap) -> tuple[int, ...] | None:
+    def _channel_order(self, maps: NDArray[Any]) -> tuple[int, ...] | None:
         compared = 1 < maps.shape[1] <= MOST_COMPARED_CHANNELS
         if self.order == "natural" or (self.order == "correlation" and not compared):
             return None
@@ -247,12 +252,12 @@ _GRID: tuple[dict[str, Any], ...] = (
 _TRANSFORMS = ((4, False), (8, False), (8, True), (16, False), (32, False))
 
 
-def _at_step(codec: DctCm, step: float, maps: IntegerMap) -> DctCm:
+def _at_step(codec: DctCm, step: float, maps: NDArray[Any]) -> DctCm:
     del maps
     return replace(codec, step=step)
 
 
-def _at_step_of_worthwhile_frequencies(codec: DctCm, step: float, maps: IntegerMap) -> DctCm:
+def _at_step_of_worthwhile_frequencies(codec: DctCm, step: float, maps: NDArray[Any]) -> DctCm:
     order = codec.order
     if isinstance(order, str):
         order = tuple(range(maps.shape[1])) if order == "natural" else correlation_order(maps, codec.group)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import log
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fmapzip.codecs.base import IntegerMap
 from fmapzip.codecs.dct_cm_symbols import coefficient_maps
 
 _FINENESS = 8  # steps in which coefficients are looked at, in one of those that are stored
@@ -16,7 +16,7 @@ _FINENESS = 8  # steps in which coefficients are looked at, in one of those that
 _WORTH_OF_A_BIT = 2 * log(2) / 12
 
 
-def worth_keeping(maps: IntegerMap, group: int, step: float, order: Sequence[int] | None) -> tuple[int, ...]:
+def worth_keeping(maps: NDArray[Any], group: int, step: float, order: Sequence[int] | None) -> tuple[int, ...]:
     """Return the frequencies whose coefficients take away more noise than their bits would elsewhere.
 
     Parameters

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmapzip.errors import InvalidInput
+from fmapzip.zero_point import SIGNED, UNSIGNED
 
 GROUPS = (4, 8, 16, 32)
 
-TRANSFORM, ZERO_MASK, ORDER, POINTS, RANS = 1, 2, 4, 8, 16
+TRANSFORM, ZERO_MASK, ORDER, POINTS, RANS, ZERO_POINT = 1, 2, 4, 8, 16, 32
 MIN_STEP, MAX_STEP = 4, 4096
 MAX_ORDERED_CHANNELS = 65536
 
@@ -20,7 +21,7 @@ MAX_ORDERED_CHANNELS = 65536
 _SCALE = 128
 
 
-def mask_parameters(points: NDArray[np.int64] | None, model: bytes | None = None) -> bytes:
+def mask_parameters(points: NDArray[np.int64] | None, below: int, model: bytes | None = None) -> bytes:
     """Parameters of the mask path; without points it is lossless, with a model it is coded by rANS."""
     flags = POINTS * (points is not None) | RANS * (model is not None)
     listed = b""
@@ -28,7 +29,12 @@ def mask_parameters(points: NDArray[np.int64] | None, model: bytes | None = None
         bits = np.zeros(256, bool)
         bits[points & 0xFF] = True
         listed = np.packbits(bits, bitorder="little").tobytes()
-    return bytes([flags]) + listed + _model_bytes(model)
+    return _head(flags, below) + listed + _model_bytes(model)
+
+
+def _head(flags: int, below: int) -> bytes:
+    """The flags, and how many values are negative where that is not as in uint8 or int8."""
+    return bytes([flags]) if below in (UNSIGNED, SIGNED) else bytes([flags | ZERO_POINT, below])
 
 
 def _model_bytes(model: bytes | None) -> bytes:
@@ -54,6 +60,7 @@ def transform_parameters(
     steps_of: Callable[[int], Sequence[float | None]],
     order: Sequence[int] | None,
     zero_mask: bool,
+    below: int,
     models: Sequence[bytes] = (),
 ) -> bytes:
     """Parameters of the transform path.
@@ -64,6 +71,7 @@ def transform_parameters(
     steps_of : steps of the orthonormal coefficients of a transform of N points; None where a frequency is dropped
     order : permutation of the channels; None for the natural one
     zero_mask : whether exact zeros are kept
+    below : how many values are negative
     models : for rANS, the models of the coefficients and of the zero mask if there is one
     """
     group = first_length(channels, group)
@@ -75,7 +83,7 @@ def transform_parameters(
         lengths |= (GROUPS.index(tail) + 1) << 2
         steps += _step_bytes(tail, steps_of(tail))
     channel_order = b"" if order is None else np.array(order, "<u2").tobytes()
-    return bytes([flags, lengths]) + steps + b"".join(map(_model_bytes, models)) + channel_order
+    return _head(flags, below) + bytes([lengths]) + steps + b"".join(map(_model_bytes, models)) + channel_order
 
 
 def first_length(channels: int, longest: int) -> int:

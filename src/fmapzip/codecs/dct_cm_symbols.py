@@ -9,33 +9,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fmapzip.codecs.base import IntegerMap
 from fmapzip.codecs.dct_cm_parameters import first_length, group_length, scaled_step
 from fmapzip.codecs.dct_cm_training import nearest_points
 from fmapzip.geometry import worked_shape
+from fmapzip.zero_point import as_bytes, values_of_bytes
 
 LARGEST_SYMBOL = 127
 
 StepsOf = Callable[[int], Sequence[float | None]]
 
 
-def planes(maps: IntegerMap) -> NDArray[Any]:
+def planes(maps: NDArray[Any]) -> NDArray[Any]:
     """[N, C, ...] as [N, C, H, W]."""
     return maps.reshape(len(maps), *worked_shape(maps.shape[1:]))
 
 
-def index_maps(maps: IntegerMap, points: NDArray[np.int64] | None) -> NDArray[Any]:
-    """Values of the mask path as indices of their points, numbered from zero for each sign."""
+def index_maps(coded: NDArray[Any], below: int, points: NDArray[np.int64] | None) -> NDArray[Any]:
+    """Value bytes of the mask path as indices of their points, numbered from zero for each sign, as bytes too."""
     if points is None:
-        return planes(maps)
-    values = np.arange(256, dtype=np.uint8).view(maps.dtype).astype(np.int64)
-    index = np.searchsorted(points, nearest_points(points, values)) - int(np.searchsorted(points, 0))
-    table: NDArray[Any] = index.astype(maps.dtype)
-    return table[planes(maps).view(np.uint8)]
+        return planes(coded)
+    nearest = nearest_points(points, values_of_bytes(below))
+    index = np.searchsorted(points, nearest) - int(np.searchsorted(points, 0))
+    return as_bytes(index, below)[planes(coded).view(np.uint8)]
 
 
 def coefficient_maps(
-    maps: IntegerMap, group: int, steps_of: StepsOf, order: Sequence[int] | None, zero_mask: bool
+    maps: NDArray[Any], group: int, steps_of: StepsOf, order: Sequence[int] | None, zero_mask: bool
 ) -> NDArray[np.int8]:
     """Quantized coefficients of the transform path, cut to symbols: int8 [N, planes, H, W]."""
     batch = planes(maps)
@@ -51,7 +50,7 @@ def coefficient_maps(
     return np.concatenate(symbols, axis=1)
 
 
-def zero_masks(maps: IntegerMap) -> NDArray[np.uint8]:
+def zero_masks(maps: NDArray[Any]) -> NDArray[np.uint8]:
     """Where values are not zero: uint8 [N, C, H, W] of 0 and 1."""
     mask: NDArray[np.uint8] = (planes(maps) != 0).astype(np.uint8)
     return mask

@@ -7,18 +7,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fmapzip.codecs.base import IntegerMap
+from fmapzip.zero_point import SIGNED
 
 _ORDER_VALUES = 1 << 22  # more values than this do not change an order for the better
 MOST_COMPARED_CHANNELS = 4096  # a similarity for each pair of them: 128 MB
 
 
-def channel_rows(maps: IntegerMap) -> NDArray[Any]:
+def channel_rows(maps: NDArray[Any]) -> NDArray[Any]:
     """[N, C, ...] as [C, values]."""
     return np.moveaxis(maps.reshape(*maps.shape[:2], -1), 0, 1).reshape(maps.shape[1], -1)
 
 
-def correlation_order(maps: IntegerMap, group: int) -> tuple[int, ...]:
+def correlation_order(maps: NDArray[Any], group: int) -> tuple[int, ...]:
     """Channels in an order that puts alike ones into the same group of a transform.
 
     Greedy clustering: the channel with the closest neighbour starts a group, which grows by the channel of the highest
@@ -62,13 +62,16 @@ def correlation_order(maps: IntegerMap, group: int) -> tuple[int, ...]:
     return tuple(order)
 
 
-def uniform_points(step: float, dtype: np.dtype[Any]) -> NDArray[np.int64]:
+def uniform_points(step: float, below: int) -> NDArray[np.int64]:
     """Values that the mask path reconstructs without calibration: multiples of `step`, rounded."""
-    limits = np.iinfo(dtype)
-    count = int(limits.max / step + 0.5)
-    magnitudes = np.minimum(np.floor(np.arange(count + 1) * step + 0.5), limits.max)
-    values = np.concatenate([magnitudes, -magnitudes]) if limits.min < 0 else magnitudes
-    return np.unique(values.astype(np.int64))
+    lowest = 127 if below == SIGNED else below  # quantizers to int8 leave out -128
+    return np.unique(np.concatenate([_multiples(step, 255 - below), -_multiples(step, lowest)]))
+
+
+def _multiples(step: float, most: int) -> NDArray[np.int64]:
+    magnitudes = np.floor(np.arange(int(most / step + 0.5) + 1) * step + 0.5)
+    multiples: NDArray[np.int64] = np.minimum(magnitudes, most).astype(np.int64)
+    return multiples
 
 
 def nearest_points(points: NDArray[np.int64], values: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -78,16 +81,15 @@ def nearest_points(points: NDArray[np.int64], values: NDArray[np.int64]) -> NDAr
     return nearest
 
 
-def trained_points(maps: IntegerMap, step: float) -> NDArray[np.int64]:
-    """Integers near the mean of the values that each uniform point stands for in `maps`; zero stays zero.
+def trained_points(coded: NDArray[Any], below: int, step: float) -> NDArray[np.int64]:
+    """Integers near the mean of the values that each uniform point stands for in `coded`, value bytes; zero stays zero.
 
     A mean is rounded to the side that makes up for what the points nearer to zero, zero itself first, are off: a
     constant error harms a network more than a larger one without bias.
     """
-    points = uniform_points(step, maps.dtype)
-    lowest = np.iinfo(maps.dtype).min
-    counts = np.bincount(maps.reshape(-1).astype(np.int64) - lowest, minlength=256)
-    values = np.arange(256) + lowest
+    points = uniform_points(step, below)
+    values = np.arange(256) - below
+    counts = np.bincount(coded.view(np.uint8).reshape(-1), minlength=256)[values % 256]
     nearest = nearest_points(points, values)
     trained = [0]
     for sign in (1, -1):

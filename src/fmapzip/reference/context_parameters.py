@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from fmapzip.errors import CorruptFrame, TruncatedFrame
 from fmapzip.reference.fields import Reader
 
-NEIGHBOURS, SIGNED, OFFSETS, FACTORS, REQUANTIZED, POINTS = 1, 2, 4, 8, 16, 32
-ALL_FLAGS = 63
+NEIGHBOURS, SIGNED, OFFSETS, FACTORS, REQUANTIZED, POINTS, ZERO_POINT = 1, 2, 4, 8, 16, 32, 64
+ALL_FLAGS = 127
 TOKENS = 16
 RICE_ESCAPE = 15
 OCTAVE = (64, 70, 76, 83, 91, 99, 108, 117)
@@ -24,6 +24,7 @@ class Parameters:
     """The fields of docs/format/context-rans.md; arrays that are indexed by a byte have 256 entries."""
 
     flags: int
+    below: int = 0
     channels: int = 0
     index_of: Ints = field(default_factory=lambda: np.arange(256))
     value_of: Ints = field(default_factory=lambda: np.arange(256))
@@ -48,11 +49,6 @@ class Parameters:
     spread: Ints = field(default_factory=lambda: np.zeros((0, 0), np.int64))
 
     @property
-    def signed(self) -> bool:
-        """Whether maps are int8."""
-        return bool(self.flags & SIGNED)
-
-    @property
     def neighbours(self) -> bool:
         """Whether contexts come from neighbours, not from the channel."""
         return bool(self.flags & NEIGHBOURS)
@@ -66,11 +62,17 @@ def read(data: bytes) -> Parameters:
     lone = not has(NEIGHBOURS) and has(OFFSETS | FACTORS)
     if flags & ~ALL_FLAGS or lone or (has(POINTS) and not has(REQUANTIZED)) or tables > 64:
         raise CorruptFrame("forbidden flags or number of tables")
-    p = Parameters(flags)
+    if has(SIGNED) and has(ZERO_POINT):
+        raise CorruptFrame("forbidden flags or number of tables")
+    p = Parameters(flags, 128 if has(SIGNED) else 0)
     if not p.neighbours or has(OFFSETS | FACTORS):
         p.channels = fields.varint()
         if p.channels == 0:
             raise CorruptFrame("the number of channels is missing")
+    if has(ZERO_POINT):
+        p.below = fields.u8()
+        if p.below in (0, 128):
+            raise CorruptFrame("the range of values is that of a type")
     if has(REQUANTIZED):
         _read_requantizer(fields, p)
     if p.neighbours:
@@ -97,7 +99,7 @@ def _read_requantizer(fields: Reader, p: Parameters) -> None:
     if denominator == 0 or numerator <= denominator or numerator > 65535:
         raise CorruptFrame("the step is not a fraction above 1")
     p.index_of, p.value_of = np.zeros(256, np.int64), np.zeros(256, np.int64)
-    for sign, most in ((1, 127), (-1, 128)) if p.signed else ((1, 255),):
+    for sign, most in ((1, 255 - p.below), (-1, p.below)):
         magnitudes = np.arange(most + 1)
         indices = step_index(magnitudes, numerator, denominator)
         p.index_of[sign * magnitudes % 256] = sign * indices % 256

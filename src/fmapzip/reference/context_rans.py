@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import isqrt
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from fmapzip.errors import CorruptFrame
 from fmapzip.reference.context_parameters import TOKENS, Parameters, read
 from fmapzip.reference.rans import LaneDecoder, LaneEncoder
-from fmapzip.reference.tiles import Tile, TileCodec
+from fmapzip.reference.tiles import Tile, TileCodec, from_bytes
 
 TILE_VALUES = 1 << 20
 ZERO_BITS, TOKEN_BITS = 12, 8
@@ -38,11 +37,18 @@ class Tokens:
         self.of_byte = np.stack([np.searchsorted(base, np.arange(256), side="right") - 1 for base in self.base])
 
 
-def compand(signed: bool) -> Ints:
+def compand(below: int) -> Ints:
     """The companded value of each byte."""
-    if not signed:
-        return np.array([isqrt(256 * v) for v in range(256)])
-    return np.array([128 + (1 if b < 128 else -1) * isqrt(126 * min(b, 256 - b)) for b in range(256)])
+    if below == 0:
+        gain, zero = 256, 0
+    elif below == 128:
+        gain, zero = 126, 128
+    else:
+        product = below * (255 - below)
+        gain = 65025 // (255 + 2 * (isqrt(product - 1) + 1 if product else 0))
+        zero = isqrt(gain * below)
+    values = [(b + below) % 256 - below for b in range(256)]
+    return np.array([zero + (1 if v >= 0 else -1) * isqrt(gain * abs(v)) for v in values])
 
 
 class Contexts:
@@ -51,7 +57,7 @@ class Contexts:
     def __init__(self, p: Parameters, shape: tuple[int, int, int]) -> None:
         channels, rows, width = shape
         self.p = p
-        self.table = compand(p.signed)[p.value_of]
+        self.table = compand(p.below)[p.value_of]
         self.companded = np.zeros((rows, width, channels), np.int64)
         self.start = np.full(channels, self.table[0])
         self.factors = np.zeros(p.rank, np.int64)
@@ -113,11 +119,11 @@ class Contexts:
         return w, above[column], above[max(column - 1, 0)], above[min(column + 1, last)]
 
 
-def encode(tile: Tile, parameters: bytes) -> bytes:
+def encode(tile: Tile, below: int, parameters: bytes) -> bytes:
     """The body of a tile."""
-    p, shape = _fitting(tile.dtype, parameters, tile.shape)
+    p, shape = _fitting(below, parameters, tile.shape)
     tokens, lanes = Tokens(p), lanes_of(p, shape)
-    indices = p.index_of[np.ascontiguousarray(tile).view(np.uint8)].transpose(1, 2, 0)
+    indices = p.index_of[tile % 256].transpose(1, 2, 0)
     contexts = Contexts(p, shape)
     steps = []
     for place in contexts.places():
@@ -142,9 +148,9 @@ def encode(tile: Tile, parameters: bytes) -> bytes:
     return encoder.to_bytes()
 
 
-def decode(body: bytes, shape: tuple[int, int, int], dtype: np.dtype[Any], parameters: bytes) -> Tile:
+def decode(body: bytes, shape: tuple[int, int, int], below: int, parameters: bytes) -> Tile:
     """The tile of a body."""
-    p, _ = _fitting(dtype, parameters, shape)
+    p, _ = _fitting(below, parameters, shape)
     tokens, lanes = Tokens(p), lanes_of(p, shape)
     contexts, decoder = Contexts(p, shape), LaneDecoder(body, lanes)
     indices = np.zeros((shape[1], shape[2], shape[0]), np.int64)
@@ -167,7 +173,7 @@ def decode(body: bytes, shape: tuple[int, int, int], dtype: np.dtype[Any], param
     decoder.close()
     if ((indices != 0) & (p.value_of[indices] == 0)).any():
         raise CorruptFrame("an index stands for no value")
-    return np.ascontiguousarray(p.value_of[indices].transpose(2, 0, 1).astype(np.uint8)).view(dtype)
+    return from_bytes(p.value_of[indices].transpose(2, 0, 1), below)
 
 
 def rows(shape: tuple[int, int, int], parameters: bytes = b"") -> int:
@@ -179,11 +185,9 @@ def rows(shape: tuple[int, int, int], parameters: bytes = b"") -> int:
     return -(-height // tiles)
 
 
-def _fitting(
-    dtype: np.dtype[Any], parameters: bytes, shape: tuple[int, ...]
-) -> tuple[Parameters, tuple[int, int, int]]:
+def _fitting(below: int, parameters: bytes, shape: tuple[int, ...]) -> tuple[Parameters, tuple[int, int, int]]:
     p = read(parameters)
-    if p.signed != (dtype == np.int8) or p.channels not in (0, shape[0]):
+    if p.below != below or p.channels not in (0, shape[0]):
         raise CorruptFrame("the parameters are for other maps")
     return p, (shape[0], shape[1], shape[2])
 

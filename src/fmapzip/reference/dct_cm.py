@@ -45,12 +45,12 @@ def _in_blocks(rows: NDArray[Any]) -> NDArray[np.int32]:
     return np.pad(blocks, ((0, 0), (0, 0), (0, BLOCK - block)), constant_values=ABSENT)
 
 
-def encode(tile: NDArray[Any], parameters: bytes) -> bytes:
-    """Body of one tile: uint8 or int8 [C, R, W]."""
+def encode(tile: NDArray[Any], below: int, parameters: bytes) -> bytes:
+    """Body of one tile of values [C, R, W]."""
     p = parse(parameters)
-    check(p, len(tile))
+    check(p, len(tile), below)
     if p.rans:
-        return dct_cm_rans.encode(tile, p)
+        return dct_cm_rans.encode(tile, below, p)
     x = tile.reshape(len(tile), -1).astype(np.int32)
     if not p.transform and x.shape[1] == 1:
         x = x.reshape(1, -1)  # a vector
@@ -61,7 +61,7 @@ def encode(tile: NDArray[Any], parameters: bytes) -> bytes:
         return (row + np.arange(blocks)[:, None] * stride + offset + np.arange(count)).ravel()
 
     if not p.transform:
-        blocks = _in_blocks(nearest_codes(point_values(p.points, tile.dtype))[x + 128])
+        blocks = _in_blocks(nearest_codes(point_values(p.points, below))[x + 255])
         for channel in range(len(x)):
             fields += block_fields(blocks[:, channel], np.arange(len(blocks)) + channel * len(blocks))
         return write(fields)
@@ -81,12 +81,12 @@ def encode(tile: NDArray[Any], parameters: bytes) -> bytes:
     return write(fields)
 
 
-def decode(body: bytes, shape: tuple[int, int, int], dtype: np.dtype[Any], parameters: bytes) -> NDArray[Any]:
+def decode(body: bytes, shape: tuple[int, int, int], below: int, parameters: bytes) -> NDArray[Any]:
     """Map [C, R, W] of one tile; raises `FrameError` where ``body`` is not a valid tile."""
     p = parse(parameters)
-    check(p, shape[0])
+    check(p, shape[0], below)
     if p.rans:
-        return dct_cm_rans.decode(body, shape, dtype, p)
+        return dct_cm_rans.decode(body, shape, below, p)
     reader, positions = Reader(body), shape[1] * shape[2]
     out = np.zeros((shape[0], positions), np.int32)
     if not p.transform and positions == 1:
@@ -94,7 +94,7 @@ def decode(body: bytes, shape: tuple[int, int, int], dtype: np.dtype[Any], param
     block = block_positions(positions)
     spans = [slice(at, min(at + block, positions)) for at in range(0, positions, block)]
     if not p.transform:
-        values = point_values(p.points, dtype)
+        values = point_values(p.points, below)
         for channel in out:
             for span in spans:
                 codes = reader.block(len(channel[span]))
@@ -111,12 +111,12 @@ def decode(body: bytes, shape: tuple[int, int, int], dtype: np.dtype[Any], param
                 row[span] = reader.mask(len(row[span]))
             for row in quantized:
                 row[span] = unzigzag(reader.block(len(row[span])))
-        group[:] = group_values(quantized, nonzero, group.shape, steps, dtype)
+        group[:] = group_values(quantized, nonzero, group.shape, steps, below)
         start += length
     reader.finish()
     if p.order is not None:
         out[p.order] = out.copy()
-    return out.astype(dtype).reshape(shape)
+    return out.reshape(shape)
 
 
 DCT_CM = TileCodec(encode, decode, tile_rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ class Parameters:
     """The parameter bytes of ``dct-cm``, taken apart."""
 
     transform: bool
+    below: int | None = None
     zero_mask: bool = False
     order: NDArray[np.int64] | None = None
     steps: tuple[int, ...] = ()
@@ -33,8 +34,17 @@ class Parameters:
 
 def parse(parameters: bytes) -> Parameters:
     """Take parameter bytes apart; raise `CorruptFrame` where they are not valid."""
-    if not parameters or parameters[0] >> 5:
+    if not parameters or parameters[0] >> 6:
         raise CorruptFrame("the parameters are empty or set reserved bits")
+    if not parameters[0] & 32:
+        return _paths(parameters)
+    if len(parameters) < 2 or parameters[1] in (0, 128):
+        raise CorruptFrame("the range of values is cut or that of a type")
+    return replace(_paths(parameters[:1] + parameters[2:]), below=parameters[1])
+
+
+def _paths(parameters: bytes) -> Parameters:
+    """The flags and what follows them, without the range of values."""
     transform, zero_mask, has_order, has_points, rans = (bool(parameters[0] >> i & 1) for i in range(5))
     if not transform:
         if zero_mask or has_order or len(parameters) < 1 + 32 * has_points:
@@ -69,7 +79,7 @@ def parse(parameters: bytes) -> Parameters:
         raise CorruptFrame("the channel order is not a permutation")
     both = tuple(steps.tolist())
     kept_order = order if has_order else None
-    return Parameters(True, zero_mask, kept_order, both[:length], both[length:], None, rans, model, mask_model)
+    return Parameters(True, None, zero_mask, kept_order, both[:length], both[length:], None, rans, model, mask_model)
 
 
 def _model(data: bytes) -> tuple[bytes, bytes]:
@@ -94,8 +104,10 @@ def group_lengths(channels: int, longest: int) -> list[int]:
     return [longest] * full + [min(n for n in (4, 8, 16, 32) if n >= rest)] * (rest > 0)
 
 
-def check(p: Parameters, channels: int) -> None:
-    """Raise `CorruptFrame` where the parameters do not fit maps of so many channels."""
+def check(p: Parameters, channels: int, below: int) -> None:
+    """Raise `CorruptFrame` where the parameters do not fit maps of so many channels and negative values."""
+    if below not in ((0, 128) if p.below is None else (p.below,)):
+        raise CorruptFrame("the parameters are for another zero point")
     if not p.transform:
         return
     if group_lengths(channels, len(p.steps))[-1] != (len(p.tail_steps) or len(p.steps)):

@@ -23,16 +23,16 @@ from fmapzip.reference.dct_cm_values import (
 )
 
 LARGEST = 127
-INT8, UINT8 = np.dtype(np.int8), np.dtype(np.uint8)
+INT8, UINT8 = 128, 0  # how many values are negative
 
 
-def encode(tile: NDArray[Any], p: Parameters) -> bytes:
+def encode(tile: NDArray[Any], below: int, p: Parameters) -> bytes:
     """Body of one tile; as long as the tile's values where the entropy stage gives up."""
     if not p.transform:
-        _check(p.model, tile.dtype, len(tile))
-        values = point_values(p.points, tile.dtype)
-        codes = nearest_codes(values)[tile.astype(np.int64) + 128]
-        return context_rans.encode(_indices(values)[codes].astype(tile.dtype), p.model)
+        _check(p.model, below, len(tile))
+        values = point_values(p.points, below)
+        codes = nearest_codes(values)[tile.astype(np.int64) + 255]
+        return context_rans.encode(_indices(values)[codes], below, p.model)
     x = tile.reshape(len(tile), -1).astype(np.int32)
     ordered = x if p.order is None else x[p.order]
     quantized, start = [], 0
@@ -41,25 +41,25 @@ def encode(tile: NDArray[Any], p: Parameters) -> bytes:
         quantized.append(group_coefficients(filled(group) if p.zero_mask else group, length, p.steps_of(length)))
         start += length
     coefficients = np.concatenate(quantized)
-    symbols = np.clip(coefficients, -LARGEST, LARGEST).astype(np.int8)
+    symbols = np.clip(coefficients, -LARGEST, LARGEST)
     _check(p.model, INT8, len(symbols))
-    coded = context_rans.encode(symbols.reshape(len(symbols), *tile.shape[1:]), p.model)
+    coded = context_rans.encode(symbols.reshape(len(symbols), *tile.shape[1:]), INT8, p.model)
     if len(coded) >= symbols.size:
-        return tile.tobytes()
+        return bytes(tile.size)  # given up
     body = struct.pack("<I", len(coded)) + coded
     body += _excess_bytes(quantized)
     if not p.zero_mask:
         return body
     _check(p.mask_model, UINT8, len(tile))
-    mask = context_rans.encode((tile != 0).astype(np.uint8), p.mask_model)
-    return tile.tobytes() if len(mask) >= tile.size else body + mask
+    mask = context_rans.encode((tile != 0).astype(np.int64), UINT8, p.mask_model)
+    return bytes(tile.size) if len(mask) >= tile.size else body + mask
 
 
-def decode(body: bytes, shape: tuple[int, int, int], dtype: np.dtype[Any], p: Parameters) -> NDArray[Any]:
+def decode(body: bytes, shape: tuple[int, int, int], below: int, p: Parameters) -> NDArray[Any]:
     """Map [C, R, W] of one tile."""
     if not p.transform:
-        _check(p.model, dtype, shape[0])
-        return _values(context_rans.decode(body, shape, dtype, p.model), p, dtype)
+        _check(p.model, below, shape[0])
+        return _values(context_rans.decode(body, shape, below, p.model), p, below)
     lengths = group_lengths(shape[0], len(p.steps))
     planes = [int(np.count_nonzero(p.steps_of(length))) for length in lengths]
     _check(p.model, INT8, sum(planes))
@@ -87,17 +87,17 @@ def decode(body: bytes, shape: tuple[int, int, int], dtype: np.dtype[Any], p: Pa
     for length, group in zip(lengths, groups, strict=True):
         here = out[start : start + length]
         kept = None if nonzero is None else nonzero[start : start + length]
-        here[:] = group_values(group, kept, here.shape, p.steps_of(length), dtype)
+        here[:] = group_values(group, kept, here.shape, p.steps_of(length), below)
         start += length
     if p.order is not None:
         out[p.order] = out.copy()
-    return out.astype(dtype).reshape(shape)
+    return out.reshape(shape)
 
 
-def _check(model: bytes, dtype: np.dtype[Any], channels: int) -> None:
+def _check(model: bytes, below: int, channels: int) -> None:
     """Raise `CorruptFrame` where a model is not for such maps."""
     p = read(model)
-    if p.signed != (dtype == np.int8) or (p.channels and p.channels != channels) or model[0] & 16:
+    if p.below != below or (p.channels and p.channels != channels) or model[0] & 16:
         raise CorruptFrame("a model is for other maps")
 
 
@@ -106,14 +106,14 @@ def _indices(values: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.where(values > 0, np.cumsum(values > 0), -1 * np.cumsum(values < 0))
 
 
-def _values(indices: NDArray[Any], p: Parameters, dtype: np.dtype[Any]) -> NDArray[Any]:
-    values = point_values(p.points, dtype)
-    table = np.full(512, 999)
-    table[_indices(values) + 128] = values
-    out = table[indices.astype(np.int64) + 128]
+def _values(indices: NDArray[Any], p: Parameters, below: int) -> NDArray[Any]:
+    values = point_values(p.points, below)
+    table = np.full(511, 999)
+    table[_indices(values) + 255] = values
+    out = table[indices.astype(np.int64) + 255]
     if (out == 999).any():
         raise CorruptFrame("an index stands for no reconstruction point")
-    return out.astype(dtype)
+    return out
 
 
 def _blocks(group: NDArray[np.int64]) -> list[NDArray[np.int64]]:

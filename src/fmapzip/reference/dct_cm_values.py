@@ -19,9 +19,9 @@ def block_positions(positions: int) -> int:
 
 
 def nearest_codes(values: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Code of the point nearest to each of -128 ... 255, of two equally near ones that of even index."""
+    """Code of the point nearest to each of -255 ... 255, of two equally near ones that of even index."""
     index = np.where(values > 0, np.cumsum(values > 0), np.cumsum(values < 0))
-    distance = abs(np.arange(-128, 256)[:, None] - values)
+    distance = abs(np.arange(-255, 256)[:, None] - values)
     nearest: NDArray[np.int64] = (2 * distance + index % 2).argmin(axis=1)
     return nearest
 
@@ -36,9 +36,9 @@ def unzigzag(code: NDArray[Any]) -> NDArray[Any]:
     return np.where(code & 1, (code + 1) >> 1, -(code >> 1))
 
 
-def point_values(points: NDArray[np.bool_] | None, dtype: np.dtype[Any]) -> NDArray[np.int64]:
+def point_values(points: NDArray[np.bool_] | None, below: int) -> NDArray[np.int64]:
     """Value that each code of the mask path stands for, by ascending magnitude, the positive one first."""
-    values = np.arange(256).astype(np.uint8).view(dtype).astype(np.int64)
+    values = (np.arange(256) + below) % 256 - below
     values = values if points is None else values[points]
     return values[np.lexsort((-values, abs(values)))]
 
@@ -67,13 +67,13 @@ def group_values(
     nonzero: NDArray[np.bool_] | None,
     shape: tuple[int, int],
     steps: tuple[int, ...],
-    dtype: np.dtype[Any],
+    below: int,
 ) -> NDArray[np.int32]:
     """The inverse: values of a group's channels, `shape`; where `nonzero` is given, only those are not zero."""
     y = np.zeros((len(steps), shape[1]), np.int64)
     kept = [k for k, step in enumerate(steps) if step]
     y[kept] = quantized * np.array([steps[k] for k in kept])[:, None]
     x = dct.inverse(np.clip(y, -MAX_COEFFICIENT, MAX_COEFFICIENT).astype(np.int32))[: shape[0]]
-    lowest = -128 if dtype == np.int8 else int(nonzero is not None)
-    values: NDArray[np.int32] = np.clip(x, lowest, np.iinfo(dtype).max)
+    lowest = int(nonzero is not None) if below == 0 else -below
+    values: NDArray[np.int32] = np.clip(x, lowest, 255 - below)
     return values if nonzero is None else values * nonzero

@@ -20,18 +20,18 @@ from fmapzip.reference.zvc import ZVC
 
 MAGIC = b"FMAP"
 VERSION = 0
-SIGNED, QUANTIZER, PLAN, PER_CHANNEL = 1, 2, 4, 32
+SIGNED, QUANTIZER, PLAN, PER_CHANNEL, ZERO_POINT = 1, 2, 4, 32, 64
 NDIM_SHIFT = 3
-RESERVED = 0b11000000
+RESERVED = 0b10000000
 MAX_VALUES, MAX_PARAMETER_BYTES = 1 << 28, 1 << 24
 
 
-def _raw_encode(tile: Tile, parameters: bytes) -> bytes:
-    del parameters
-    return tile.tobytes()
+def _raw_encode(tile: Tile, below: int, parameters: bytes) -> bytes:
+    del below, parameters
+    return bytes(tile.size)  # given up
 
 
-def _raw_decode(body: bytes, shape: tuple[int, int, int], dtype: np.dtype[Any], parameters: bytes) -> Tile:
+def _raw_decode(body: bytes, shape: tuple[int, int, int], below: int, parameters: bytes) -> Tile:
     raise CorruptFrame("a tile of the raw codec is not as long as its values")
 
 
@@ -45,6 +45,7 @@ def encode(
     *,
     scales: Sequence[float] = (),
     plan: tuple[bytes, int] | None = None,
+    zero_point: int = 0,
     rows: int | None = None,
 ) -> bytes:
     """A frame of `q` by the codec of `number`, byte for byte what `fmapzip.encode` gives.
@@ -56,6 +57,7 @@ def encode(
     parameters : the codec's parameters; with `plan` they are not repeated in the frame
     scales : the quantizer's scales, if the frame is to hold them
     plan : first 8 bytes of a plan's hash, and the tap's index
+    zero_point : the integer that stands for 0
     rows : rows a tile, where they are not to be those that the core takes
 
     Examples
@@ -72,15 +74,16 @@ def encode(
     bodies = []
     for first in range(0, shape[1], rows):
         tile = np.ascontiguousarray(tiled[:, first : first + rows])
-        body = codec.encode(tile, parameters)
+        body = codec.encode(tile.astype(np.int16) - zero_point, _below(q.dtype, zero_point), parameters)
         bodies.append(body if len(body) < tile.size else tile.tobytes())
     inline = parameters if plan is None else b""
     if inline and len(inline) + sum(map(len, bodies)) >= q.size:
         inline, rows, bodies = b"", shape[1], [tiled.tobytes()]
 
     flags = SIGNED * (q.dtype == np.int8) + QUANTIZER * bool(len(scales)) + PLAN * (plan is not None)
-    flags += PER_CHANNEL * (len(scales) > 1) + (q.ndim % 4 << NDIM_SHIFT)
+    flags += PER_CHANNEL * (len(scales) > 1) + (q.ndim % 4 << NDIM_SHIFT) + ZERO_POINT * bool(zero_point)
     frame = MAGIC + bytes([VERSION, number, flags]) + b"".join(map(_varint, q.shape))
+    frame += bytes([zero_point % 256]) * bool(zero_point)
     frame += np.asarray(scales, "<f4").tobytes()
     frame += _varint(len(inline)) + inline if plan is None else plan[0] + _varint(plan[1])
     frame += _varint(rows) + np.asarray([len(body) for body in bodies], "<u4").tobytes() + b"".join(bodies)
@@ -111,6 +114,8 @@ def decode(data: bytes, parameters: bytes | None = None) -> NDArray[Any]:
         raise CorruptFrame("a dimension is zero")
     if prod(dims) > MAX_VALUES:
         raise LimitExceeded("the map holds more values than the limit allows")
+    dtype = np.dtype(np.int8 if flags & SIGNED else np.uint8)
+    zero_point = _zero_point(reader, dtype) if flags & ZERO_POINT else 0
     if flags & QUANTIZER:
         _scales(reader, dims[0] if flags & PER_CHANNEL else 1)
     if flags & PLAN:
@@ -135,8 +140,7 @@ def decode(data: bytes, parameters: bytes | None = None) -> NDArray[Any]:
         raise CorruptFrame("checksum mismatch")
     if reader.position != len(data):
         raise CorruptFrame("bytes follow the frame")
-    dtype = np.dtype(np.int8 if flags & SIGNED else np.uint8)
-    return _decoded(number, bodies, shapes, dtype, parameters).reshape(dims)
+    return _decoded(number, bodies, shapes, dtype, zero_point, parameters).reshape(dims)
 
 
 def _decoded(
@@ -144,6 +148,7 @@ def _decoded(
     bodies: Sequence[bytes],
     shapes: Sequence[tuple[int, int, int]],
     dtype: np.dtype[Any],
+    zero_point: int,
     parameters: bytes | None,
 ) -> NDArray[Any]:
     """The tiles one below the other; a codec is needed only where one of them is coded."""
@@ -156,8 +161,21 @@ def _decoded(
         elif parameters is None:
             raise InvalidInput("the frame refers to a plan: give its parameters")
         else:
-            tiles.append(CODECS[number].decode(body, shape, dtype, parameters))
+            values = CODECS[number].decode(body, shape, _below(dtype, zero_point), parameters)
+            tiles.append((values + zero_point).astype(dtype))
     return np.concatenate(tiles, axis=1)
+
+
+def _below(dtype: np.dtype[Any], zero_point: int) -> int:
+    """How many values are negative."""
+    return zero_point - int(np.iinfo(dtype).min)
+
+
+def _zero_point(reader: Reader, dtype: np.dtype[Any]) -> int:
+    zero_point = int(np.frombuffer(reader.take(1), dtype)[0])
+    if zero_point == 0:
+        raise CorruptFrame("a zero point of 0 is not written down")
+    return zero_point
 
 
 def _external_id(reader: Reader) -> None:

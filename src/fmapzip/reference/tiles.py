@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Tile = NDArray[Any]  # [C, R, W], uint8 or int8
+Tile = NDArray[Any]  # [C, R, W], values from -below to 255 - below
 
 TILE_VALUES = 131072
 
@@ -23,17 +23,23 @@ def default_rows(shape: tuple[int, int, int], parameters: bytes = b"") -> int:
     return -(-height // tiles)
 
 
+def from_bytes(coded: NDArray[Any], below: int) -> Tile:
+    """The values that bytes modulo 256 stand for."""
+    values: Tile = (coded.astype(np.int16) + below) % 256 - below
+    return values
+
+
 @dataclass(frozen=True)
 class TileCodec:
     """One codec of the reference.
 
     Attributes
     ----------
-    encode : (tile, parameters) -> body
-    decode : (body, shape, dtype, parameters) -> tile
+    encode : (tile, below, parameters) -> body
+    decode : (body, shape, below, parameters) -> tile
     rows : (C, H, W), parameters -> rows a tile
     """
 
-    encode: Callable[[Tile, bytes], bytes]
-    decode: Callable[[bytes, tuple[int, int, int], np.dtype[Any], bytes], Tile]
+    encode: Callable[[Tile, int, bytes], bytes]
+    decode: Callable[[bytes, tuple[int, int, int], int, bytes], Tile]
     rows: Callable[[tuple[int, int, int], bytes], int] = default_rows

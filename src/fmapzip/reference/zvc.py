@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any
 
 import numpy as np
 
 from fmapzip.errors import CorruptFrame, TruncatedFrame
-from fmapzip.reference.tiles import Tile, TileCodec
+from fmapzip.reference.tiles import Tile, TileCodec, from_bytes
 
 
-def encode(tile: Tile, parameters: bytes) -> bytes:
+def encode(tile: Tile, below: int, parameters: bytes) -> bytes:
     """The bitmap, then the nonzero values."""
-    del parameters
-    values = tile.reshape(-1)
+    del below, parameters
+    values = (tile.reshape(-1) % 256).astype(np.uint8)
     bitmap = np.packbits(values != 0, bitorder="little")
     return bytes(bitmap) + bytes(values[values != 0])
 
 
-def decode(body: bytes, shape: tuple[int, int, int], dtype: np.dtype[Any], parameters: bytes) -> Tile:
+def decode(body: bytes, shape: tuple[int, int, int], below: int, parameters: bytes) -> Tile:
     """The tile of a body."""
     del parameters
     count = prod(shape)
@@ -32,9 +31,9 @@ def decode(body: bytes, shape: tuple[int, int, int], dtype: np.dtype[Any], param
     nonzero = bits[:count].astype(bool)
     if len(body) - size != nonzero.sum():
         raise CorruptFrame("the bitmap and the number of values disagree")
-    values = np.zeros(count, dtype)
-    values[nonzero] = np.frombuffer(body[size:], dtype)
-    return values.reshape(shape)
+    values = np.zeros(count, np.uint8)
+    values[nonzero] = np.frombuffer(body[size:], np.uint8)
+    return from_bytes(values, below).reshape(shape)
 
 
 ZVC = TileCodec(encode, decode)

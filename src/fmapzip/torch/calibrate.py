@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 import fmapzip
+from fmapzip import registry
+from fmapzip.bound import bind
 from fmapzip.codecs.base import Codec, IntegerMap
 from fmapzip.errors import InvalidInput
 from fmapzip.plan import Plan, TapPlan
@@ -63,7 +65,7 @@ class Calibration:
         codecs = [codec] * len(self.taps) if isinstance(codec, Codec) else list(codec)
         planned = []
         for i, (tap, quantizer, chosen) in enumerate(zip(self.taps, self.quantizers, codecs, strict=True)):
-            planned.append(TapPlan(tap.name, tap.shape, quantizer, chosen, chosen.train(self.maps(i))))
+            planned.append(TapPlan(tap.name, tap.shape, quantizer, chosen, chosen.train_for(self.maps(i), quantizer)))
             progress(f"training {chosen.id}", i + 1, len(codecs))
         return Plan(tuple(planned), self.metadata)
 
@@ -141,9 +143,11 @@ def collect(
     frames: tuple[list[bytes], ...] = tuple([] for _ in taps)
     seen = [0] * len(taps)
 
+    storing = [bind(registry.make("zvc"), quantizer) for quantizer in quantizers]
+
     def keep(place: int, sample: Tensor) -> None:
         if seen[place] in kept:
-            frames[place].append(fmapzip.encode(sample.numpy(), codec="zvc"))
+            frames[place].append(storing[place].encode(sample.numpy()))
         seen[place] += 1
 
     rounding = {

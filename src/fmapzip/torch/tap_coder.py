@@ -75,7 +75,7 @@ class TapCoder:
         names = self.bound.plan_hash, self.bound.tap
         signed = self._quantizer.dtype == torch.int8
         target = out.detach().movedim(self.axis, 1).numpy()
-        found = _core.store(*arrays, self.bound.prepared, signed, *names, threads, keep, target)
+        found = _core.store(*arrays, self.bound.prepared, signed, self._quantizer.limits, *names, threads, keep, target)
         if found is None:
             self._quantizer.refuse_not_finite()
         return Stored(*found)

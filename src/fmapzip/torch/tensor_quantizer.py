@@ -55,16 +55,18 @@ class TensorQuantizer:
         self.dtype = _DTYPES[params.dtype]
         self._name, self._axis = name, axis
         self.scales = np.asarray(params.scale, np.float32)
+        self.limits = (*params.limits, params.zero)
 
     def quantize(self, x: Tensor, out: Tensor) -> int:
-        """Write the integers of `x` into `out`, which has its strides; return how many are not zero.
+        """Write the integers of `x` into `out`, which has its strides; return how many do not stand for 0.
 
         Raises
         ------
         InvalidInput
             `x` holds NaN or infinity; the error names the feature map.
         """
-        finite, nonzeros = _core.quantize(in_memory_order(x), self.scales, *self._channels(x), in_memory_order(out))
+        values, integers = in_memory_order(x), in_memory_order(out)
+        finite, nonzeros = _core.quantize(values, self.scales, self.limits, *self._channels(x), integers)
         if not finite:
             self.refuse_not_finite()
         return nonzeros
@@ -81,8 +83,8 @@ class TensorQuantizer:
         list of (float, float)
             For each sample the sums of squares of `x` and of ``out - x``. They depend on nothing but the sample.
         """
-        arrays = in_memory_order(q), in_memory_order(x), self.scales, *self._channels(x), len(x), in_memory_order(out)
-        return _core.dequantize(*arrays)
+        integers, values, restored = in_memory_order(q), in_memory_order(x), in_memory_order(out)
+        return _core.dequantize(integers, values, self.scales, self.limits, *self._channels(x), len(x), restored)
 
     def _channels(self, x: Tensor) -> tuple[int, int]:
         """How many channels there are, and how many values of one follow one another in memory."""

@@ -75,13 +75,13 @@ def _requantizing(model: TapModel, tradeoff: Tradeoff, shaped: bool) -> Family:
         division = model.division(step, shaped, tradeoff)
         clip_ratio = step / division
         grid = model.grid(clip_ratio, shaped, min(1.0, step))
-        return Candidate(grid, tradeoff.at(division, model.integers), step, clip_ratio, shaped)
+        return Candidate(grid, tradeoff.at(division, model.values), step, clip_ratio, shaped)
 
     return Family(make)
 
 
 def _on_the_calibrated_grid(model: TapModel, tradeoff: Tradeoff) -> Family:
-    return Family(lambda step: Candidate(model.base, tradeoff.at(step, model.integers), step))
+    return Family(lambda step: Candidate(model.base, tradeoff.at(step, model.values), step))
 
 
 def _coarser(model: TapModel, codec: Codec, shaped: bool) -> Family:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fmapzip.codecs.base import Codec, IntegerMap, Tradeoff
+from fmapzip.codecs.base import Codec, Tradeoff
 from fmapzip.quantize import QuantParams
+from fmapzip.zero_point import values
 
 _MOST_STRETCH = 4.0
 _VALUES = 1 << 21  # that an estimate looks at, about
@@ -50,9 +52,10 @@ class TapModel:
             return self.base
         scale, name = self.base.scale[0], f"{self.base.calibrator}*{clip_ratio:.4g}"
         if not shaped:
-            return QuantParams(self.base.dtype, (scale * clip_ratio,), name)
+            return replace(self.base, scale=(scale * clip_ratio,), calibrator=name)
         scales = np.maximum(clip_ratio * stretches(self.sensitivities), least * self._largest)
-        return QuantParams(self.base.dtype, tuple(float(scale * each) for each in scales), f"{name}:sensitivities")
+        each_scale = tuple(float(scale * each) for each in scales)
+        return replace(self.base, scale=each_scale, calibrator=f"{name}:sensitivities")
 
     def division(self, step: float, shaped: bool, tradeoff: Tradeoff) -> int:
         """Return how many steps of the grid make the nominal `step` with the least estimated distortion, unclipped.
@@ -63,7 +66,7 @@ class TapModel:
         if len(fitting) == 1:
             return 1
         found = {
-            each: self.distortion(self.grid(step / each, shaped, 1.0), tradeoff.at(each, self.integers))
+            each: self.distortion(self.grid(step / each, shaped, 1.0), tradeoff.at(each, self.values))
             for each in fitting
         }
         known = [(distortion, each) for each, distortion in found.items() if distortion is not None]
@@ -72,7 +75,7 @@ class TapModel:
     def distortion(self, quantizer: QuantParams, codec: Codec) -> float | None:
         """Estimate the distortion of an image whose values `codec` stores; None where only coding them tells."""
         q = quantizer.quantize(self._few, 1)
-        decoded = codec.approximation(q)
+        decoded = codec.approximation_for(q, quantizer)
         return None if decoded is None else self.noise(quantizer.dequantize(decoded, 1) - self._few)
 
     def noise(self, errors: NDArray[np.floating]) -> float:
@@ -81,9 +84,9 @@ class TapModel:
         return float(energies @ self.sensitivities)
 
     @cached_property
-    def integers(self) -> IntegerMap:
-        """Some of the maps on the calibrated grid."""
-        return self.base.quantize(self._few, 1)
+    def values(self) -> NDArray[Any]:
+        """Some of the maps on the calibrated grid, counted from its zero point."""
+        return values(self.base.quantize(self._few, 1), self.base.zero)
 
     @property
     def _few(self) -> NDArray[np.float32]:

@@ -77,7 +77,7 @@ class Rates:
 
         def work() -> tuple[float, str]:
             maps = candidate.quantizer.quantize(self.maps(tap).numpy()[:most], 1, tap.name)
-            parameters = candidate.codec.train(maps[::2])
+            parameters = candidate.codec.train_for(maps[::2], candidate.quantizer)
             plan = Plan((candidate.planned(tap, parameters),))
             frames = fmapzip.encode_batch(
                 maps[1::2] if len(maps) > 1 else maps, plan=plan, tap=0, threads=self._threads
