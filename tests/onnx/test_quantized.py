@@ -310,21 +310,27 @@ def quantized_stack(zero: int, dtype: str = "uint8") -> tuple[list[onnx.NodeProt
     return nodes, constants
 
 
-@pytest.mark.parametrize(("dtype", "zero"), [("uint8", 0), ("int8", -128)])
+OWN = [
+    ("uint8", 0, QuantParams("uint8", (0.013,), "network")),
+    ("int8", -128, QuantParams("uint8", (0.013,), "network")),
+    ("uint8", 77, QuantParams("uint8", (0.013,), "network", 77)),
+    ("int8", -20, QuantParams("int8", (0.013,), "network", -20)),
+    ("int8", 0, QuantParams("int8", (0.013,), "network", 0)),
+]
+
+
+@pytest.mark.parametrize("codec", ["context-rans", "zvc", "raw"])
+@pytest.mark.parametrize(("dtype", "zero", "quantizer"), OWN)
 def test_the_networks_own_integers_are_stored_so_that_a_lossless_codec_changes_no_bit(
-    write: Any, dtype: str, zero: int
+    write: Any, dtype: str, zero: int, quantizer: QuantParams, codec: str
 ) -> None:
     nodes, constants = quantized_stack(zero, dtype)
     net = load_onnx(write(nodes, {"x": X}, ["y"], constants))
     images = torch.randn(4, 4, 6, 5)
     (tap,) = taps(net, images)
-    assert (tap.name, tap.quantizer) == ("two", QuantParams("uint8", (0.013,), "network"))
-    stored = compress_model(net, "context-rans", calibration=images[:1])
+    assert (tap.name, tap.quantizer) == ("two", quantizer)
+    stored = compress_model(net, codec, calibration=images[:1])
+    wide = 40 * images  # clipped at both ends
     with torch.inference_mode():
         assert torch.equal(stored(images), net(images))
-
-
-def test_integers_with_another_zero_point_are_quantized_by_calibration(write: Any) -> None:
-    nodes, constants = quantized_stack(77)
-    (tap,) = taps(load_onnx(write(nodes, {"x": X}, ["y"], constants)), torch.zeros(1, 4, 6, 5))
-    assert (tap.name, tap.quantizer) == ("two", None)
+        assert torch.equal(stored(wide), net(wide))

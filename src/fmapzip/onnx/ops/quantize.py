@@ -73,10 +73,16 @@ class Dequantize(OnGrid):
 
 
 def _quantizer(grid: Grid) -> QuantParams | None:
-    """Return a grid as fmapzip's quantizers have it: 0 to 255, zero being the lowest; None where it is another."""
-    if not grid.per_tensor or grid.dtype.itemsize != 1 or int(grid.zero_point) != grid.limits[0]:
+    """Return a grid as fmapzip's quantizers have it; None where it is not of 8 bits, or a grid a channel.
+
+    Integers whose zero point is the lowest of them are 0 to 255, whatever their type.
+    """
+    if not grid.per_tensor or grid.dtype.itemsize != 1:
         return None
-    return QuantParams("uint8", (float(grid.scale),), NETWORK)
+    zero_point = int(grid.zero_point)
+    if zero_point == grid.limits[0]:
+        return QuantParams("uint8", (float(grid.scale),), NETWORK)
+    return QuantParams("int8" if grid.dtype == np.int8 else "uint8", (float(grid.scale),), NETWORK, zero_point)
 
 
 def grid(node: Node, scale: int, zero_point: int, axis: int) -> Grid:
