@@ -65,3 +65,19 @@ class InvalidPlan(FmapzipError, ValueError):
 
 class CorruptArchive(FmapzipError, ValueError):
     """A file that is not an archive, or whose records contradict each other or their checksums."""
+
+
+class ServiceError(FmapzipError):
+    """A server did not give an output; the message says why."""
+
+
+class Unreachable(ServiceError, ConnectionError):
+    """A server cannot be reached, or went away more often than was to be tried."""
+
+
+class Refused(ServiceError, PermissionError):
+    """A server does not serve this client: a wrong token, or more than its limits allow."""
+
+
+class DeadlineExceeded(ServiceError, TimeoutError):
+    """No output came in the time that the caller gave."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fmapzip.cli import bench, capture, codecs, evaluate, files, inspect, plan, split, verify  # noqa: F401  (their commands register themselves)
+from fmapzip.cli import bench, capture, codecs, evaluate, files, inspect, plan, send, serve, split, verify  # noqa: F401  (their commands register themselves)
 from fmapzip.cli.app import app, main
 
 __all__ = ["app", "main"]

@@ -13,7 +13,21 @@ from typer.core import TyperGroup
 from fmapzip.cli.console import discard_stdout
 from fmapzip.cli.exits import Exit, debugging, ending, stop_on_sigterm, tell
 
-ORDER = ("eval", "demo", "plan", "bench", "split", "capture", "encode", "decode", "inspect", "verify", "codecs")
+ORDER = (
+    "eval",
+    "demo",
+    "plan",
+    "bench",
+    "split",
+    "serve",
+    "send",
+    "capture",
+    "encode",
+    "decode",
+    "inspect",
+    "verify",
+    "codecs",
+)
 
 
 class _Ordered(TyperGroup):

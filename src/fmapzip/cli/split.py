@@ -10,12 +10,15 @@ import typer
 from fmapzip.cli import options
 from fmapzip.cli.app import app
 from fmapzip.cli.help import Command
+from fmapzip.errors import InvalidInput
 from fmapzip.eval.request import Request, require_torch
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from fmapzip.eval.preprocess import Preprocessing
     from fmapzip.split import Cut, Split
+    from fmapzip.split.manifest import ImageInput
 
 At = Annotated[
     list[str],
@@ -60,7 +63,6 @@ def split(
     inputs = load(request)
     image, _ = next(iter(inputs.calibration))
     found = cut(inputs.model, image[:1], at)
-    preprocess = "" if request.data.startswith("demo") else request.preprocess or "imagenet"
     with progress() as advance:
         save_split(
             found,
@@ -69,10 +71,23 @@ def split(
             chosen,
             request.quantizer,
             model=request.model,
-            preprocess=preprocess,
+            preprocess=_image_input(inputs.preprocessing),
             progress=advance,
         )
     stdout().print(_table(found, read(output)))
+
+
+def _image_input(given: Preprocessing | None) -> ImageInput | None:
+    from dataclasses import asdict
+
+    from fmapzip.split.manifest import ImageInput
+
+    if given is None:
+        return None
+    fields = asdict(given)
+    if fields.pop("function") is not None:
+        raise InvalidInput("a split keeps preprocessing as a declaration, not as a function of yours")
+    return ImageInput(**fields)
 
 
 def _table(found: Cut, written: Split) -> RenderableType:

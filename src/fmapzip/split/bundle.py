@@ -25,7 +25,7 @@ from fmapzip.quantize import DEFAULT_CALIBRATOR
 from fmapzip.split import manifest as manifests
 from fmapzip.split.codec import CrossingCodec
 from fmapzip.split.halves import Cut, Tail
-from fmapzip.split.manifest import CrossingMap, File, Manifest, Output, Rung
+from fmapzip.split.manifest import CrossingMap, File, ImageInput, Manifest, Output, Rung
 from fmapzip.torch.batches import Batches, Progress, ignore_progress
 from fmapzip.torch.calibrate import Calibration, calibrate
 from fmapzip.torch.inputs import doubled, first_sample
@@ -69,7 +69,7 @@ def save_split(
     quantizer: str = DEFAULT_CALIBRATOR,
     *,
     model: str = "",
-    preprocess: str = "",
+    preprocess: ImageInput | None = None,
     progress: Progress = ignore_progress,
 ) -> Manifest:
     """Calibrate a plan for each codec, export both halves, and write the folder.
@@ -86,7 +86,8 @@ def save_split(
         lossless one is left out.
     quantizer : str
         Calibrator, as in `fmapzip.quantize.make_observer`.
-    model, preprocess : str
+    model : str
+    preprocess : ImageInput, optional
         What the manifest says of where the network and its inputs come from.
     progress : callable
 

@@ -54,6 +54,24 @@ class Output(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     dtype: Annotated[str, msgspec.Meta(pattern="^[a-z0-9]+$")]
 
 
+# Of given length, and not tuple[Positive, Positive]: msgspec 0.22 crashes on that beside a bounded integer.
+Size = Annotated[tuple[Positive, ...], msgspec.Meta(min_length=2, max_length=2)]
+
+
+class ImageInput(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """How an image becomes a sample: `fmapzip.eval.preprocess.Preprocessing`, but for functions of the user's."""
+
+    name: str
+    channels: Literal["rgb", "bgr", "grey"]
+    resize: Positive | Size | None
+    crop: Size | None
+    letterbox: Size | None
+    interpolation: Literal["bilinear", "bicubic", "nearest", "lanczos", "box", "linear"]
+    range: tuple[float, float]
+    mean: tuple[float, ...] | None
+    std: tuple[float, ...] | None
+
+
 class Manifest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """A split.
 
@@ -66,7 +84,7 @@ class Manifest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     input_shape, input_dtype
         Of one sample.
     preprocess
-        How an image file becomes a sample, as ``--preprocess`` takes it; empty for data of its own.
+        How an image becomes a sample; None where that is the caller's affair.
     maps
         What crosses, in the tail's order.
     outputs, structure
@@ -83,7 +101,7 @@ class Manifest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     at: tuple[str, ...]
     input_shape: tuple[Positive, ...]
     input_dtype: str
-    preprocess: str
+    preprocess: ImageInput | None
     maps: Annotated[tuple[CrossingMap, ...], msgspec.Meta(min_length=1)]
     outputs: Annotated[tuple[Output, ...], msgspec.Meta(min_length=1)]
     structure: str
