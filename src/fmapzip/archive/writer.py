@@ -129,18 +129,36 @@ class ArchiveWriter:
         OSError
             It cannot be written; the archive is as it was before.
         """
-        check_name(name)
+        self.add_sample(sample, {name: frame})
+
+    def add_sample(self, sample: int, frames: Mapping[str, bytes]) -> None:
+        """Append the frames of several maps of one sample, by name: all of them or none.
+
+        Raises
+        ------
+        As `add`
+        """
         sample = _sample(sample)
-        parse_only(frame)
+        for name, frame in frames.items():
+            check_name(name)
+            parse_only(frame)
         with self._lock:
-            number = self._names.get(name, len(self._names))
-            if (number, sample) in self._entries:
-                raise InvalidInput(f"{name!r}, sample {sample} is in the archive already")
-            naming = b"" if name in self._names else pack(Kind.NAME, name.encode())
-            body = b"".join([FRAME_KEY.pack(number, sample), frame])
-            offset = self._append(naming, pack(Kind.FRAME, body)) + len(naming)
-            self._names[name] = number
-            self._entries[number, sample] = offset, len(body) - FRAME_KEY.size
+            names: dict[str, int] = {}
+            entries, parts, end = {}, [], self._end
+            for name, frame in frames.items():
+                number = self._names.get(name, len(self._names) + len(names))
+                if (number, sample) in self._entries:
+                    raise InvalidInput(f"{name!r}, sample {sample} is in the archive already")
+                if name not in self._names:
+                    parts.append(pack(Kind.NAME, name.encode()))
+                    end += len(parts[-1])
+                    names[name] = number
+                parts.append(pack(Kind.FRAME, b"".join([FRAME_KEY.pack(number, sample), frame])))
+                entries[number, sample] = end, len(frame)
+                end += len(parts[-1])
+            self._append(*parts)
+            self._names.update(names)
+            self._entries.update(entries)
 
     def close(self) -> None:
         """Write the index and close the file. Closing again does nothing.
@@ -156,6 +174,11 @@ class ArchiveWriter:
             rows = [(*key, *place) for key, place in sorted(self._entries.items())]
             index = Index(self._plan_offset, self._metadata_offset, tuple(self._names), np.array(rows, ENTRY))
             self._append(pack(Kind.INDEX, pack_index(index)), pack_footer(self._end))
+            self._file.close()
+
+    def abandon(self) -> None:
+        """Close the file without an index: every whole frame can still be read from it."""
+        with self._lock:
             self._file.close()
 
     def _append(self, *parts: bytes) -> int:

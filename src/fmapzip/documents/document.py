@@ -74,6 +74,8 @@ class Document:
         Declarations that the page describes too.
     closing
         Markdown at the page's end.
+    written
+        How it is written, where that is not by ``--json FILE``.
     """
 
     title: str
@@ -81,6 +83,7 @@ class Document:
     root: type[Part]
     others: tuple[type[Part], ...] = ()
     closing: str = ""
+    written: str = ""
 
     def checked(self, report: Values) -> Values:
         """The document as it is written: every declared key and no other; what is infinite or no number is None.

@@ -24,7 +24,8 @@ def page(document: Document) -> str:
     """The page of a document, in Markdown."""
     heads = (document.root, *document.others)
     _, schemas = msgspec.json.schema_components(heads, ref_template="{name}")
-    parts = [f"# {document.title}", f"`{document.command} ... --json FILE` writes one JSON object. {OPENING}"]
+    written = document.written or f"`{document.command} ... --json FILE` writes one JSON object"
+    parts = [f"# {document.title}", f"{written}. {OPENING}"]
     for name in _in_order([head.__name__ for head in heads], schemas):
         parts.append(_section(name, schemas, heading=name != document.root.__name__))
     return "\n\n".join([*parts, document.closing.strip()]).rstrip() + "\n"
@@ -96,5 +97,7 @@ def pages() -> dict[str, str]:
     from fmapzip.documents.bench import BENCH
     from fmapzip.documents.evaluation import EVALUATION
     from fmapzip.documents.planning import PLANNING
+    from fmapzip.documents.store import STORE
 
-    return {"EVAL_JSON.md": page(EVALUATION), "BENCH_JSON.md": page(BENCH), "PLAN_JSON.md": page(PLANNING)}
+    documents = {"EVAL": EVALUATION, "BENCH": BENCH, "PLAN": PLANNING, "STORE": STORE}
+    return {f"{name}_JSON.md": page(document) for name, document in documents.items()}

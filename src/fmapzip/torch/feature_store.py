@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from fmapzip.archive import Archive
+from fmapzip.archive.store_index import read_index
 from fmapzip.errors import CorruptArchive, InvalidInput
 
 Maps = Tensor | dict[str, Tensor]
@@ -29,8 +30,9 @@ class FeatureStore(Dataset[Any]):
     Parameters
     ----------
     paths : path, or sequence of paths
-        Archives that ``fmapzip capture`` or `fmapzip.archive.ArchiveWriter` wrote. A directory stands for its ``.fmz``
-        files by name. The samples of a shard follow those of the one before it.
+        Archives that ``fmapzip capture`` or `fmapzip.archive.ArchiveWriter` wrote. A directory stands for the shards
+        that its index lists, without one for its ``.fmz`` files by name. The samples of a shard follow those of the one
+        before it.
     taps : str or sequence of str, optional
         One name: an item is that map. Several: an item is a dictionary by name. Default all.
     integers : bool, default False
@@ -132,7 +134,10 @@ def _listed(paths: PathLike | Sequence[PathLike]) -> Sequence[PathLike]:
 
 
 def _files(path: Path) -> list[Path]:
-    return sorted(path.glob("*.fmz")) if path.is_dir() else [path]
+    if not path.is_dir():
+        return [path]
+    index = read_index(path)
+    return sorted(path.glob("*.fmz")) if index is None else [path / shard.file for shard in index.shards]
 
 
 def _samples(archive: Archive, taps: Sequence[str], file: Path) -> list[int]:
