@@ -27,7 +27,7 @@ def same(document: Document, report: dict[str, Any]) -> bool:
     return bool(document.checked(report) == report)
 
 
-@pytest.mark.parametrize("name", ["EVAL_JSON.md", "BENCH_JSON.md", "PLAN_JSON.md"])
+@pytest.mark.parametrize("name", pages())
 def test_pages_are_made_from_the_declarations(name: str) -> None:
     assert (ROOT / "docs" / name).read_text("utf-8") == pages()[name], "run: python docs/json_pages.py"
 

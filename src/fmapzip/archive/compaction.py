@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fmapzip.archive.reader import Archive
-from fmapzip.archive.store_index import LOCK, SHARD, UNFINISHED, Shard, StoreIndex, locked, writers_lock
-from fmapzip.archive.store_writer import SHARD_BYTES
+from fmapzip.archive.store_index import LOCK, SHARD, SHARD_BYTES, UNFINISHED, Shard, StoreIndex, locked, writers_lock
 from fmapzip.archive.writer import ArchiveWriter
 from fmapzip.errors import InvalidInput
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 INDEX = "store.json"
 LOCK = "store.lock"
 SHARD = ".fmz"
+SHARD_BYTES = 256_000_000
+"""Size from which on a shard is closed."""
 UNFINISHED = ".partial"
 """Behind the name of a shard that is being written."""
 

@@ -11,15 +11,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from fmapzip.archive.reader import Archive
-from fmapzip.archive.store_index import SHARD, UNFINISHED, Shard, StoreIndex, locked, writers_lock
+from fmapzip.archive.store_index import SHARD, SHARD_BYTES, UNFINISHED, Shard, StoreIndex, locked, writers_lock
 from fmapzip.archive.writer import ArchiveWriter
 from fmapzip.errors import CorruptArchive, InvalidInput
 
 if TYPE_CHECKING:
     from fmapzip.plan import Plan
-
-SHARD_BYTES = 1 << 28
-"""Size from which on a shard is closed."""
 
 _SALVAGED = ".salvaged"
 _WRITER = re.compile(r"[A-Za-z0-9_]{1,32}")

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from fmapzip.cli import bench, capture, codecs, evaluate, files, inspect, plan, send, serve, split, verify  # noqa: F401  (their commands register themselves)
+from fmapzip.cli import (  # noqa: F401  (their commands register themselves)
+    bench,
+    capture,
+    codecs,
+    compact,
+    evaluate,
+    files,
+    inspect,
+    plan,
+    send,
+    serve,
+    split,
+    verify,
+)
 from fmapzip.cli.app import app, main
 
 __all__ = ["app", "main"]

@@ -26,6 +26,7 @@ ORDER = (
     "decode",
     "inspect",
     "verify",
+    "compact",
     "codecs",
 )
 

@@ -1,7 +1,8 @@
-"""``fmapzip capture``: a network's quantized feature maps, in an archive."""
+"""``fmapzip capture``: a network's quantized feature maps, in an archive or a store."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -16,36 +17,96 @@ from fmapzip.errors import InvalidInput
 from fmapzip.eval.request import Request, require_torch
 
 Codec = Annotated[
-    str,
+    str | None,
     typer.Option(
         metavar=options.CODEC,
-        help="The codec that the maps are stored by; a lossless one.",
+        help="The codec that the maps are stored by; for an archive a lossless one.",
+        show_default="zvc",
         rich_help_panel=options.CODECS,
     ),
 ]
+PlanFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--plan", metavar="FILE", help="A plan instead of a codec; for a store.", rich_help_panel=options.CODECS
+    ),
+]
+PartOf = Annotated[
+    str | None,
+    typer.Option(
+        "--part",
+        metavar="I/N",
+        help="Only the Ith of N parts of the images, beside other processes; for a store.",
+        rich_help_panel=options.RUNNING,
+    ),
+]
+_DEFAULT = "zvc"
 
 
 @app.command(cls=Command)
 @options.gathers(request=options.request("metrics", "torch_threads"))
 def capture(
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT.fmz", help="The archive to write.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="OUT.fmz|FOLDER", help="The archive, or the store, to write.")
+    ],
     request: Request,
-    codec: Codec = "zvc",
+    codec: Codec = None,
+    plan: PlanFile = None,
+    part: PartOf = None,
+    shard_size: options.ShardSize = options.SHARD_MB,
 ) -> None:
     """Store the 8-bit feature maps of MODEL on DATA.
 
-    They are what eval hands to the codecs, stored without loss, for benches and test vectors.
+    OUT.fmz gets what eval hands to codecs: the maps of the images that do not calibrate, without loss, for benches and
+    test vectors. A FOLDER becomes a store, for training and analysis: it gets the maps of all images, with their names
+    and classes, in archives of a bounded size; what it has already stays, so that an interrupted capture goes on.
     """
-    options.check_archive(output)
-    check_writable(output)
     require_torch()
+    if codec is not None and plan is not None:
+        raise InvalidInput("give --codec or --plan, not both")
+    if output.suffix.lower() == ".fmz":
+        if plan is not None or part is not None:
+            raise InvalidInput(f"{output}: --plan and --part are for stores: name a folder")
+        _to_archive(request, output, codec or _DEFAULT)
+    else:
+        _to_store(request, output, codec or _DEFAULT, plan, _parts(part), shard_size * options.MB)
+
+
+def _to_archive(request: Request, output: Path, codec: str) -> None:
+    check_writable(output)
     from fmapzip.cli.progress import progress
     from fmapzip.eval.capture import capture_maps
     from fmapzip.eval.codec_spec import parse_codec
 
     chosen = parse_codec(codec)
     if not chosen.lossless:
-        raise InvalidInput(f"--codec {codec} is lossy: capture stores maps as they are")
+        raise InvalidInput(f"--codec {codec} is lossy: an archive gets maps as they are")
     with replacing(output) as temporary, progress() as advance:
         found, images = capture_maps(request, temporary, advance, chosen)
     say(f"{output}: {counted(found * images, 'frame')}, {counted(found, 'tap')} of {counted(images, 'image')}")
+
+
+def _to_store(
+    request: Request, folder: Path, codec: str, plan: Path | None, part: tuple[int, int], shard_bytes: int
+) -> None:
+    if request.images is not None:
+        raise InvalidInput("--images counts images that do not calibrate: a store gets all; --limit takes the first")
+    if folder.exists() and not folder.is_dir():
+        raise InvalidInput(f"{folder} is a file; archives are named .fmz, and a store is a folder")
+    from fmapzip.cli.progress import progress
+    from fmapzip.eval.codec_spec import parse_codec
+    from fmapzip.eval.store import capture_store
+    from fmapzip.plan import Plan
+
+    chosen = parse_codec(codec) if plan is None else Plan.load(plan)
+    with progress() as advance:
+        found = capture_store(request, folder, advance, chosen, shard_bytes, part)
+    say(f"{folder}: {counted(found.images, 'image')} of {counted(found.taps, 'tap')}, {found.new} of them new")
+
+
+def _parts(text: str | None) -> tuple[int, int]:
+    """Index and number of parts; the first of one by default."""
+    found = re.fullmatch(r"(\d+)/(\d+)", text or "1/1")
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        raise InvalidInput(f"--part {text}: expected I/N, from 1/N to N/N")
+    return int(found[1]) - 1, int(found[2])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
+from fmapzip.archive.store_index import SHARD_BYTES
 from fmapzip.cli.output import Outputs
 from fmapzip.errors import InvalidInput
 from fmapzip.eval.input_options import InputOptions
@@ -276,6 +277,16 @@ def gathers(**parts: Part) -> Callable[[Callable[..., None]], Callable[..., None
         return run
 
     return decorate
+
+
+MB = 10**6
+SHARD_MB = SHARD_BYTES // MB
+ShardSize = Annotated[
+    int,
+    typer.Option(
+        "--shard-size", min=1, metavar="MB", help="Size from which on a shard is closed.", rich_help_panel=RUNNING
+    ),
+]
 
 
 def check_archive(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""``fmapzip verify``: whether archives are sound, to the last byte."""
+"""``fmapzip verify``: whether archives and stores are sound, to the last byte."""
 
 from __future__ import annotations
 
@@ -22,15 +22,18 @@ TOLD = 10
 
 @app.command()
 def verify(
-    sources: Annotated[list[Path], typer.Argument(metavar="FILE.fmz...", help="Archives.")],
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="FILE.fmz|STORE...", help="Archives, and folders that are stores.")
+    ],
     threads: Annotated[int, typer.Option(min=1, metavar="N", help="Codec threads.")] = 1,
     max_values: MaxValues = None,
 ) -> None:
-    """Check every byte of archives.
+    """Check every byte of archives and stores.
 
     Walks the records, holds the index against them, and decodes every frame. Ends with 4 if something is wrong.
     """
-    sound = [_sound(source, threads, limits_of(max_values)) for source in sources]
+    limits = limits_of(max_values)
+    sound = [(_sound_store if source.is_dir() else _sound)(source, threads, limits) for source in sources]
     if not all(sound):
         raise typer.Exit(Exit.CORRUPT)
 
@@ -45,6 +48,21 @@ def _sound(source: Path, threads: int, limits: Limits) -> bool:
             found = f"{counted(len(archive), 'frame')} of {counted(len(archive.names), 'map')}"
     except (CorruptArchive, UnsupportedVersion) as error:
         problems, found = [str(error)], ""
+    return _told(source, problems, found)
+
+
+def _sound_store(folder: Path, threads: int, limits: Limits) -> bool:
+    from fmapzip.archive import verify_store
+    from fmapzip.archive.store_index import read_index
+
+    problems = list(islice(verify_store(folder, limits, threads), TOLD + 1))
+    index = read_index(folder)
+    shards = () if index is None else index.shards
+    samples = counted(sum(shard.samples for shard in shards), "sample")
+    return _told(folder, problems, f"{samples} in {counted(len(shards), 'shard')}")
+
+
+def _told(source: Path, problems: list[str], found: str) -> bool:
     for problem in problems[:TOLD]:
         tell(f"{source}: {problem}")
     if len(problems) > TOLD:

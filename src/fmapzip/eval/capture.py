@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-import fmapzip
 from fmapzip import registry
 from fmapzip.archive import ArchiveWriter
 from fmapzip.eval.loading import with_totals
 from fmapzip.eval.request import Inputs, Progress, Request, load
-from fmapzip.torch.actions import FakeQuantize
 from fmapzip.torch.batches import Batches
-from fmapzip.torch.calibrate import Calibration, calibrate, running
+from fmapzip.torch.calibrate import Calibration, calibrate
 from fmapzip.torch.capture import Captured, capture, select
-from fmapzip.torch.inputs import batch_size, call
+from fmapzip.torch.keeping import kept
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-    from torch import Tensor
-
     from fmapzip.codecs.base import Codec
+    from fmapzip.eval.dataset import Dataset
     from fmapzip.plan import Plan
+
+STORING = "storing maps"
 
 
 def capture_maps(request: Request, path: Path, progress: Progress, codec: Codec | str = "zvc") -> tuple[int, int]:
@@ -52,7 +47,8 @@ def capture_maps(request: Request, path: Path, progress: Progress, codec: Codec 
     """
     ready = prepare(request, progress)
     plan = ready.calibration.plan(registry.make(codec), ready.progress)
-    with ArchiveWriter(path, plan=plan, metadata=_metadata(request, ready.inputs)) as archive:
+    about = {**described(request, ready.inputs), **_of_samples(ready.inputs.parts.images)}
+    with ArchiveWriter(path, plan=plan, metadata=about) as archive:
         ready.store(archive, plan)
     return len(ready.calibration.taps), len(ready.inputs.parts.images)
 
@@ -81,33 +77,25 @@ class Prepared:
     threads: int = 1
 
     def store(self, archive: ArchiveWriter, plan: Plan) -> None:
-        """Encode the maps of every reported image by `plan`: those of a batch of images in one call."""
-        taps = self.calibration.taps
-        kept: dict[str, list[NDArray[Any]]] = {tap.name: [] for tap in taps}
-        pairs = zip(taps, self.calibration.quantizers, strict=True)
-        actions = {tap.name: FakeQuantize(tap, quantizer, partial(_keep, kept[tap.name])) for tap, quantizer in pairs}
-        done, total = 0, len(self.inputs.parts.images)
-        seen = dict.fromkeys(kept, 0)
-        with running(self.captured, actions):
-            for images, _ in self.inputs.images:
-                call(self.captured.module, images)
-                maps = {name: np.stack(samples) for name, samples in kept.items()}
-                for name, frames in fmapzip.encode_many(maps, plan, threads=self.threads).items():
-                    for sample, frame in enumerate(frames, seen[name]):
-                        archive.add(name, sample, frame)
-                    seen[name] += len(frames)
-                    kept[name].clear()
-                done += batch_size(images)
-                self.progress("storing maps", done, total)
-
-
-def _keep(samples: list[NDArray[Any]], sample: Tensor) -> None:
-    samples.append(sample.numpy().copy())
+        """Encode the maps of every reported image by `plan`, one batch of images at a time."""
+        taps, total = self.calibration.taps, len(self.inputs.parts.images)
+        done = 0
+        for samples in kept(self.captured, taps, plan, (images for images, _ in self.inputs.images), self.threads):
+            for frames in samples:
+                for name, found in frames.items():
+                    for i, frame in enumerate(found):
+                        archive.add(name, done * len(found) + i, frame)
+                done += 1
+            self.progress(STORING, done, total)
 
 
 def prepare(request: Request, progress: Progress) -> Prepared:
     """Load what a request names, find the chosen taps and calibrate their quantizers."""
-    inputs = load(request)
+    return prepare_loaded(request, load(request), progress)
+
+
+def prepare_loaded(request: Request, inputs: Inputs, progress: Progress) -> Prepared:
+    """The same, of what is loaded."""
     progress = with_totals(progress, inputs.parts)
     batches = Batches(inputs.calibration, "calibration")
     captured = capture(inputs.model, batches.first())
@@ -116,8 +104,8 @@ def prepare(request: Request, progress: Progress) -> Prepared:
     return Prepared(inputs, captured, calibration, batches, progress, request.threads)
 
 
-def _metadata(request: Request, inputs: Inputs) -> dict[str, Any]:
-    labels = inputs.parts.images.labels
+def described(request: Request, inputs: Inputs) -> dict[str, Any]:
+    """What an archive says of where its maps come from."""
     return {
         "model": request.model,
         "data": request.data,
@@ -125,6 +113,8 @@ def _metadata(request: Request, inputs: Inputs) -> dict[str, Any]:
         "quantizer": request.quantizer,
         "preprocess": request.preprocess,
         "input": inputs.described,
-        "images": list(inputs.parts.images.names),
-        "labels": None if labels is None else labels.tolist(),
     }
+
+
+def _of_samples(images: Dataset) -> dict[str, Any]:
+    return {"images": list(images.names), "labels": None if images.labels is None else images.labels.tolist()}

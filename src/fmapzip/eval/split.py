@@ -16,10 +16,11 @@ STANDARD = "every:5"
 
 @dataclass(frozen=True)
 class Split:
-    """The two parts of a data set, disjoint unless calibration came from a place of its own."""
+    """The two parts of a data set, disjoint unless calibration came from a place of its own; and the data set whole."""
 
     calibration: Dataset
     images: Dataset
+    whole: Dataset
     rule: str
 
 
@@ -60,10 +61,10 @@ def split(
     others = [i for i in rows if i not in chosen]
     if not others:
         raise InvalidInput(f"--calib {calib} leaves none of the {len(data)} images to report on")
-    return Split(data.select(chosen), data.select(others), calib)
+    return Split(data.select(chosen), data.select(others), data, calib)
 
 
 def _from_elsewhere(data: Dataset, calib: str, preprocessing: Preprocessing | None, frames: int | None) -> Split:
     if calib not in DEMO_PARTS and not Path(calib).exists():
         raise InvalidInput(f"--calib {calib}: neither every:K, first:N nor a data directory")
-    return Split(load_data(calib, preprocessing, frames), data, calib)
+    return Split(load_data(calib, preprocessing, frames), data, data, calib)
