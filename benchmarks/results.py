@@ -16,6 +16,7 @@ from textwrap import fill
 
 from results_files import NETWORKS, Values, arenas, keep, loaded
 from results_plans import plans
+from results_stores import linear_head, stores
 from results_tables import WIDTH, arena, evals, grid, memory, pca, short_table, speed, speeds
 
 ROOT = Path(__file__).parents[1]
@@ -42,6 +43,8 @@ def document() -> str:
     parts += [pca(loaded("pca_before_*.json"))]
     parts += [speed(found) for found in loaded("speed.json")]
     parts += [memory(found) for found in loaded("memory.json")]
+    parts += [stores(found) for found in loaded("stores.json")]
+    parts += [linear_head(found) for found in loaded("linear_head.json")]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
 

@@ -52,18 +52,29 @@ def _kept_bench(found: Values) -> tuple[str, Values]:
     """Totals, and bytes by tap."""
     model = _function(found["source"]["model"])
     source = {**found["source"], "model": model, "data": _folder(found["source"]["data"])}
-    taps = [{key: tap[key] for key in ("name", "shape", "raw_bytes", "zeros", "entropy_bits")} for tap in found["taps"]]
     codecs = [
         {**entry, "taps": [{"bytes": tap["bytes"]} for tap in entry.get("taps", [])]} for entry in found["codecs"]
     ]
-    return f"arena_{model}", {"benchmark": "arena", **found, "source": source, "taps": taps, "codecs": codecs}
+    return f"arena_{model}", {
+        "benchmark": "arena",
+        **found,
+        "source": source,
+        "taps": _kept_taps(found),
+        "codecs": codecs,
+    }
 
 
 def _kept_eval(found: Values, stem: str) -> tuple[str, Values]:
     """Totals alone."""
     codecs = [{key: value for key, value in entry.items() if key != "taps"} for entry in found["codecs"]]
     names = {"model": _function(found["model"]), "data": _folder(found["data"])}
-    return f"eval_{stem}", {"benchmark": "eval", **found, **names, "codecs": codecs}
+    return f"eval_{stem}", {"benchmark": "eval", **found, **names, "taps": _kept_taps(found), "codecs": codecs}
+
+
+def _kept_taps(found: Values) -> list[Values]:
+    """What the integers of each tap are like, without histograms."""
+    keys = ("name", "shape", "raw_bytes", "zeros", "entropy_bits")
+    return [{key: tap[key] for key in keys} for tap in found["taps"]]
 
 
 def _function(model: str) -> str:

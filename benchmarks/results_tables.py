@@ -8,6 +8,7 @@ from textwrap import fill
 from results_files import NETWORKS, Values
 
 from fmapzip.bench.summary import sentences
+from fmapzip.documents.maps import pooled
 from fmapzip.report.model import changed_settings
 
 NAMED_PACKAGES = ("numpy", "torch", "zstandard", "lz4", "blosc2", "pcodec", "zfpy", "brotli")
@@ -48,8 +49,16 @@ def _eval_conditions(run: Values) -> str:
         accuracy = f" Top-1 {base['float']['top1']:.1%} in float, {base['int8']['top1']:.1%} in 8 bits."
     return (
         f"{run['images']} images of `{run['data']}`, calibrated on {run['calibration_images']} others, quantizer "
-        f"`{run['quantizer']}`.{accuracy} {conditions(run)}"
+        f"`{run['quantizer']}`.{_maps(run)}{accuracy} {conditions(run)}"
     )
+
+
+def _maps(run: Values) -> str:
+    """What the integers are like; runs of earlier releases do not tell."""
+    if not run.get("taps"):
+        return ""
+    zeros, entropy = (pooled(run["taps"], key) for key in ("zeros", "entropy_bits"))
+    return f" {zeros:.1%} zeros, order-0 entropy {entropy:.2f} bits a value."
 
 
 def _eval_row(run: Values, entry: Values) -> list[str]:

@@ -44,7 +44,7 @@ _DEFAULT = "zvc"
 
 
 @app.command(cls=Command)
-@options.gathers(request=options.request("metrics", "torch_threads"))
+@options.gathers(request=options.request("metrics"))
 def capture(
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="OUT.fmz|FOLDER", help="The archive, or the store, to write.")

@@ -1,0 +1,42 @@
+"""The sections of docs/RESULTS.md on keeping feature maps."""
+
+from __future__ import annotations
+
+from textwrap import fill
+
+from results_files import Values
+from results_tables import WIDTH, conditions, table
+
+
+def stores(found: Values) -> str:
+    """Bytes on disk and times of an epoch."""
+    taps = ", ".join(f"`{name}`" for name in found["taps"])
+    intro = (
+        f"`benchmarks/stores.py`: {taps} of {found['samples']} images, {found['raw_bytes'] / 1e6:.1f} MB of 8-bit "
+        f"values, one chunk a map, batches of {found['batch']} by a `DataLoader` from the page cache. Seconds of an "
+        f"epoch by workers, in order / shuffled. {conditions(found)}"
+    )
+    workers = sorted({int(key.rpartition("_")[2]) for key in found["ways"][0] if key.startswith("in_order_")})
+    rows = [
+        [
+            way["way"],
+            f"{way['bytes'] / 1e6:.2f}",
+            f"{found['raw_bytes'] / way['bytes']:.2f}",
+            *(f"{way[f'in_order_{n}']:.2f} / {way[f'shuffled_{n}']:.2f}" for n in workers),
+        ]
+        for way in found["ways"]
+    ]
+    head = ["kept as", "MB on disk", "ratio", *(f"{n} workers, s" for n in workers)]
+    return "\n\n".join(["## Stores", fill(intro, WIDTH), table(head, rows)])
+
+
+def linear_head(found: Values) -> str:
+    """What keeping saves a training loop."""
+    ratio = found["raw_bytes"] / found["bytes"]
+    intro = (
+        f"`benchmarks/linear_head.py`: a linear head on `{found['tap']}` of {found['images']} images of CIFAR-10, "
+        f"{found['epochs']} epochs, one thread. Capturing took {found['capture_seconds']:.0f} s once; the store has "
+        f"{found['bytes'] / 1e6:.1f} MB, ratio {ratio:.2f} (`{found['codec']}`). {conditions(found)}"
+    )
+    rows = [[way["way"], f"{way['seconds']:.1f}", f"{way['top1']:.1%}"] for way in found["ways"]]
+    return "\n\n".join(["### A linear head on kept maps", fill(intro, WIDTH), table(["features", "s", "top-1"], rows)])
