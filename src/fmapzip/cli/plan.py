@@ -32,6 +32,19 @@ MaxDrop = Annotated[
 MinSqnr = Annotated[float | None, _limit("--min-sqnr", "DB", "SQNR of the output at least.")]
 MinRatio = Annotated[float | None, _limit("--min-ratio", "R", "8-bit raw over frames and plan at least.")]
 MaxBytes = Annotated[float | None, _limit("--max-bytes", "B", "Bytes of frames and plan an image at most.")]
+MaxMetricLoss = Annotated[
+    str | None,
+    _limit("--max-metric-loss", "FIGURE=LOSS", "A metric's figure at most so much below the float network's."),
+]
+Metric = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|FILE:FUNCTION",
+        help="The metric of --max-metric-loss, as for eval.",
+        show_default="the one that has the figure",
+        rich_help_panel=BUDGET,
+    ),
+]
 Codecs = Annotated[
     list[str] | None,
     typer.Option(
@@ -83,6 +96,8 @@ def plan(
     min_sqnr: MinSqnr = None,
     min_ratio: MinRatio = None,
     max_bytes: MaxBytes = None,
+    max_metric_loss: MaxMetricLoss = None,
+    metric: Metric = None,
     codec: Codecs = None,
     validate: Validate = None,
     time_limit: TimeLimit = None,
@@ -98,18 +113,18 @@ def plan(
     require_torch()
     from fmapzip.planner.budget import one_of
 
-    budget = one_of(max_kl, max_drop, min_sqnr, min_ratio, max_bytes)
+    budget = one_of(max_kl, max_drop, min_sqnr, min_ratio, max_bytes, max_metric_loss)
     outputs.check(output)
     kept = state or beside(output, ".state")
     check_writable(kept)
     try:
-        found, read = _search(request, budget, codec or ["auto"], validate, time_limit, seed, kept)
+        found, read = _search(request, budget, metric, codec or ["auto"], validate, time_limit, seed, kept)
     except BaseException:
         if kept.is_file():
             tell(f"what was measured is kept in {kept}: the same command goes on from it")
         raise
     found.plan.save(output)
-    settings = {"validate": validate, "time_limit": time_limit, "seed": seed, "input": read}
+    settings = {"validate": validate, "time_limit": time_limit, "seed": seed, "input": read, "metric": metric}
     _report(found, request, outputs, settings)
     if state is None:
         kept.unlink(missing_ok=True)
@@ -121,6 +136,7 @@ def plan(
 def _search(
     request: Request,
     budget: Budget,
+    metric: str | None,
     codecs: list[str],
     validate: str | None,
     time_limit: float | None,
@@ -135,6 +151,7 @@ def _search(
     from fmapzip.eval.request import load
     from fmapzip.planner import make_plan
 
+    task = _task(budget, metric)
     options_ = [parse_codec(name) if ":" in name else name for name in codecs]
     inputs = load(request)
     verifying = (
@@ -149,6 +166,7 @@ def _search(
             validation=verifying,
             taps=request.taps,
             metrics=request.metrics,
+            task=task,
             threads=request.threads,
             time_limit=time_limit,
             seed=seed,
@@ -156,6 +174,21 @@ def _search(
             progress=with_totals(advance, inputs.parts),
         )
     return found, inputs.described
+
+
+def _task(budget: Budget, metric: str | None) -> Any:
+    """The metric that a budget is in."""
+    from fmapzip.errors import InvalidInput
+    from fmapzip.eval.metric_spec import parse_metric
+    from fmapzip.torch.tasks import OF_FIGURE
+
+    if budget.figure is None:
+        if metric is not None:
+            raise InvalidInput("--metric goes with --max-metric-loss")
+        return None
+    if metric is None and budget.figure not in OF_FIGURE:
+        raise InvalidInput(f"--max-metric-loss {budget.figure}: say which --metric has it")
+    return parse_metric(metric or OF_FIGURE[budget.figure])
 
 
 def _report(found: Planned, request: Request, outputs: Outputs, settings: dict[str, Any]) -> None:

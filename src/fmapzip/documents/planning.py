@@ -12,9 +12,25 @@ Figure = float | None
 class Budget(Part):
     """Budget."""
 
-    kind: Literal["kl", "drop", "sqnr", "ratio", "bytes"]
+    kind: Literal["kl", "drop", "sqnr", "ratio", "bytes", "task"]
     value: float
     words: Annotated[str, says("both, to read")]
+
+
+class Task(Part):
+    """The plan by the metric that the budget is in.
+
+    On all the images that choose and verify. More is better; shares are in percent.
+    """
+
+    metric: str
+    figure: str
+    images: int
+    value: Figure
+    interval: Annotated[list[float] | None, says("95 %, by bootstrap over images")]
+    float_value: Annotated[Figure, says("of the float network")]
+    loss: Figure
+    loss_interval: Annotated[list[float] | None, says("95 %, by bootstrap over images that both networks see")]
 
 
 class PlanFile(Part):
@@ -118,6 +134,7 @@ class Planning(Part):
     protocol: Annotated[dict[str, Any], says("every option of the command")]
     environment: Environment
     seconds: Annotated[float, says("of the whole search")]
+    task: Annotated[Task | None, says("with a budget in a metric")] = None
 
 
 PLANNING = Document(title="The report of `fmapzip plan`", command="fmapzip plan", root=Planning)

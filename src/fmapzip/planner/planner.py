@@ -31,6 +31,7 @@ from fmapzip.planner.measure.meter import Deadline, DistortionMeter
 from fmapzip.planner.measure.rate import Rates
 from fmapzip.planner.measure.sensitivities import noise_sensitivities
 from fmapzip.planner.result import Planned, Step
+from fmapzip.planner.verify.task import TaskCheck, kept_by_task
 from fmapzip.planner.verify.train import trained
 from fmapzip.planner.verify.verify import Stage, checked, verified
 from fmapzip.quantize import DEFAULT_CALIBRATOR
@@ -40,9 +41,13 @@ from fmapzip.torch.capture import METHODS, Captured, capture, select
 from fmapzip.torch.inputs import first_sample
 from fmapzip.torch.metrics import MetricsChoice
 from fmapzip.torch.preserve import evaluation_mode
+from fmapzip.torch.results import TaskResult
+from fmapzip.torch.tasks import Metric as TaskMetric
 
 _GROUPS = ("choosing", "verifying")
 _MEASURING: dict[Metric, int] = {"kl": 64, "noise": 12}  # images; noise varies far less from one to the next than KL
+_STARTS: dict[Metric, Budget] = {"kl": Budget("kl", 0.03), "noise": Budget("sqnr", 18)}
+"""The distortion that the search for what a metric allows starts from."""
 _PROBES = 4
 _SENSITIVITY_IMAGES = 128
 
@@ -56,6 +61,7 @@ def make_plan(
     validation: Any = None,
     taps: Sequence[str] | str | None = None,
     metrics: MetricsChoice = "auto",
+    task: TaskMetric | None = None,
     threads: int = 1,
     time_limit: float | None = None,
     seed: int = 0,
@@ -84,6 +90,9 @@ def make_plan(
         Feature maps to plan; default all.
     metrics : {"auto", "classes", "output"}
         Whether the output is class scores, as in `fmapzip.torch.evaluate`.
+    task : Metric, optional
+        What a budget of kind ``task`` is in. Distortion of the output is planned, and as much of it allowed as the
+        metric allows on all the calibration and validation images.
     threads : int
         Threads of the codecs.
     time_limit : float, optional
@@ -99,10 +108,13 @@ def make_plan(
     Raises
     ------
     InvalidInput
-        Fewer than 2 images, or a budget in KL or top-1 for a network whose output is not class scores.
+        Fewer than 2 images, a budget in KL or top-1 for a network whose output is not class scores, or one of a metric
+        without it.
     CaptureError, UnknownCodec
     """
     start = perf_counter()
+    if (task is not None) != (budget.kind == "task"):
+        raise InvalidInput("a budget of kind 'task' needs task=, and only it takes one")
     batches = Batches(calibration, "calibration")
     options, deadline = codecs_of(codecs), Deadline(time_limit)
     with evaluation_mode(model):
@@ -111,7 +123,7 @@ def make_plan(
         metric = _metric(budget, found.class_scores if metrics == "auto" else metrics == "classes")
         groups = _groups(batches, None if validation is None else Batches(validation, "validation"))
         known = MeasurementCache(state, "plan", fingerprint(model, groups, found, metric, seed))
-        session = _Session(captured, batches, found, groups, metric, known, threads, deadline, progress)
+        session = _Session(captured, batches, found, groups, metric, known, threads, deadline, progress, task)
         return session.plan(budget, options, seed, start)
 
 
@@ -126,19 +138,26 @@ class _Session:
     threads: int
     deadline: Deadline
     progress: Progress
+    task: TaskMetric | None
 
     def plan(self, budget: Budget, options: Sequence[Codec], seed: int, start: float) -> Planned:
-        choosing, verifying = (self._stage(name, budget) for name in _GROUPS)
+        planned = _STARTS[self.metric] if self.task is not None else budget
+        choosing, verifying = (self._stage(name, planned) for name in _GROUPS)
         search = self._search(choosing, options, seed)
         search.fixed()
         steps: Sequence[Step] = ()
+        judged: TaskResult | None = None
         if budget.lossless:
             chosen = tuple(_smallest_lossless(options) for options in search.candidate_sets)
             found = checked(self._train(chosen), chosen, choosing, verifying, self.calibration.images)
         else:
             search.coarse()
             chooser = Chooser(search, choosing.evaluator, choosing.objective)
-            found = verified(chooser, self._train, choosing, verifying, self.calibration.images)
+            if self.task is None:
+                found = verified(chooser, self._train, choosing, verifying, self.calibration.images)
+            else:
+                check = self._check(self.task, budget)
+                found, judged = kept_by_task(chooser, self._train, choosing, verifying, self.calibration.images, check)
             steps = chooser.steps
         return Planned(
             plan=found.plan,
@@ -155,6 +174,19 @@ class _Session:
             back_offs=found.back_offs,
             notes=self.captured.notes,
             seconds=perf_counter() - start,
+            task=judged,
+        )
+
+    def _check(self, task: TaskMetric, budget: Budget) -> TaskCheck:
+        return TaskCheck(
+            metric=task,
+            figure=str(budget.figure),
+            limit=budget.value,
+            captured=self.captured,
+            taps=self.calibration.taps,
+            groups=self.groups,
+            threads=self.threads,
+            progress=self.progress,
         )
 
     def _stage(self, name: str, budget: Budget) -> Stage:

@@ -10,6 +10,7 @@ from fmapzip.planner.budget import Budget, Metric
 from fmapzip.planner.candidate import Candidate
 from fmapzip.planner.candidates.candidate_set import CandidateSet
 from fmapzip.planner.measure.evaluator import Outcome
+from fmapzip.torch.results import TaskResult
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ class Planned:
         How often verification asked for less distortion.
     notes : sequence of str
     seconds : float
+    task : TaskResult or None
+        The plan by the metric that the budget is in, on all the images.
     """
 
     plan: Plan
@@ -85,6 +88,7 @@ class Planned:
     back_offs: int
     notes: Sequence[str]
     seconds: float
+    task: TaskResult | None = None
 
     def ratio(self, images: int | None = None) -> float:
         """Return 8-bit raw over frames and plan, on the verifying images; the plan is shared by `images`.

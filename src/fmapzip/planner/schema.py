@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from math import log10, prod, sqrt
 from statistics import mean, stdev
 from typing import Any
@@ -13,6 +14,7 @@ from fmapzip.planner.allocate.hull import lower_hull
 from fmapzip.planner.candidate import Candidate
 from fmapzip.planner.candidates.candidate_set import CandidateSet
 from fmapzip.planner.result import Measured, Planned
+from fmapzip.torch.results import TaskResult
 
 SCHEMA = 1
 ENOUGH = 16
@@ -46,6 +48,7 @@ def to_json(planned: Planned, model: str, data: str, protocol: dict[str, Any], e
         "data": data,
         "budget": {"kind": planned.budget.kind, "value": planned.budget.value, "words": str(planned.budget)},
         "met": planned.met,
+        "task": None if planned.task is None else _task(planned, planned.task),
         "metric": planned.metric,
         "calibration_images": planned.calibration_images,
         "plan": {"hash": planned.plan.hash.hex(), "bytes": len(planned.plan.to_bytes())},
@@ -58,7 +61,12 @@ def to_json(planned: Planned, model: str, data: str, protocol: dict[str, Any], e
             for step in sorted(planned.steps, key=lambda step: step.bytes)
         ],
         "taps": [_tap(options, chosen) for options, chosen in zip(planned.candidate_sets, planned.chosen, strict=True)],
-        "notes": [*planned.notes, *([] if planned.met else [_MISSED]), *few_images(planned.metric, verified)],
+        "notes": [
+            *planned.notes,
+            *([] if planned.met else [_MISSED]),
+            *few_images(planned.metric, verified),
+            *_uncertain(planned),
+        ],
         "protocol": protocol,
         "environment": environment,
         "seconds": planned.seconds,
@@ -83,6 +91,20 @@ def few_images(metric: str, distortions: Sequence[float]) -> list[str]:
     middle, half = mean(distortions), _STUDENT[count - 2] * stdev(distortions) / sqrt(count)
     interval = f"{max(middle - half, 0):.3g} to {middle + half:.3g}"
     return [f"{text}: their mean KL is {middle:.3g}, its 95 % interval {interval}"]
+
+
+def _task(planned: Planned, found: TaskResult) -> dict[str, Any]:
+    images = sum(len(group.outcome.distortions) for group in (planned.choosing, planned.verifying))
+    return {**asdict(found), "images": images, "float_value": found.value + (found.loss or 0.0)}
+
+
+def _uncertain(planned: Planned) -> list[str]:
+    """Return a warning where chance alone might hide a loss beyond the budget."""
+    found = planned.task
+    if found is None or found.loss_interval is None or found.loss_interval[1] <= planned.budget.value:
+        return []
+    low, high = found.loss_interval
+    return [f"{found.figure} lost is {found.loss:.3g}, but its 95 % interval is {low:.3g} to {high:.3g}"]
 
 
 def _measured(planned: Planned, found: Measured) -> dict[str, Any]:

@@ -18,9 +18,20 @@ def render(report: Report) -> RenderableType:
     heading = Text.assemble((report["model"], "bold"), " on ", (report["data"], "bold"))
     heading.append(f"\nbudget: {report['budget']['words']}: ")
     heading.append("met" if report["met"] else "not met", "green" if report["met"] else "red")
+    heading.append(_task(report))
     for note in report["notes"]:
         heading.append(f"\nnote: {note}", "yellow")
     return Group(heading, Text(), _taps(report), Text(), _figures(report), Text(), _legend(report))
+
+
+def _task(report: Report) -> str:
+    found = report["task"]
+    if found is None:
+        return ""
+    text = f"\n{found['figure']} {found['value']:.2f} on {found['images']} images, {found['float_value']:.2f} in float"
+    interval = found["loss_interval"]
+    spread = "" if interval is None else f" (95 % interval {interval[0]:.2f} to {interval[1]:.2f})"
+    return f"{text}: {found['loss']:.2f} lost{spread}"
 
 
 def words(candidate: Report) -> str:

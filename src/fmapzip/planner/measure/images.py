@@ -30,10 +30,13 @@ class Images:
     batches : tuple of inputs
     labels : int64 tensor or None
         Of all of them.
+    targets : tuple or None
+        What metrics compare with, one an image.
     """
 
     batches: tuple[Inputs, ...]
     labels: Tensor | None
+    targets: tuple[Any, ...] | None = None
 
     def __len__(self) -> int:
         return sum(batch_size(batch) for batch in self.batches)
@@ -51,14 +54,21 @@ def gather(batches: Batches, most: int = MOST_IMAGES) -> Images:
     wanted, first = spread(total, most), 0
     samples: list[Inputs] = []
     labels: list[Tensor] = []
-    for inputs, given in batches:
+    targets: list[Any] = []
+    for inputs, given, meant in batches.with_targets():
         count = batch_size(inputs)
         places = [i - first for i in sorted(wanted) if first <= i < first + count]
         samples += [_sample(inputs, i) for i in places]
         if given is not None:
             labels.append(given[places])
+        if meant is not None:
+            targets += [meant[i] for i in places]
         first += count
-    return Images(_batched(samples), torch.cat(labels) if sum(map(len, labels)) == len(samples) else None)
+    return Images(
+        _batched(samples),
+        torch.cat(labels) if sum(map(len, labels)) == len(samples) else None,
+        tuple(targets) if len(targets) == len(samples) else None,
+    )
 
 
 def divide(images: Images) -> tuple[Images, Images]:
@@ -80,7 +90,8 @@ def divide(images: Images) -> tuple[Images, Images]:
 def _take(images: Images, rows: Sequence[int]) -> Images:
     samples = [_sample(batch, i) for batch in images.batches for i in range(batch_size(batch))]
     labels = None if images.labels is None else images.labels[list(rows)]
-    return Images(_batched([samples[i] for i in rows]), labels)
+    targets = None if images.targets is None else tuple(images.targets[i] for i in rows)
+    return Images(_batched([samples[i] for i in rows]), labels, targets)
 
 
 def _sample(inputs: Inputs, row: int) -> Inputs:

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from fmapzip.torch.tasks.metric import Metric, OfFunction, whole_set
-from fmapzip.torch.tasks.ready import READY, ready
+from fmapzip.torch.tasks.ready import OF_FIGURE, READY, ready
 
-__all__ = ["READY", "Metric", "OfFunction", "ready", "whole_set"]
+__all__ = ["OF_FIGURE", "READY", "Metric", "OfFunction", "ready", "whole_set"]

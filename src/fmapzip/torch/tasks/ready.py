@@ -20,6 +20,9 @@ READY: dict[str, Callable[..., Metric]] = {
     "psnr": Psnr,
 }
 
+OF_FIGURE = {"top1": "top1", "top5": "top5", "mIoU": "miou", "mAP": "coco_map", "mAP50": "coco_map", "PSNR": "psnr"}
+"""The metric that has a figure."""
+
 
 def ready(name: str, **settings: Any) -> Metric:
     """Return a metric by its name.
