@@ -55,13 +55,18 @@ class Written:
 
     number: int  # how manieth
     kind: int
+    extent: int  # values from the beginning of the memory; there may be more that nothing reads
     readers: list[str] = field(default_factory=list)
     facts: tuple[float, ...] = ()  # of the values, once something has read or moved them
 
     def note(self, tensor):
         """Remember what the memory of `tensor`, which holds it, holds."""
         with _disable_current_modes():
-            self.facts = self.facts or facts(memory_of(tensor))
+            self.facts = self.facts or facts(self.memory(tensor))
+
+    def memory(self, tensor):
+        """All of what is held, which `tensor` is a view of."""
+        return torch.empty(0, dtype=tensor.dtype).set_(tensor.untyped_storage(), 0, (self.extent,))
 
     def holds(self, x):
         """Whether the values of `x`, in any order, are these."""
@@ -70,11 +75,6 @@ class Written:
         return ours[0] == self.facts[0] and all(
             abs(a - b) <= 1e-4 * scale + 1e-6 for a, b in zip(ours[1:], self.facts[1:], strict=True)
         )
-
-
-def memory_of(tensor):
-    """All of the memory that `tensor` is a view of."""
-    return torch.empty(0, dtype=tensor.dtype).set_(tensor.untyped_storage())
 
 
 def facts(x):
@@ -122,7 +122,7 @@ class _Watcher:
             args = (inputs,)
         for leaf in tree_leaves((args, kwargs)):
             if isinstance(leaf, torch.Tensor):
-                self.write(leaf, INPUT)
+                self.write(leaf, INPUT, False)
         with ExitStack() as stack:
             stack.enter_context(torch.no_grad())
             for handle in (register_module_forward_pre_hook(self.enter), register_module_forward_hook(self.leave)):
@@ -143,11 +143,17 @@ class _Watcher:
         known = self.written.get(tensor.untyped_storage().data_ptr())
         return known.kind if known else CONSTANT
 
-    def write(self, tensor, kind):
+    def write(self, tensor, kind, is_fresh):
         self.count += 1
-        self.written[tensor.untyped_storage().data_ptr()] = Written(self.count, kind)
+        extent = tensor.untyped_storage().nbytes() // tensor.element_size()
+        before = self.written.get(tensor.untyped_storage().data_ptr())
+        if is_fresh:
+            extent = tensor.numel() if tensor.is_contiguous() else extent
+        elif before:
+            extent = before.extent
+        written = self.written[tensor.untyped_storage().data_ptr()] = Written(self.count, kind, extent)
         if self.count in self.chosen:
-            memory = memory_of(tensor)
+            memory = written.memory(tensor)
             memory.copy_(self.change(memory))
 
     def move(self, source, result):
@@ -235,13 +241,13 @@ class _Low(TorchDispatchMode):
         result = func(*args, **kwargs)
         for tensor in written:
             if op not in ("set", "resize"):
-                watcher.write(tensor, kind)
+                watcher.write(tensor, kind, False)
         for tensor in tree_leaves(result):
             if isinstance(tensor, torch.Tensor) and tensor.untyped_storage().data_ptr() not in known:
                 if op in MOVES:
                     watcher.move(read[0], tensor)
                 elif kind != CONSTANT:
-                    watcher.write(tensor, kind)
+                    watcher.write(tensor, kind, True)
                 else:
                     watcher.forget(tensor)
         return result

@@ -54,6 +54,13 @@ def test_a_write_that_no_graph_shows_is_captured_by_hooks(images):
     oracle.check(captured, net, images)
 
 
+def test_memory_that_nothing_reads_is_not_looked_at(images):
+    folds = nn.Sequential(
+        nn.Conv2d(3, 36, 2, 2), nn.Flatten(2), nn.Fold((8, 8), 3, padding=1, stride=2), nn.Conv2d(4, 2, 1)
+    )
+    oracle.check(capture(folds.eval(), images[:1]), folds, images)
+
+
 class Hidden(nn.Module):
     """Products that are no feature map's: inside layers taken as one, and over more axes than one."""
 

@@ -75,7 +75,7 @@ _TRANSFORMERS = {
     "CLIPVisionModel": (_VISION, (3, 32, 32)),
     "ConvNextModel": ({**_STAGES, "num_stages": 2}, (3, 64, 64)),
     "ConvNextV2Model": ({**_STAGES, "num_stages": 2}, (3, 64, 64)),
-    "CvtModel": ({"embed_dim": [16, 32, 64], "num_heads": [1, 2, 4], "depth": [1, 1, 1],
+    "CvtModel": ({"embed_dim": [16, 32, 64], "num_heads": [1, 2, 4], "depth": [1, 2, 3],
                   "cls_token": [False, False, True]}, (3, 64, 64)),
     "DeiTModel": (_VISION, (3, 32, 32)),
     "DistilBertModel": ({"vocab_size": 100, "dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 64}, "ids"),
