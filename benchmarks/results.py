@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from textwrap import fill
 
+from results_breadth import breadth
 from results_files import NETWORKS, Values, arenas, keep, loaded
 from results_plans import plans
 from results_stores import linear_head, stores
@@ -45,6 +46,7 @@ def document() -> str:
     parts += [memory(found) for found in loaded("memory.json")]
     parts += [stores(found) for found in loaded("stores.json")]
     parts += [linear_head(found) for found in loaded("linear_head.json")]
+    parts += [breadth(found) for found in loaded("breadth.json")]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
 

@@ -154,7 +154,7 @@ _MONAI = {
     "ResNet": ({"block": "basic", "layers": [1, 1, 1, 1], "block_inplanes": [8, 16, 16, 32], "n_input_channels": 1,
                 "num_classes": 4}, (1, 32, 32, 32)),
     "SegResNet": ({**_VOLUME, "init_filters": 8}, (1, 16, 16, 16)),
-    "SwinUNETR": ({"in_channels": 1, "out_channels": 2, "feature_size": 12}, (1, 32, 32, 32)),
+    "SwinUNETR": ({"in_channels": 1, "out_channels": 2, "feature_size": 12}, (1, 64, 64, 64)),
     "UNet": ({**_VOLUME, **_WIDTHS, "num_res_units": 2}, (1, 16, 16, 16)),
     "UNETR": ({"in_channels": 1, "out_channels": 2, "img_size": 32, "feature_size": 8, "hidden_size": 48,
                "mlp_dim": 64, "num_heads": 4}, (1, 32, 32, 32)),
