@@ -116,3 +116,28 @@ def test_a_report_of_eval_becomes_rows(results: ModuleType, tmp_path: Path, monk
     text = results.document()
     assert "| demo | `zvc` |" in text
     assert "8 images of `demo`, calibrated on 2 others" in text
+
+
+def test_networks_that_are_not_captured_are_listed_with_the_reason(results: ModuleType) -> None:
+    captured = {"method": "fx", "taps": 3, "left_out": {}, "same_bits": True, "oracle": True, "ratio": 1.5, "notes": []}
+    hidden = {"notes": ["what these read is not stored: a.attn (MultiheadAttention), b.einsum"], "left_out": {"c": "x"}}
+    networks = [
+        {"name": "timm:one", **captured},
+        {"name": "timm:two", **captured, **hidden},
+        {"name": "smp:three", **captured, "oracle": "AssertionError: other\nvalues", "method": "hooks"},
+        {"name": "smp:four", "error": "took more than 9 MB"},
+    ]
+    machine = {"cpu": "a", "cores": 1, "simd": "scalar", "python": "3", "packages": {}}
+    for network in networks:
+        network["commit"] = "abc"
+    text = sys.modules["results_breadth"].breadth({"networks": networks, "packages": {}, "environment": machine})
+    assert "| timm | 2 | 2 | 2 | 0 | 2 | 2 | 2 | 1 of 6 maps |" in text
+    assert "| smp | 2 | 1 | 0 | 1 | 1 | 0 | 1 | 0 of 3 maps |" in text
+    for line in (
+        "- what `MultiheadAttention` reads inside is not stored, and named: timm:two",
+        "- what `einsum` reads inside is not stored, and named: timm:two",
+        "- a map is left out, as x: timm:two",
+        "- differs from the oracle (AssertionError: other): smp:three",
+        "- not examined or not captured (took more than 9 MB): smp:four",
+    ):
+        assert line in text
