@@ -21,7 +21,7 @@ from fmapzip.zero_point import below_zero, value_bytes
 
 Level = Literal["fast", "default", "max"]
 
-_PLAN_SIZE = training.ModelSize(levels=21, spread_levels=6, tables=32)
+PLAN_SIZE = training.ModelSize(levels=21, spread_levels=6, tables=32)
 _MAX_SIZE = training.ModelSize(levels=21, spread_levels=6, tables=64)
 _MAX_RANK = 16
 _FAST_TABLES = 8
@@ -106,7 +106,7 @@ class ContextRans(Codec):
             return training.train_channels(batch, requantizer, _FAST_TABLES).to_bytes()
         if self.level == "max":
             return training.train_factors(batch, requantizer, _MAX_SIZE, _MAX_RANK).to_bytes()
-        return training.train_neighbours(batch, requantizer, _PLAN_SIZE).to_bytes()
+        return training.train_neighbours(batch, requantizer, PLAN_SIZE).to_bytes()
 
     def parameters(self, q: IntegerMap, zero_point: int = 0) -> bytes:
         """Compact tables fitted to one map, with centred reconstruction points."""

@@ -117,7 +117,7 @@ class DctCm(Codec):
         if self.steps is not None and len(self.steps) != self.group:
             raise InvalidInput(f"steps are {self.group} numbers, one for each frequency of a group")
         self._kept(self.group)
-        self._step_list(self.group)
+        self.steps_of(self.group)
 
     @property
     def lossless(self) -> bool:
@@ -195,11 +195,11 @@ class DctCm(Codec):
             raise InvalidInput(f"at most {MAX_ORDERED_CHANNELS} channels can be ordered, not {channels}")
         models = []
         if self.coding == "rans":
-            symbols = coefficient_maps(maps, self.group, self._step_list, order, self.zero_mask)
+            symbols = coefficient_maps(maps, self.group, self.steps_of, order, self.zero_mask)
             models.append(model_of(symbols, SIGNED))
             if self.zero_mask:
                 models.append(model_of(zero_masks(maps), UNSIGNED))
-        return transform_parameters(channels, self.group, self._step_list, order, self.zero_mask, below, models)
+        return transform_parameters(channels, self.group, self.steps_of, order, self.zero_mask, below, models)
 
     def _points(self, coded: NDArray[Any], below: int) -> NDArray[np.int64] | None:
         """Reconstruction points of the mask path; None where it is lossless."""
@@ -224,7 +224,7 @@ class DctCm(Codec):
             raise InvalidInput(f"keep is 1 to {self.group} frequencies, or which ones, below {self.group}")
         return frozenset(k * length // self.group for k in asked)
 
-    def _step_list(self, length: int) -> list[float | None]:
+    def steps_of(self, length: int) -> list[float | None]:
         """Steps by frequency of a transform of `length` points; those of a shorter last one are interpolated."""
         kept, ratio = self._kept(length), self.group / length
         steps: list[float | None] = []

@@ -1,0 +1,157 @@
+"""A feature map that is stored while the network trains: quantized and coded, with gradients and bits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import fmapzip
+from fmapzip.codecs.base import Codec, IntegerMap
+from fmapzip.errors import InvalidInput
+from fmapzip.geometry import worked_shape
+from fmapzip.plan import Plan, TapPlan
+from fmapzip.quantize import QuantParams
+from fmapzip.torch.actions import check_shape
+from fmapzip.torch.capture import Tap
+from fmapzip.torch.tuning.codings import Coding, ValueByValue
+from fmapzip.torch.tuning.fit import Bits, fitted, mask_bits
+from fmapzip.torch.tuning.penalties import logarithm
+
+CALIBRATOR = "tuned"
+_LEAST_SLOPE = 0.25  # of the ratio of sums: images alike in their bits do not tell a slope
+
+
+@dataclass(frozen=True)
+class TapBits:
+    """Bits of a feature map on some images: as training counts them, and of real frames.
+
+    Parameters
+    ----------
+    name : str
+    values : int
+        Values of all images.
+    expected, real : float
+        Bits of all images, by the differentiable rate and by frames.
+    zeros : int
+        Values that are stored as zero.
+    """
+
+    name: str
+    values: int
+    expected: float
+    real: float
+    zeros: int
+
+
+class TunedTap(nn.Module):
+    """What a slot does while the network trains: hands on what would be read back, differentiably.
+
+    Rounding passes gradients straight through, saturation stops them, and the scale of the quantizer is learned (LSQ,
+    Esser 2020, in the logarithm of the scale).
+
+    Parameters
+    ----------
+    tap : Tap
+    quantizer : QuantParams
+        Where the scales begin.
+    codec : Codec
+        With which the map will be stored.
+    rate : str
+        Where bits come from, as `fmapzip.torch.tunable` says.
+    """
+
+    def __init__(self, tap: Tap, quantizer: QuantParams, codec: Codec, rate: str) -> None:
+        super().__init__()
+        self.tap, self.codec, self.rate = tap, codec, rate
+        self.limits, self.dtype = quantizer.limits, quantizer.dtype
+        self.log_scale = nn.Parameter(torch.tensor(quantizer.scale, dtype=torch.float64).log().float())
+        self._coding: Coding = ValueByValue()
+        self._bits: Bits = logarithm
+        self._slope, self._intercept = 1.0, 0.0
+        self._last: Tensor | None = None
+        self._kept: list[IntegerMap] | None = None
+
+    @property
+    def quantizer(self) -> QuantParams:
+        """The quantizer with the scales as they are now."""
+        return QuantParams(self.dtype, tuple(self.log_scale.detach().double().exp().tolist()), CALIBRATOR)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return what would be read back of `x`."""
+        check_shape(x, self.tap)
+        planes = x.movedim(self.tap.axis, 1)
+        maps = planes.float().reshape(len(x), *worked_shape(self.tap.shape))
+        self._last = maps
+        if self._kept is not None:
+            self._kept.append(self._integers(maps).round().to("cpu", getattr(torch, self.dtype)).numpy())
+        if isinstance(self._coding, ValueByValue):
+            out = self._coding.store(maps, self.log_scale, self.limits)
+        else:
+            out = self._coding.read_back(self._integers(maps)) * self.log_scale.exp().view(1, -1, 1, 1)
+        return out.reshape(planes.shape).to(x.dtype).movedim(1, self.tap.axis)
+
+    def bits(self, samples: int | None = None) -> Tensor:
+        """Return the bits of each of the first samples of the last batch, all by default, [N]."""
+        if self._last is None:
+            raise InvalidInput(f"feature map {self.tap.name!r}: the network has not run yet")
+        symbols = self._coding.symbols(self._integers(self._last[:samples]))
+        return self._slope * self._bits(symbols) + self._intercept
+
+    def _integers(self, maps: Tensor) -> Tensor:
+        """What is rounded to integers."""
+        return (maps / self.log_scale.exp().view(1, -1, 1, 1)).clamp(*self.limits)
+
+    def keep(self) -> None:
+        """From now on keep the integers of every batch, for `kept`."""
+        self._kept = []
+
+    def kept(self) -> IntegerMap:
+        """Return the integers since `keep`, [N, *shape], and keep no more."""
+        parts, self._kept, self._last = self._kept or [], None, None
+        return np.concatenate(parts).reshape(-1, *self.tap.shape)
+
+    def fit(self, maps: IntegerMap, planned: TapPlan) -> None:
+        """Take tables, points and the scale of the bits from integer maps and what the codec makes of them."""
+        found = fitted(self.codec, maps, self.rate)
+        self._coding, self._bits = found.coding.to(self.log_scale.device), found.bits
+        expected, real = self._expected(maps), _real(maps, planned) - mask_bits(self.codec, maps.shape[1:])
+        self._slope = 1.0 if found.exact else _slope(expected, real)
+        self._intercept = float(np.mean(real - self._slope * expected)) + mask_bits(self.codec, maps.shape[1:])
+
+    def compare(self, maps: IntegerMap, planned: TapPlan) -> TapBits:
+        """Return what integer maps take by the differentiable rate, and in frames."""
+        expected = self._slope * self._expected(maps) + self._intercept
+        zeros = maps.size - int(np.count_nonzero(maps))
+        return TapBits(self.tap.name, maps.size, float(expected.sum()), float(_real(maps, planned).sum()), zeros)
+
+    def planned(self, maps: IntegerMap) -> TapPlan:
+        """Return what a plan says of the tap, the codec trained on integer maps."""
+        return TapPlan(self.tap.name, self.tap.shape, self.quantizer, self.codec, self.codec.train(maps))
+
+    def _expected(self, maps: IntegerMap) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        """Bits of each map before slope and intercept."""
+        found = []
+        with torch.no_grad():
+            for sample in maps.reshape(len(maps), 1, *worked_shape(maps.shape[1:])):
+                u = torch.from_numpy(sample).to(self.log_scale.device, torch.float32)
+                found.append(float(self._bits(self._coding.symbols(u))))
+        return np.array(found)
+
+
+def _real(maps: IntegerMap, planned: TapPlan) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Bits of each map's frame."""
+    frames = fmapzip.encode_batch(maps, plan=Plan((planned,)), tap=0)
+    return np.array([8.0 * len(frame) for frame in frames])
+
+
+def _slope(
+    expected: np.ndarray[tuple[int], np.dtype[np.float64]], real: np.ndarray[tuple[int], np.dtype[np.float64]]
+) -> float:
+    """How real bits grow with expected ones, from one image to the next; no more than in proportion."""
+    ratio = float(real.sum() / max(expected.sum(), 1e-9))
+    varied = expected - expected.mean()
+    slope = float(varied @ real) / max(float(varied @ varied), 1e-9)
+    return min(max(slope, _LEAST_SLOPE * ratio), ratio)

@@ -1,0 +1,248 @@
+"""A network whose feature maps are stored differentiably, for training loops."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from math import prod
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from fmapzip import registry
+from fmapzip.codecs.base import Codec
+from fmapzip.errors import InvalidInput
+from fmapzip.plan import Plan
+from fmapzip.quantize import DEFAULT_CALIBRATOR, QuantParams
+from fmapzip.torch.batches import Batches, Progress, ignore_progress
+from fmapzip.torch.calibrate import TRAINING_IMAGES, calibrate, spread
+from fmapzip.torch.capture import METHODS, Captured, Tap, capture, select
+from fmapzip.torch.fit import fitted_taps
+from fmapzip.torch.inputs import batch_size, call, first_sample, map_tensors
+from fmapzip.torch.tuning.fit import settled
+from fmapzip.torch.tuning.tap import TapBits, TunedTap
+
+
+class TunableModel(nn.Module):
+    """A network that trains with its feature maps stored; made by :func:`tunable`.
+
+    Its forward pass hands on what would be read back of every map; gradients pass. It is trained by any loop:
+    its parameters are the network's and a scale for each quantizer. Batch norms keep their statistics unless asked not
+    to, and dropout stays off.
+
+    Attributes
+    ----------
+    original : nn.Module
+        The network without the taps, whose parameters are the ones that train.
+    taps : nn.ModuleList
+        One `TunedTap` for each feature map.
+    """
+
+    def __init__(
+        self,
+        original: nn.Module,
+        captured: Captured,
+        taps: Sequence[TunedTap],
+        batch_norms: bool,
+    ) -> None:
+        super().__init__()
+        self.original, self.network, self.taps = original, captured.module, nn.ModuleList(taps)
+        self._batch_norms = batch_norms
+        self._input_shapes = captured.input_shapes
+        by_name = {each.tap.name: each for each in taps}
+        self._skipped = [tap.name for tap in captured.taps if tap.name not in by_name]
+        for slot in captured.slots:
+            tuned = by_name.get(slot.name)
+            slot.action = None if tuned is None else tuned.forward
+        self.train()
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the network."""
+        return self.network(*args, **kwargs)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode: only batch norms, where they are to train, look at it."""
+        self.training = mode
+        for module in self.network.modules():
+            if isinstance(module, _BatchNorm):
+                module.training = mode and self._batch_norms
+        return self
+
+    def refresh(self, images: Any) -> Plan:
+        """Fit tables, points and the scale of the bits to the maps as they are now, and return the plan they make.
+
+        Parameters
+        ----------
+        images : Tensor, or iterable of batches
+            As for `fmapzip.torch.compress_model`; at most 64 of them, evenly spread, are used.
+        """
+        maps, count = self._maps(images)
+        planned = [tap.planned(each) for tap, each in zip(self._tuned, maps, strict=True)]
+        for tap, each, plan in zip(self._tuned, maps, planned, strict=True):
+            tap.fit(each, plan)
+        return Plan(tuple(planned), self._metadata(count))
+
+    def settle(self, images: Any) -> None:
+        """Let codecs choose their paths and orders of channels by the maps as they are now, to stay."""
+        maps, _ = self._maps(images)
+        for tap, each in zip(self._tuned, maps, strict=True):
+            tap.codec = settled(tap.codec, each)
+
+    def plan(self, calibration: Any) -> Plan:
+        """Return the plan that stores the maps as they are now, tables trained on calibration images.
+
+        Parameters
+        ----------
+        calibration : Tensor, or iterable of batches
+        """
+        maps, count = self._maps(calibration)
+        return Plan(
+            tuple(tap.planned(each) for tap, each in zip(self._tuned, maps, strict=True)), self._metadata(count)
+        )
+
+    def compare(self, images: Any, plan: Plan) -> list[TapBits]:
+        """Return what the maps of at most 64 images take, by the differentiable rate and in frames of `plan`."""
+        maps, _ = self._maps(images)
+        return [tap.compare(each, plan[tap.tap.name]) for tap, each in zip(self._tuned, maps, strict=True)]
+
+    @property
+    def values(self) -> int:
+        """Values of all maps of an image."""
+        return sum(prod(each.tap.shape) for each in self._tuned)
+
+    @property
+    def _tuned(self) -> list[TunedTap]:
+        return list(self.taps)  # type: ignore[arg-type]
+
+    def _maps(self, images: Any) -> tuple[list[Any], int]:
+        """Each tap's integer maps of at most 64 images in the network as it is, and how many images there are."""
+        batches = Batches(images, "images")
+        count = sum(batch_size(inputs) for inputs, _ in batches)
+        if not count:
+            raise InvalidInput("images: there are none")
+        device = next(self.original.parameters()).device
+        kept, first = spread(count, TRAINING_IMAGES), 0
+        with _measuring(self):
+            for tap in self._tuned:
+                tap.keep()
+            for inputs, _ in batches:
+                rows = [i for i in range(batch_size(inputs)) if first + i in kept]
+                first += batch_size(inputs)
+                if rows:
+                    call(self, map_tensors(partial(_rows_on, rows, device), inputs))
+            return [tap.kept() for tap in self._tuned], count
+
+    def _metadata(self, images: int) -> dict[str, Any]:
+        return {
+            "calibrator": "tuned",
+            "calibration_images": images,
+            "inputs": self._input_shapes,
+            "skipped": self._skipped,
+        }
+
+
+def tunable(
+    model: nn.Module,
+    plan_or_codec: Plan | Codec | str,
+    calibration: Any,
+    taps: Sequence[str] | str | None = None,
+    quantizer: str = DEFAULT_CALIBRATOR,
+    *,
+    rate: str = "codec",
+    batch_norms: bool = False,
+    methods: Sequence[str] = METHODS,
+    progress: Progress = ignore_progress,
+) -> TunableModel:
+    """Return a copy of a network whose feature maps are stored differentiably, to train in a loop of one's own.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Copied, in eval mode; the original is untouched.
+    plan_or_codec : Plan, Codec or str
+        How maps will be stored. A plan says it for each map, and where the scales begin.
+    calibration : Tensor, or iterable of batches
+        Images to begin with: quantizers where there is no plan, tables and points.
+    taps, quantizer : optional
+        Feature maps and calibrator, as for `fmapzip.torch.compress_model`. A plan has its own.
+    rate : str
+        What bits are counted by. ``codec``: what the codec takes, its own code lengths for ``context-rans`` and
+        ``dct-cm`` with rANS, else ``logarithm``. ``logarithm``, ``l1``, ``hoyer``, ``transformed-l1`` or
+        ``histogram`` whatever the codec; their scale comes from its bytes.
+    batch_norms : bool
+        Whether batch norms train their statistics.
+    methods, progress
+        As for `fmapzip.torch.compress_model`.
+
+    Raises
+    ------
+    CaptureError, PlanMismatch, UnknownCodec, InvalidInput
+
+    Examples
+    --------
+    >>> import torch
+    >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(), torch.nn.Conv2d(8, 4, 1))
+    >>> images = torch.rand(4, 3, 8, 8)
+    >>> tuned = tunable(net, "context-rans", images)
+    >>> loss = (tuned(images) - net(images)).square().mean() + 0.1 * rate_loss(tuned)
+    >>> loss.backward()
+    >>> bool(tuned.original[0].weight.grad.abs().sum() > 0)
+    True
+    """
+    if not isinstance(model, nn.Module):
+        raise InvalidInput(f"expected a torch.nn.Module, got {type(model).__name__}")
+    copied = copy.deepcopy(model).eval()
+    for parameter in copied.parameters():
+        parameter.requires_grad_(parameter.is_floating_point())
+    batches = Batches(calibration, "calibration")
+    captured = capture(copied, first_sample(batches.first()), methods)
+    chosen: Sequence[Tap]
+    quantizers: Sequence[QuantParams]
+    codecs: Sequence[Codec]
+    if isinstance(plan_or_codec, Plan):
+        if taps is not None:
+            raise InvalidInput("a plan has its own taps; taps= goes with a codec")
+        chosen = fitted_taps(plan_or_codec, captured)
+        quantizers = [tap.quantizer for tap in plan_or_codec]
+        codecs = [tap.codec for tap in plan_or_codec]
+    else:
+        chosen = select(captured.taps, taps)
+        quantizers = calibrate(captured, chosen, batches, quantizer, progress).quantizers
+        codecs = [registry.make(plan_or_codec)] * len(chosen)
+    tuned = [TunedTap(*each, rate) for each in zip(chosen, quantizers, codecs, strict=True)]
+    made = TunableModel(copied, captured, tuned, batch_norms)
+    made.settle(batches)
+    made.refresh(batches)
+    return made
+
+
+def rate_loss(model: TunableModel, samples: int | None = None) -> Tensor:
+    """Return the bits a value that the last batch takes, to add to a loss; 8 is what 8-bit maps take.
+
+    Parameters
+    ----------
+    model : TunableModel
+    samples : int, optional
+        Of the first so many samples of the batch only, which takes less time.
+    """
+    found = torch.stack([tap.bits(samples).mean() for tap in model.taps])  # type: ignore[operator, union-attr]
+    return found.sum() / model.values
+
+
+@contextmanager
+def _measuring(model: TunableModel) -> Iterator[None]:
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(training)
+
+
+def _rows_on(rows: Sequence[int], device: torch.device, x: Tensor) -> Tensor:
+    return x[list(rows)].to(device)
