@@ -21,6 +21,10 @@ from fmapzip.torch.image_list import TakesImageList
 from fmapzip.torch.operators import register_plan, tap_handle
 from fmapzip.torch.report import Report
 from fmapzip.torch.results import Baseline, CodecResult, Evaluation, ImageCodec, ImageResult, TapResult
+from fmapzip.torch.tuning.loop import tune
+from fmapzip.torch.tuning.settings import Epoch, Tuned, TuneSettings
+from fmapzip.torch.tuning.tap import TapBits
+from fmapzip.torch.tuning.tunable import TunableModel, rate_loss, tunable
 
 __all__ = [
     "Baseline",
@@ -28,6 +32,7 @@ __all__ = [
     "CodecResult",
     "CompressedModel",
     "DistortionLimit",
+    "Epoch",
     "Evaluation",
     "FeatureStore",
     "ImageCodec",
@@ -35,11 +40,18 @@ __all__ = [
     "Report",
     "TakesImageList",
     "Tap",
+    "TapBits",
     "TapResult",
+    "TunableModel",
+    "TuneSettings",
+    "Tuned",
     "capture",
     "compress_model",
     "evaluate",
+    "rate_loss",
     "register_plan",
     "tap_handle",
     "taps",
+    "tunable",
+    "tune",
 ]

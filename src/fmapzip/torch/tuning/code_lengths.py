@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmapzip.codecs.context_rans_parameters import TOKEN_BITS, ZERO_BITS, ZERO_PROBABILITIES, ContextParameters
+from fmapzip.zero_point import SIGNED
 
 _MANTISSAS = np.array([64, 70, 76, 83, 91, 99, 108, 117], np.int64)
 _BYTES = 256
@@ -16,12 +17,14 @@ def code_lengths(parameters: ContextParameters) -> NDArray[np.float32]:
 
     Columns are the bytes of the indices in the order of their values: 0 to 255, or -128 to 127 where maps are signed.
     """
-    tables = np.stack([_token_bits(*table) for table in zip(parameters.raw_bits, parameters.log_frequencies)])
+    tables = np.stack(
+        [_token_bits(*each) for each in zip(parameters.raw_bits, parameters.log_frequencies, strict=True)]
+    )
     p = np.array(ZERO_PROBABILITIES, np.float64)[parameters.zero_class_of]
     bits = tables[parameters.table_of]
     bits += ZERO_BITS - np.log2((1 << ZERO_BITS) - p)[:, None]
     bits[:, 0] = ZERO_BITS - np.log2(p)
-    ordered = np.roll(bits, _BYTES // 2, axis=1) if parameters.signed else bits
+    ordered = np.roll(bits, _BYTES // 2, axis=1) if parameters.below == SIGNED else bits
     return ordered.astype(np.float32)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fmapzip.codecs.context_rans_parameters import CONTEXT_STEPS, OFFSET_UNIT, ContextParameters
 from fmapzip.torch.tuning.code_lengths import code_lengths
+from fmapzip.zero_point import SIGNED
 
 _UNIT = 256  # weighted sums are divided by it to give a step of a mean or a spread
 _BYTES = 256
@@ -34,7 +35,7 @@ class ContextRate:
     """
 
     def __init__(self, parameters: ContextParameters, values: NDArray[np.int64], lowest: int) -> None:
-        signed = parameters.signed
+        signed = parameters.below == SIGNED
         origin = _BYTES // 2 if signed else 0
         self._lowest, self._last = lowest, lowest + len(values) - 1
         lengths = code_lengths(parameters)[:, origin + lowest : origin + lowest + len(values)]
@@ -84,9 +85,9 @@ def _step_of(weighted: Any) -> Tensor:
 
 
 def _companded(values: NDArray[np.int64], signed: bool) -> NDArray[np.float32]:
-    if not signed:
-        return np.floor(np.sqrt(256.0 * values)).astype(np.float32)
-    return (128 + np.sign(values) * np.floor(np.sqrt(126.0 * np.abs(values)))).astype(np.float32)
+    magnitudes = np.floor(np.sqrt((126.0 if signed else 256.0) * np.abs(values)))
+    companded: NDArray[np.float32] = (np.sign(values) * magnitudes + (128 if signed else 0)).astype(np.float32)
+    return companded
 
 
 def _mean_slopes(lengths: NDArray[np.float32], level: NDArray[np.int64], columns: int) -> NDArray[np.float32]:

@@ -16,7 +16,7 @@ from fmapzip.codecs.base import Codec, IntegerMap
 from fmapzip.codecs.context_rans import PLAN_SIZE, ContextRans
 from fmapzip.codecs.context_rans_requantizer import step_indices
 from fmapzip.codecs.context_rans_requantizer import trained_points as requantized_points
-from fmapzip.codecs.context_rans_training import train_neighbours
+from fmapzip.codecs.context_rans_training import Requantizer, train_neighbours
 from fmapzip.codecs.dct_cm import DctCm
 from fmapzip.codecs.dct_cm_symbols import coefficient_maps, index_maps
 from fmapzip.codecs.dct_cm_training import correlation_order, nearest_points, trained_points, uniform_points
@@ -25,6 +25,7 @@ from fmapzip.geometry import worked_shape
 from fmapzip.torch.tuning.codings import Coding, Transformed, ValueByValue
 from fmapzip.torch.tuning.context_rate import ContextRate
 from fmapzip.torch.tuning.penalties import PENALTIES, PenaltyName
+from fmapzip.zero_point import below_zero
 
 RateName = Literal["codec"] | PenaltyName
 RATES: tuple[str, ...] = ("codec", *get_args(PenaltyName))
@@ -80,7 +81,7 @@ def _known(codec: Codec, maps: IntegerMap) -> tuple[Coding, ContextRate | None]:
 
 def _context_rans(codec: ContextRans, maps: IntegerMap) -> tuple[Coding, ContextRate | None]:
     step = Fraction(str(codec.step))
-    points = requantized_points(maps, step) if step != 1 else ()
+    points = requantized_points(maps, below_zero(maps.dtype, 0), step) if step != 1 else ()
     values, lowest = _index_values(maps.dtype, step, points)
     coding = ValueByValue()
     if step != 1:
@@ -89,7 +90,9 @@ def _context_rans(codec: ContextRans, maps: IntegerMap) -> tuple[Coding, Context
         coding = ValueByValue(float(step), values[indices - lowest], int(integers[0]))
     if codec.level == "fast":
         return coding, None
-    return coding, ContextRate(train_neighbours(maps, step, points, PLAN_SIZE), values, lowest)
+    return coding, ContextRate(
+        train_neighbours(maps, Requantizer(below_zero(maps.dtype, 0), step, points), PLAN_SIZE), values, lowest
+    )
 
 
 def _all(dtype: np.dtype[np.generic]) -> IntegerMap:
@@ -111,13 +114,13 @@ def _index_values(
 
 
 def _mask(codec: DctCm, maps: IntegerMap) -> tuple[Coding, ContextRate | None]:
-    points, coding = None, ValueByValue()
+    points, coding, below = None, ValueByValue(), below_zero(maps.dtype, 0)
     if codec.mask_step != 1:
         trained = codec.points == "trained"
-        points = trained_points(maps, codec.mask_step) if trained else uniform_points(codec.mask_step, maps.dtype)
+        points = trained_points(maps, below, codec.mask_step) if trained else uniform_points(codec.mask_step, below)
         values = _all(maps.dtype).astype(np.int64)
         coding = ValueByValue(codec.mask_step, nearest_points(points, values), int(values[0]))
-    return coding, _symbol_rate(index_maps(maps, points)) if codec.coding == "rans" else None
+    return coding, _symbol_rate(index_maps(maps, below, points)) if codec.coding == "rans" else None
 
 
 def _transform(codec: DctCm, maps: IntegerMap) -> tuple[Coding, ContextRate | None]:
@@ -131,8 +134,9 @@ def _transform(codec: DctCm, maps: IntegerMap) -> tuple[Coding, ContextRate | No
 
 def _symbol_rate(symbols: IntegerMap) -> ContextRate:
     """The rate of symbols that stand for themselves."""
+    requantizer = Requantizer(below_zero(symbols.dtype, 0), Fraction(1))
     values = _all(symbols.dtype).astype(np.int64)
-    return ContextRate(train_neighbours(symbols, Fraction(1), (), PLAN_SIZE), values, int(values[0]))
+    return ContextRate(train_neighbours(symbols, requantizer, PLAN_SIZE), values, int(values[0]))
 
 
 def mask_bits(codec: Codec, shape: tuple[int, ...]) -> int:

@@ -26,7 +26,7 @@ def l1(v: Tensor) -> Tensor:
 
 
 def hoyer(v: Tensor) -> Tensor:
-    """Return the squared Hoyer measure (sum of |v|)^2 / (sum of v^2) of each sample: between 1 and how many there are."""
+    """Return the Hoyer measure (sum of |v|)^2 / (sum of v^2) of each sample, from 1 to how many values there are."""
     flat = v.flatten(1)
     return flat.abs().sum(1).square() / flat.square().sum(1).clamp(min=1e-12)
 

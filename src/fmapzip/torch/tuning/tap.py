@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import fmapzip
@@ -65,6 +66,10 @@ class TunedTap(nn.Module):
 
     def __init__(self, tap: Tap, quantizer: QuantParams, codec: Codec, rate: str) -> None:
         super().__init__()
+        if quantizer.zero_point is not None:
+            raise InvalidInput(
+                f"feature map {tap.name!r}: the scale of the network's own 8-bit integers is not learned"
+            )
         self.tap, self.codec, self.rate = tap, codec, rate
         self.limits, self.dtype = quantizer.limits, quantizer.dtype
         self.log_scale = nn.Parameter(torch.tensor(quantizer.scale, dtype=torch.float64).log().float())
@@ -111,7 +116,8 @@ class TunedTap(nn.Module):
     def kept(self) -> IntegerMap:
         """Return the integers since `keep`, [N, *shape], and keep no more."""
         parts, self._kept, self._last = self._kept or [], None, None
-        return np.concatenate(parts).reshape(-1, *self.tap.shape)
+        maps: IntegerMap = np.concatenate(parts).reshape(-1, *self.tap.shape)  # type: ignore[assignment]
+        return maps
 
     def fit(self, maps: IntegerMap, planned: TapPlan) -> None:
         """Take tables, points and the scale of the bits from integer maps and what the codec makes of them."""
@@ -131,7 +137,7 @@ class TunedTap(nn.Module):
         """Return what a plan says of the tap, the codec trained on integer maps."""
         return TapPlan(self.tap.name, self.tap.shape, self.quantizer, self.codec, self.codec.train(maps))
 
-    def _expected(self, maps: IntegerMap) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    def _expected(self, maps: IntegerMap) -> NDArray[np.float64]:
         """Bits of each map before slope and intercept."""
         found = []
         with torch.no_grad():
@@ -141,15 +147,13 @@ class TunedTap(nn.Module):
         return np.array(found)
 
 
-def _real(maps: IntegerMap, planned: TapPlan) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _real(maps: IntegerMap, planned: TapPlan) -> NDArray[np.float64]:
     """Bits of each map's frame."""
     frames = fmapzip.encode_batch(maps, plan=Plan((planned,)), tap=0)
     return np.array([8.0 * len(frame) for frame in frames])
 
 
-def _slope(
-    expected: np.ndarray[tuple[int], np.dtype[np.float64]], real: np.ndarray[tuple[int], np.dtype[np.float64]]
-) -> float:
+def _slope(expected: NDArray[np.float64], real: NDArray[np.float64]) -> float:
     """How real bits grow with expected ones, from one image to the next; no more than in proportion."""
     ratio = float(real.sum() / max(expected.sum(), 1e-9))
     varied = expected - expected.mean()

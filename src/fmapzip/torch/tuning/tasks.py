@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fmapzip.torch.metrics import has_classes, output_tensor
+from fmapzip.torch.metrics import has_classes
+from fmapzip.torch.outputs import output_tensor
 
 TaskLoss = Callable[[Any, Any, Tensor | None], Tensor]
 """Takes the network's outputs, the float network's and the labels, or None; returns a mean over the images."""

@@ -38,8 +38,6 @@ class TunableModel(nn.Module):
     ----------
     original : nn.Module
         The network without the taps, whose parameters are the ones that train.
-    taps : nn.ModuleList
-        One `TunedTap` for each feature map.
     """
 
     def __init__(
@@ -50,7 +48,7 @@ class TunableModel(nn.Module):
         batch_norms: bool,
     ) -> None:
         super().__init__()
-        self.original, self.network, self.taps = original, captured.module, nn.ModuleList(taps)
+        self.original, self.network, self._taps = original, captured.module, nn.ModuleList(taps)
         self._batch_norms = batch_norms
         self._input_shapes = captured.input_shapes
         by_name = {each.tap.name: each for each in taps}
@@ -81,15 +79,15 @@ class TunableModel(nn.Module):
             As for `fmapzip.torch.compress_model`; at most 64 of them, evenly spread, are used.
         """
         maps, count = self._maps(images)
-        planned = [tap.planned(each) for tap, each in zip(self._tuned, maps, strict=True)]
-        for tap, each, plan in zip(self._tuned, maps, planned, strict=True):
+        planned = [tap.planned(each) for tap, each in zip(self.taps, maps, strict=True)]
+        for tap, each, plan in zip(self.taps, maps, planned, strict=True):
             tap.fit(each, plan)
         return Plan(tuple(planned), self._metadata(count))
 
     def settle(self, images: Any) -> None:
         """Let codecs choose their paths and orders of channels by the maps as they are now, to stay."""
         maps, _ = self._maps(images)
-        for tap, each in zip(self._tuned, maps, strict=True):
+        for tap, each in zip(self.taps, maps, strict=True):
             tap.codec = settled(tap.codec, each)
 
     def plan(self, calibration: Any) -> Plan:
@@ -100,23 +98,22 @@ class TunableModel(nn.Module):
         calibration : Tensor, or iterable of batches
         """
         maps, count = self._maps(calibration)
-        return Plan(
-            tuple(tap.planned(each) for tap, each in zip(self._tuned, maps, strict=True)), self._metadata(count)
-        )
+        return Plan(tuple(tap.planned(each) for tap, each in zip(self.taps, maps, strict=True)), self._metadata(count))
 
     def compare(self, images: Any, plan: Plan) -> list[TapBits]:
         """Return what the maps of at most 64 images take, by the differentiable rate and in frames of `plan`."""
         maps, _ = self._maps(images)
-        return [tap.compare(each, plan[tap.tap.name]) for tap, each in zip(self._tuned, maps, strict=True)]
+        return [tap.compare(each, plan[tap.tap.name]) for tap, each in zip(self.taps, maps, strict=True)]
 
     @property
     def values(self) -> int:
         """Values of all maps of an image."""
-        return sum(prod(each.tap.shape) for each in self._tuned)
+        return sum(prod(each.tap.shape) for each in self.taps)
 
     @property
-    def _tuned(self) -> list[TunedTap]:
-        return list(self.taps)  # type: ignore[arg-type]
+    def taps(self) -> list[TunedTap]:
+        """What happens to each feature map that is stored."""
+        return list(self._taps)  # type: ignore[arg-type]
 
     def _maps(self, images: Any) -> tuple[list[Any], int]:
         """Each tap's integer maps of at most 64 images in the network as it is, and how many images there are."""
@@ -126,15 +123,15 @@ class TunableModel(nn.Module):
             raise InvalidInput("images: there are none")
         device = next(self.original.parameters()).device
         kept, first = spread(count, TRAINING_IMAGES), 0
-        with _measuring(self):
-            for tap in self._tuned:
+        with measuring(self):
+            for tap in self.taps:
                 tap.keep()
             for inputs, _ in batches:
                 rows = [i for i in range(batch_size(inputs)) if first + i in kept]
                 first += batch_size(inputs)
                 if rows:
                     call(self, map_tensors(partial(_rows_on, rows, device), inputs))
-            return [tap.kept() for tap in self._tuned], count
+            return [tap.kept() for tap in self.taps], count
 
     def _metadata(self, images: int) -> dict[str, Any]:
         return {
@@ -229,12 +226,13 @@ def rate_loss(model: TunableModel, samples: int | None = None) -> Tensor:
     samples : int, optional
         Of the first so many samples of the batch only, which takes less time.
     """
-    found = torch.stack([tap.bits(samples).mean() for tap in model.taps])  # type: ignore[operator, union-attr]
+    found = torch.stack([tap.bits(samples).mean() for tap in model.taps])
     return found.sum() / model.values
 
 
 @contextmanager
-def _measuring(model: TunableModel) -> Iterator[None]:
+def measuring(model: TunableModel) -> Iterator[None]:
+    """Run a block in eval mode and without gradients."""
     training = model.training
     model.eval()
     try:

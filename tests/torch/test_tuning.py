@@ -1,0 +1,322 @@
+"""Training for compression: differentiable maps, their bits, and the loop."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from fmapzip import Plan, inspect
+from fmapzip.codecs.context_rans import ContextRans
+from fmapzip.codecs.dct_cm import DctCm
+from fmapzip.codecs.zvc import Zvc
+from fmapzip.errors import InvalidInput
+from fmapzip.plan import TapPlan
+from fmapzip.quantize import QuantParams
+from fmapzip.torch import TuneSettings, compress_model, rate_loss, tunable, tune
+from fmapzip.torch.tuning.fit import RATES, fitted
+from fmapzip.torch.tuning.penalties import PENALTIES
+
+CODECS = (
+    ContextRans(),
+    ContextRans(step=5),
+    ContextRans(level="fast", step=3),
+    DctCm(path="mask", mask_step=4.0),
+    DctCm(path="mask", mask_step=2.5, coding="rans"),
+    DctCm(path="transform", step=4.0),
+    DctCm(path="transform", step=4.0, coding="rans"),
+    DctCm(path="transform", step=6.0, zero_mask=True, group=4),
+    Zvc(),
+)
+FEW = TuneSettings(epochs=3, batch=8, rate_samples=8, lambda_=0.05, patience=9)
+
+
+def network() -> nn.Module:
+    torch.manual_seed(1)
+    layers = (
+        nn.Conv2d(3, 12, 3),
+        nn.BatchNorm2d(12),
+        nn.ReLU(),
+        nn.Conv2d(12, 10, 3),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+    )
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(10, 4)).eval()
+
+
+def images(count: int = 40) -> Tensor:
+    torch.manual_seed(2)
+    coarse = torch.randn(count, 3, 4, 4)
+    return nn.functional.interpolate(coarse, size=16, mode="bilinear") + 0.1 * torch.randn(count, 3, 16, 16)
+
+
+def smooth_maps(dtype: str, count: int = 6) -> np.ndarray:
+    rng = np.random.default_rng(3)
+    coarse = torch.from_numpy(rng.normal(0, 40, (count, 9, 4, 4)).astype(np.float32))
+    values = nn.functional.interpolate(coarse, size=16, mode="bilinear").numpy() + rng.normal(0, 4, (count, 9, 16, 16))
+    low, high = (0, 255) if dtype == "uint8" else (-127, 127)
+    return np.clip(np.rint(values), low, high).astype(dtype)
+
+
+def weights(model: nn.Module) -> list[Tensor]:
+    return [value.clone() for value in model.state_dict().values()]
+
+
+@pytest.mark.parametrize("codec", CODECS, ids=repr)
+def test_bits_agree_with_real_bytes_of_other_images(codec):
+    model = tunable(network(), codec, [images(64)])
+    plan = model.refresh([images(64)])
+    torch.manual_seed(9)
+    others = images(96)[64:]
+    for tap in model.compare([others], plan):
+        assert tap.expected == pytest.approx(tap.real, rel=0.05), tap.name
+
+
+@pytest.mark.parametrize("codec", [c for c in CODECS if getattr(c, "path", "") != "transform"], ids=repr)
+def test_forward_hands_on_what_the_stored_network_reads_back(codec):
+    # A map of few values is stored as it is where coding would make it longer.
+    model = tunable(network(), codec, [images()], taps="3")
+    plan = model.refresh([images()])
+    with torch.no_grad():
+        trained, stored = model(images()), compress_model(network(), plan)(images())
+    assert torch.allclose(trained, stored, atol=1e-5)
+
+
+def test_transform_path_is_the_codecs_but_for_integer_rounding():
+    maps = smooth_maps("uint8")
+    codec = DctCm(path="transform", step=5.0, order="natural")
+    read_back = fitted(codec, maps).coding.read_back(torch.from_numpy(maps).float()).numpy()
+    frame = codec.encode(maps[0])
+    assert np.abs(read_back[0] - codec.decode(frame)).mean() < 0.2
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8"])
+@pytest.mark.parametrize("step", [1, 4, 5])
+def test_code_lengths_are_those_of_frames(dtype, step):
+    maps = smooth_maps(dtype)
+    codec = ContextRans(step=step)
+    found = fitted(codec, maps)
+    symbols = found.coding.symbols(torch.from_numpy(maps).float())
+    assert found.exact
+    plan = Plan((TapPlan("map", maps.shape[1:], QuantParams(dtype, (1.0,)), codec, codec.train(maps)),))
+    frames = [inspect(codec.encode(each, plan), plan) for each in maps]
+    words = sum(8 * dict(frame.sections)["words"] for frame in frames)
+    assert float(found.bits(symbols).sum()) == pytest.approx(words, rel=0.01)
+
+
+def test_gradient_of_code_lengths_is_that_of_their_expectation_under_noise():
+    maps = smooth_maps("uint8")
+    rate = fitted(ContextRans(step=5), maps)
+    torch.manual_seed(0)
+    v = rate.coding.symbols(torch.from_numpy(maps[:1]).float())
+    # In the last position of the last row nothing comes after: only its own length moves.
+    v[..., -1, -1] = v[..., -1, -1].floor() + 0.3
+    v.requires_grad_(True)
+    rate.bits(v).sum().backward()
+    with torch.no_grad():
+        for channel in range(3):
+            lower, upper = v.clone(), v.clone()
+            lower[0, channel, -1, -1] = v[0, channel, -1, -1].floor()
+            upper[0, channel, -1, -1] = v[0, channel, -1, -1].floor() + 1
+            rise = float((rate.bits(upper) - rate.bits(lower)).sum())
+            assert float(v.grad[0, channel, -1, -1]) == pytest.approx(rise, rel=1e-3, abs=1e-3)
+
+
+def test_values_feel_what_they_do_to_the_contexts_of_later_ones():
+    maps = smooth_maps("uint8", 64)
+    rate = fitted(ContextRans(step=7), maps)
+    v = rate.coding.symbols(torch.from_numpy(maps[:1]).float()).requires_grad_(True)
+    rate.bits(v).sum().backward()
+    changes, slopes = [], []
+    with torch.no_grad():
+        places = [(0, c, y, x) for c in range(9) for y in range(2, 14, 2) for x in range(2, 14, 3)]
+        for place in (each for each in places if float(v[each]) > 2):
+            lower, upper = v.clone(), v.clone()
+            lower[place] -= 2
+            upper[place] += 2
+            changes.append(float((rate.bits(upper) - rate.bits(lower)).sum()) / 4)
+            slopes.append(float(v.grad[place]))
+    assert np.corrcoef(changes, slopes)[0, 1] > 0.7
+
+
+@pytest.mark.parametrize("name", sorted(PENALTIES))
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**16), scale=st.floats(0.3, 30))
+def test_gradients_of_penalties_are_their_finite_differences(name, seed, scale):
+    generator = torch.Generator().manual_seed(seed)
+    v = torch.randn(2, 3, 3, generator=generator, dtype=torch.float64) * scale
+    v = torch.where((v - v.round()).abs() < 0.05, v + 0.1, v).requires_grad_(True)  # away from kinks
+    PENALTIES[name](v).sum().backward()
+    with torch.no_grad():
+        for place in range(0, v.numel(), 5):
+            step = torch.zeros(v.numel(), dtype=torch.float64)
+            step[place] = 1e-4
+            change = PENALTIES[name](v + step.view_as(v)).sum() - PENALTIES[name](v - step.view_as(v)).sum()
+            assert float(v.grad.view(-1)[place]) == pytest.approx(float(change) / 2e-4, rel=1e-2, abs=1e-4)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(0.01, 10), st.integers(0, 2**16))
+def test_scale_gradient_is_lsq(scale, seed):
+    from fmapzip.torch.tuning.codings import ValueByValue
+
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(1, 2, 4, 4, generator=generator) * 200 * scale
+    log_scale = torch.tensor([scale]).log().requires_grad_(True)
+    x.requires_grad_(True)
+    out = ValueByValue().store(x, log_scale, (0, 255))
+    out.sum().backward()
+    u = x.detach() / log_scale.detach().exp()
+    inside = (u >= 0) & (u <= 255)
+    assert torch.equal(x.grad, inside.float())
+    expected = float((out.detach() - inside * x.detach()).sum())
+    assert float(log_scale.grad) == pytest.approx(expected, rel=1e-3, abs=scale)
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_every_rate_reaches_the_weights(rate):
+    model = tunable(network(), ContextRans(step=3), [images()], rate=rate)
+    model(images())
+    rate_loss(model).backward()
+    gradient = model.original[0].weight.grad
+    assert gradient is not None
+    assert torch.isfinite(gradient).all()
+    assert gradient.abs().sum() > 0
+
+
+def test_bits_before_a_run_and_unknown_rates_are_refused():
+    with pytest.raises(InvalidInput, match="there is no rate"):
+        tunable(network(), "context-rans", [images()], rate="guess")
+    model = tunable(network(), "context-rans", [images()])
+    with pytest.raises(InvalidInput, match="has not run"):
+        rate_loss(model)
+
+
+def test_zero_epochs_change_nothing():
+    net = network()
+    found = tune(net, images(), ContextRans(step=3), settings=replace(FEW, epochs=0))
+    assert all(torch.equal(a, b) for a, b in zip(weights(net), weights(found.model), strict=True))
+    assert found.kept == 0
+    quantizers = [tap.quantizer.scale[0] for tap in tunable(net, ContextRans(step=3), [images()]).plan([images()])]
+    assert [tap.quantizer.scale[0] for tap in found.plan] == pytest.approx(quantizers, rel=0.5)
+
+
+def test_tuning_saves_bytes_and_leaves_the_original_alone():
+    net = network()
+    before = weights(net)
+    asked = replace(FEW, epochs=6, lambda_=1.0)
+    found = tune(net, images(80), ContextRans(step=3), settings=asked)
+    assert all(torch.equal(a, b) for a, b in zip(before, weights(net), strict=True))
+    assert sum(tap.real for tap in found.after) < 0.9 * sum(tap.real for tap in found.before)
+    assert not found.model.training
+    stored = compress_model(found.model, found.plan)
+    with torch.inference_mode():
+        stored(images())
+    for tap in found.after:
+        assert tap.expected == pytest.approx(tap.real, rel=0.05), tap.name
+
+
+def test_lambda_zero_is_plain_distillation():
+    with_bits = tune(network(), images(), ContextRans(step=3), settings=replace(FEW, lambda_=0.0))
+    other_rate = tune(network(), images(), ContextRans(step=3), settings=replace(FEW, lambda_=0.0), rate="l1")
+    assert all(torch.equal(a, b) for a, b in zip(weights(with_bits.model), weights(other_rate.model), strict=True))
+    assert with_bits.epochs[-1].task == pytest.approx(with_bits.epochs[-1].distortion)
+
+
+def test_resumed_tuning_gives_the_same_result(tmp_path: Path):
+    whole = tune(network(), images(), ContextRans(step=3), settings=FEW)
+    state = tmp_path / "state"
+
+    class Killed(Exception):
+        pass
+
+    def kill(epoch):
+        if epoch.number == 2:
+            raise Killed
+
+    with pytest.raises(Killed):
+        tune(network(), images(), ContextRans(step=3), settings=FEW, state=state, report=kill)
+    resumed = tune(network(), images(), ContextRans(step=3), settings=FEW, state=state)
+    assert all(torch.equal(a, b) for a, b in zip(weights(whole.model), weights(resumed.model), strict=True))
+    assert whole.plan.to_bytes() == resumed.plan.to_bytes()
+
+
+def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path):
+    state = tmp_path / "state"
+    tune(network(), images(), ContextRans(step=3), settings=replace(FEW, epochs=1), state=state)
+    with pytest.raises(InvalidInput, match="another network"):
+        tune(network(), images(), ContextRans(step=4), settings=replace(FEW, epochs=1), state=state)
+    state.write_bytes(b"something else")
+    with pytest.raises(InvalidInput, match="not a checkpoint"):
+        tune(network(), images(), ContextRans(step=3), settings=replace(FEW, epochs=1), state=state)
+
+
+def test_nan_stops_with_the_epoch_kept():
+    calls = 0
+
+    def task(outputs, targets, labels):
+        nonlocal calls
+        calls += torch.is_grad_enabled()
+        return (outputs - targets).square().mean() * (float("nan") if calls > 7 else 1.0)
+
+    found = tune(network(), images(), ContextRans(step=3), settings=FEW, task=task)
+    assert found.stopped == "nan"
+    assert all(torch.isfinite(each).all() for each in weights(found.model) if each.is_floating_point())
+
+
+@pytest.mark.parametrize(("target", "rises"), [({"target_ratio": 90.0}, True), ({"target_ratio": 1.2}, False)])
+def test_lambda_rises_until_a_ratio_is_reached(target, rises):
+    found = tune(network(), images(), ContextRans(step=3), settings=replace(FEW, **target))
+    assert (found.epochs[-1].lambda_ > found.epochs[0].lambda_) == rises
+    assert found.kept == 3
+
+
+def test_lambda_falls_while_a_kl_is_exceeded():
+    strict, loose = (
+        tune(network(), images(), ContextRans(step=3), settings=replace(FEW, max_kl=kl)).epochs[-1].lambda_
+        for kl in (1e-9, 1e3)
+    )
+    assert strict < FEW.lambda_ < loose
+
+
+def test_batch_norms_keep_their_statistics_unless_told():
+    frozen = tunable(network(), ContextRans(), [images()])
+    frozen.train()
+    frozen(images())
+    assert torch.equal(frozen.original[1].running_mean, network()[1].running_mean)
+    moving = tunable(network(), ContextRans(), [images()], batch_norms=True)
+    moving(images())
+    assert not torch.equal(moving.original[1].running_mean, network()[1].running_mean)
+
+
+class NoPath(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.next = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.next(torch.relu(self.conv(x))).detach()
+
+
+def test_a_network_without_a_gradient_path_is_refused():
+    with pytest.raises(InvalidInput, match="no gradient"):
+        tune(NoPath(), images(), ContextRans(), settings=replace(FEW, lambda_=0.0))
+
+
+@pytest.mark.parametrize(
+    "asked", [{"epochs": -1}, {"lambda_": float("nan")}, {"target_ratio": 2.0, "max_kl": 0.1}, {"label_weight": 2.0}]
+)
+def test_settings_out_of_range_are_refused(asked):
+    with pytest.raises(InvalidInput):
+        TuneSettings(**asked)
+
+
+def test_labels_are_asked_for_where_they_are_needed():
+    with pytest.raises(InvalidInput, match="labels"):
+        tune(network(), images(), ContextRans(), settings=replace(FEW, label_weight=0.5))
