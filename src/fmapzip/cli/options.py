@@ -115,7 +115,7 @@ Tasks = Annotated[
     typer.Option(
         "--metric",
         metavar="NAME|FILE:FUNCTION",
-        help="Judge the outputs by top1, top5, miou, coco_map, psnr, or a function of yours; repeatable.",
+        help="Judge by top1, top5, miou, coco_map, psnr, recall_at_1, or a function of yours; repeatable.",
         rich_help_panel=RUNNING,
     ),
 ]

@@ -146,6 +146,7 @@ def _search(
     """Plan, and tell how images were read."""
     from fmapzip.cli.progress import progress
     from fmapzip.eval.codec_spec import parse_codec
+    from fmapzip.eval.copies import calibrating
     from fmapzip.eval.data import load_data
     from fmapzip.eval.loading import Batches, with_totals
     from fmapzip.eval.request import load
@@ -154,13 +155,14 @@ def _search(
     task = _task(budget, metric)
     options_ = [parse_codec(name) if ":" in name else name for name in codecs]
     inputs = load(request)
+    calibration = inputs.calibration if task is None else calibrating(inputs, task)
     verifying = (
         None if validate is None else Batches(load_data(validate, inputs.preprocessing, request.frames), inputs.batch)
     )
     with progress() as advance:
         found = make_plan(
             inputs.model,
-            inputs.calibration,
+            calibration,
             budget,
             codecs=options_,
             validation=verifying,

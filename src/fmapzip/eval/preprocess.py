@@ -65,6 +65,8 @@ class Preprocessing:
         Subtracted, then divided by, after that: one number a channel, in the network's order; None: not.
     function
         Instead of all that, from an image of Pillow's (RGB) to ``[C, H, W]``.
+    distortion
+        What is done to an image before everything else, to make a copy that is to be found again.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Preprocessing:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     function: Callable[[Any], Any] | None = None
+    distortion: Callable[[Any], Any] | None = None
 
     def __post_init__(self) -> None:
         planes = 1 if self.channels == "grey" else 3
@@ -116,6 +119,8 @@ class Preprocessing:
             For errors.
         """
         if values.dtype.kind == "f" and values.ndim in (3, 4):
+            if self.distortion is not None:
+                raise InvalidInput(f"{name}: floats that a network reads are no image to make a copy of")
             return np.ascontiguousarray(values, np.float32)
         if values.dtype != np.uint8 or values.ndim not in (2, 3):
             raise InvalidInput(
@@ -161,6 +166,8 @@ class Preprocessing:
 
     def of_image(self, image: Image.Image, name: object) -> Pixels:
         """A sample from an image in RGB; `name` is for errors."""
+        if self.distortion is not None:
+            image = self.distortion(image)
         if self.function is not None:
             return _called(self.function, image, f"{name}: --preprocess {self.name}")
         image = self._framed(image, name)

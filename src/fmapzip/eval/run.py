@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import IO, Any
 
 from fmapzip.codecs.base import Codec
+from fmapzip.eval.copies import reported
 from fmapzip.eval.data import Dataset
 from fmapzip.eval.environment import OtherPrograms, environment
 from fmapzip.eval.loading import with_totals
@@ -61,7 +62,7 @@ def run(
     (16, 0.0)
     """
     others = OtherPrograms()
-    inputs = load(request)
+    inputs = reported(load(request), tasks)
     images = inputs.parts.images
     found = evaluate(
         inputs.model,

@@ -26,6 +26,10 @@ class Metric(ABC):
 
     name: str
     rounds: int = ROUNDS
+    copies: str | None = None
+    """Which distorted copies of the images it wants beside them, if any."""
+    gallery: str | None = None
+    """Data whose images it wants besides, if any."""
 
     @abstractmethod
     def image(self, output: Any, target: Any) -> Any:

@@ -10,6 +10,7 @@ from fmapzip.torch.tasks.accuracy import Accuracy
 from fmapzip.torch.tasks.detection import CocoMap
 from fmapzip.torch.tasks.fidelity import Psnr
 from fmapzip.torch.tasks.metric import Metric
+from fmapzip.torch.tasks.retrieval import RecallAt1
 from fmapzip.torch.tasks.segmentation import MeanIou
 
 READY: dict[str, Callable[..., Metric]] = {
@@ -18,9 +19,18 @@ READY: dict[str, Callable[..., Metric]] = {
     "miou": MeanIou,
     "coco_map": CocoMap,
     "psnr": Psnr,
+    "recall_at_1": RecallAt1,
 }
 
-OF_FIGURE = {"top1": "top1", "top5": "top5", "mIoU": "miou", "mAP": "coco_map", "mAP50": "coco_map", "PSNR": "psnr"}
+OF_FIGURE = {
+    "top1": "top1",
+    "top5": "top5",
+    "mIoU": "miou",
+    "mAP": "coco_map",
+    "mAP50": "coco_map",
+    "PSNR": "psnr",
+    "recall@1": "recall_at_1",
+}
 """The metric that has a figure."""
 
 
