@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ torch = pytest.importorskip("torch")
 from torch import Tensor, nn
 
 from fmapzip.split import cut, save_split
+from serving import ServerProcess
 
 
 class Block(nn.Module):
@@ -45,6 +47,22 @@ def folder(network: nn.Sequential, images: Tensor, tmp_path_factory: pytest.Temp
     codecs = ["context-rans", _coarse(2), _coarse(6)]
     save_split(cut(network, images[:1], at="3.conv2"), target, images, codecs)
     return target
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """As many as servers have here: kernels may round differently for other numbers of threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def server(folder: Path) -> Iterator[ServerProcess]:
+    with ServerProcess(folder, "--metrics-port", "0", "--client-streams", "256") as process:
+        yield process
+    assert process.process.returncode == 0
 
 
 def _coarse(step: int) -> object:

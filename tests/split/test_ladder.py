@@ -13,13 +13,13 @@ from fmapzip.split.ladder import Ladder
 SIZES = [100_000, 50_000, 25_000, 10_000]
 
 
-def run(ladder: Ladder, rate: float, images: int, computing: float = 0.01) -> list[int]:
+def run(ladder: Ladder, rate: float, images: int, fixed: float = 0.01) -> list[int]:
     """Send images over a link of `rate` bytes a second; the rung of each."""
     used = []
     for _ in range(images):
         used.append(ladder.rung)
         size = SIZES[ladder.rung]
-        ladder.observe(ladder.rung, size, size / rate + computing, computing)
+        ladder.observe(ladder.rung, size, size / rate + fixed, fixed)
     return used
 
 
@@ -58,3 +58,13 @@ def test_images_of_a_rung_that_was_left_do_not_count() -> None:
     for _ in range(10):
         ladder.observe(0, SIZES[0], 3.0, 0.01)
     assert ladder.rung == 2
+
+
+def test_a_rung_that_proved_too_slow_is_tried_ever_less_often() -> None:
+    """Every image of the first rung is late, whatever the rate that the second one lets expect."""
+    ladder = Ladder(SIZES[:2], 0.2)
+    used = []
+    for _ in range(400):
+        used.append(ladder.rung)
+        ladder.observe(ladder.rung, SIZES[ladder.rung], 0.5 if ladder.rung == 0 else 0.02, 0.0)
+    assert used.count(0) <= 20

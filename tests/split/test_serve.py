@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,21 +23,7 @@ from fmapzip.split.link import METHOD
 from fmapzip.split.wire import split_pb2 as wire
 from serving import ServerProcess
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """As many as the server has: kernels may round differently for other numbers of threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def server(folder: Path) -> Iterator[ServerProcess]:
-    with ServerProcess(folder, "--metrics-port", "0") as process:
-        yield process
-    assert process.process.returncode == 0
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def alone(folder: Path, images: Tensor, rung: int = 0) -> Tensor:

@@ -169,6 +169,7 @@ def _run(client: Client, images: Dataset, ahead: int) -> dict[str, Any]:
         "seconds": {str(p): seconds[min(len(seconds) - 1, len(seconds) * p // 100)] for p in (50, 90, 99)},
         "bytes_per_image": report.bytes / max(1, report.images),
         "link_bytes_per_second": report.bytes_per_second,
+        "round_trip_seconds": report.round_trip,
         "rungs": {str(rung): count for rung, count in sorted(report.rungs.items())},
         "sent_again": report.again,
         "streams": report.streams,

@@ -83,6 +83,11 @@ Rate = Annotated[
     typer.Option("--rate", min=0.001, metavar="N", help="Images a second of one client.", show_default="any",
                  rich_help_panel=LIMITS),
 ]  # fmt: skip
+Stall = Annotated[
+    float,
+    typer.Option(min=0.1, metavar="SECONDS", help="A client that reads no reply for so long is let go.",
+                 rich_help_panel=LIMITS),
+]  # fmt: skip
 ByteRate = Annotated[
     float | None,
     typer.Option("--byte-rate", min=1, metavar="N", help="Bytes a second of one client.", show_default="any",
@@ -112,6 +117,7 @@ def serve(
     window: Window = 16,
     rate: Rate = None,
     byte_rate: ByteRate = None,
+    stall: Stall = 30.0,
 ) -> None:
     """Serve the tail of a split, over gRPC with TLS.
 
@@ -127,7 +133,7 @@ def serve(
     if torch_threads is not None:
         torch.set_num_threads(torch_threads)
     limits = ClientLimits(client_streams, window, rate, byte_rate)
-    settings = ServerSettings(batch, linger / 1000, exact, room, streams, limits)
+    settings = ServerSettings(batch, linger / 1000, exact, room, streams, limits, stall=stall)
     known = None if tokens is None else read_tokens(tokens)
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     asyncio.run(_serve(folder, settings, known, tokens, address, credentials, metrics_port, grace))

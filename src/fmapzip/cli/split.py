@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from fmapzip.atomic import check_writable
 from fmapzip.cli import options
 from fmapzip.cli.app import app
 from fmapzip.cli.help import Command
+from fmapzip.cli.partition import choose
 from fmapzip.errors import InvalidInput
 from fmapzip.eval.request import Request, require_torch
 
@@ -20,13 +22,18 @@ if TYPE_CHECKING:
     from fmapzip.split import Cut, Split
     from fmapzip.split.manifest import ImageInput
 
+LINK = "The link, where no cut is given"
+
 At = Annotated[
-    list[str],
+    list[str] | None,
     typer.Option(
-        "--at", metavar="TAP", help="The feature map to cut behind; several where branches run side by side.",
+        "--at",
+        metavar="TAP",
+        help="The feature map to cut behind; several where branches run side by side.",
+        show_default="the best one for a link",
         rich_help_panel=options.IMAGES,
     ),
-]  # fmt: skip
+]
 Codecs = Annotated[
     list[str] | None,
     typer.Option(
@@ -37,19 +44,59 @@ Codecs = Annotated[
         rich_help_panel=options.CODECS,
     ),
 ]
+Bandwidth = Annotated[float | None, typer.Option(min=1e-6, metavar="MBIT/S", help="Of the link.", rich_help_panel=LINK)]
+RoundTrip = Annotated[float, typer.Option("--rtt", min=0, metavar="MS", help="Of the link.", rich_help_panel=LINK)]
+Slower = Annotated[
+    float,
+    typer.Option(
+        "--client-slower",
+        min=1e-6,
+        metavar="TIMES",
+        help="How much longer the device takes than this machine, which stands for the server.",
+        rich_help_panel=LINK,
+    ),
+]
+Goal = Annotated[
+    Literal["latency", "images"],
+    typer.Option(help="The least latency, or the most images a second.", rich_help_panel=LINK),
+]
+MostDistortion = Annotated[
+    float | None,
+    typer.Option(
+        "--max-distortion",
+        min=0,
+        metavar="X",
+        help="Against the float network: KL in nats, or error over energy where the output is no class score.",
+        show_default="none",
+        rich_help_panel=LINK,
+    ),
+]
+JsonFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--json", metavar="FILE", help="Write what the choice was made from as JSON.", rich_help_panel=options.REPORTS
+    ),
+]
 
 
 @app.command("split", cls=Command)
 @options.gathers(request=options.request("taps", "metrics", "images", "threads"))
 def split(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The folder to write.")],
-    at: At,
     request: Request,
+    at: At = None,
     codec: Codecs = None,
+    bandwidth: Bandwidth = None,
+    rtt: RoundTrip = 20.0,
+    client_slower: Slower = 1.0,
+    goal: Goal = "latency",
+    max_distortion: MostDistortion = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Cut MODEL in two, calibrated on images of DATA: a head for a device, a tail for a server.
 
-    Both read DIR: serve runs the tail, send and fmapzip.split.Client the head.
+    Both read DIR: serve runs the tail, send and fmapzip.split.Client the head. Without --at, every cut is measured and
+    the best one for the link is made.
     """
     require_torch()
     from fmapzip.cli.console import stdout
@@ -58,12 +105,20 @@ def split(
     from fmapzip.eval.request import load
     from fmapzip.split import cut, save_split
     from fmapzip.split import load as read
+    from fmapzip.split.partition import Conditions
 
+    if (at is None) == (bandwidth is None):
+        raise InvalidInput("give --at TAP, or the --bandwidth of a link that the best cut is to be found for")
+    check_writable(json_file)
     chosen = [parse_codec(spec) for spec in codec or ["context-rans"]]
     inputs = load(request)
+    preprocess = _image_input(inputs.preprocessing)
     image, _ = next(iter(inputs.calibration))
-    found = cut(inputs.model, image[:1], at)
     with progress() as advance:
+        if bandwidth is not None:
+            conditions = Conditions(bandwidth * 1e6, rtt / 1000, client_slower)
+            at = choose(request, inputs, chosen, conditions, goal, max_distortion, json_file, advance)
+        found = cut(inputs.model, image[:1], at or [])
         save_split(
             found,
             output,
@@ -71,7 +126,7 @@ def split(
             chosen,
             request.quantizer,
             model=request.model,
-            preprocess=_image_input(inputs.preprocessing),
+            preprocess=preprocess,
             progress=advance,
         )
     stdout().print(_table(found, read(output)))

@@ -50,8 +50,8 @@ class ClientReport:
         How many streams were opened.
     seconds
         Of each image, from when it was sent to its output, or from the output before it where that came later.
-    bytes_per_second
-        What the link was last seen to carry; None before the first output.
+    bytes_per_second, round_trip
+        What the link was last seen to carry, None before the first output; and its round trip in seconds.
     """
 
     images: int = 0
@@ -61,6 +61,7 @@ class ClientReport:
     streams: int = 0
     seconds: list[float] = field(default_factory=list, repr=False)
     bytes_per_second: float | None = None
+    round_trip: float = 0.0
 
 
 class Client:
@@ -169,6 +170,7 @@ class Client:
                 self._link.streams,
                 list(found.seconds),
                 self._ladder.rate,
+                self._link.round_trip,
             )
 
     def close(self) -> None:
@@ -190,7 +192,7 @@ class Client:
             report.rungs[image.rung] += 1
             report.again += image.tries > 1
             report.seconds.append(image.seconds)
-            self._ladder.observe(image.rung, image.size, image.seconds, image.computing)
+            self._ladder.observe(image.rung, image.size, image.seconds, image.fixed)
 
     def _joined(self, rows: Sequence[Sequence[bytes]]) -> Any:
         outputs = self.split.manifest.outputs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -137,6 +137,10 @@ class NetworkGraph:
         head = self._head(place.at)
         crossing = self._crossing(head)
         return self._head_module(head, crossing), self._tail_module(head, crossing)
+
+    def head_seconds(self, place: Place, seconds: Mapping[fx.Node, float]) -> float:
+        """What the nodes of a head took together."""
+        return sum(seconds[node] for node in self._head(place.at))
 
     def _constants(self) -> set[fx.Node]:
         found: set[fx.Node] = set()

@@ -46,8 +46,9 @@ class Sent:
         How often it was sent.
     started
         When it was sent the last time.
-    seconds, computing
-        From then to its output, or from the output before it where that came later; and the server's part of it.
+    seconds, fixed
+        From then to its output, or from the output before it where that came later; and what of it does not depend on
+        its size: the server's part, and the round trip where the image was alone under way.
     """
 
     rung: int
@@ -57,7 +58,7 @@ class Sent:
     tries: int = 0
     started: float = 0.0
     seconds: float = 0.0
-    computing: float = 0.0
+    fixed: float = 0.0
 
     @property
     def size(self) -> int:
@@ -100,7 +101,8 @@ class Link:
         self._waiting: deque[Sent] = deque()
         self._under_way: dict[int, Sent] = {}
         self._number = self._window = 0
-        self._last_output = 0.0
+        self._last_output = self._asked = 0.0
+        self.round_trip = 0.0
         self._call: Any = None
         self._closed = False
         self.streams = 0
@@ -190,7 +192,12 @@ class Link:
                 self._changed.notify_all()
 
     def _requests(self, ended: threading.Event) -> Iterator[wire.Request]:
-        yield wire.Request(hello=wire.Hello(split=self._split))
+        hello = wire.Request(hello=wire.Hello(split=self._split))
+        yield hello
+        with self._changed:
+            self._changed.wait_for(lambda: ended.is_set() or self._closed or self._window)
+            self._asked = monotonic()
+        yield hello  # the first one waited for the connection too
         while True:
             with self._changed:
                 self._changed.wait_for(
@@ -217,6 +224,8 @@ class Link:
         now = monotonic()
         if kind == "welcome":
             with self._changed:
+                if self._window:
+                    self.round_trip = now - self._asked
                 self._window = max(1, reply.welcome.window)
                 self._changed.notify_all()
             return 0
@@ -228,7 +237,10 @@ class Link:
             return 0
         if kind == "output":
             image.seconds = now - max(image.started, self._last_output)
-            image.computing = (reply.output.waited_us + reply.output.run_us) / 1e6
+            image.fixed = (reply.output.waited_us + reply.output.run_us) / 1e6
+            if image.started >= self._last_output:  # no other was before it on the way
+                self.round_trip = max(0.0, min(self.round_trip, image.seconds - image.fixed))
+                image.fixed += self.round_trip
             self._last_output = now
             self._answered(image)
             _resolve(image, list(reply.output.tensors))

@@ -111,6 +111,11 @@ class Server:
         return self._batchers[-1].engine.hash
 
     @property
+    def welcome(self) -> wire.Reply:
+        """The answer to a hello."""
+        return wire.Reply(welcome=wire.Welcome(window=self.settings.limits.window))
+
+    @property
     def sizes(self) -> Sequence[int]:
         """Sizes of the batches that are computed."""
         return self._batchers[-1].engine.sizes
@@ -205,7 +210,7 @@ class Server:
         if request.hello.split != batcher.engine.hash:
             text = f"this server has split {batcher.engine.hash}, not {request.hello.split[:64]}"
             await self.refuse(context, "split", grpc.StatusCode.FAILED_PRECONDITION, text)
-        await context.write(wire.Reply(welcome=wire.Welcome(window=self.settings.limits.window)))
+        await context.write(self.welcome)
         return batcher
 
     @contextlib.asynccontextmanager
@@ -273,7 +278,10 @@ class _Stream:
                 request = await _first(self._context.read(), draining)
                 if not isinstance(request, wire.Request):
                     break
-                await self._accept(request)
+                if request.WhichOneof("kind") == "hello":
+                    self._replies.put_nowait(self._server.welcome)
+                else:
+                    await self._accept(request)
         finally:
             draining.cancel()
             if self._jobs:

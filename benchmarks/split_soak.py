@@ -1,0 +1,69 @@
+"""A long soak of a split's server: many small requests over one stream, and its memory all along.
+
+python benchmarks/split_soak.py --requests 100000 --json soak.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from fmapzip.split import Client, cut, load, save_split
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--requests", type=int, default=100_000)
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    layers = nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(256, 4)
+    images = torch.rand(100, 3, 12, 12)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "net"
+        save_split(cut(nn.Sequential(*layers).eval(), images[:1], "2"), folder, images)
+        figures = soak(folder, images, given.requests)
+    print(json.dumps(figures, indent=1))
+    if given.json:
+        given.json.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+def soak(folder: Path, images: torch.Tensor, requests: int) -> dict[str, object]:
+    split = load(folder)
+    wanted = torch.cat([split(images[i : i + 1]) for i in range(len(images))])
+    command = [sys.executable, "-m", "fmapzip", "serve", str(folder), "--insecure", "--port", "0"]
+    with subprocess.Popen([*command, "--torch-threads", "1"], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        found = re.search(r" on (\S+), batches", process.stdout.readline())
+        assert found is not None
+        memory = []
+        start = time.monotonic()
+        with Client(found[1], split, insecure=True) as client:
+            for i in range(0, requests, len(images)):
+                if not torch.equal(client(images), wanted):
+                    raise SystemExit(f"request {i}: another output than in one place")
+                if i % (requests // 20 // len(images) * len(images) or 1) == 0:
+                    memory.append(resident(process.pid))
+        seconds = time.monotonic() - start
+        process.send_signal(signal.SIGTERM)
+    return {"requests": requests, "seconds": round(seconds, 1), "server_rss_mb": memory, "exit": process.returncode}
+
+
+def resident(pid: int) -> float:
+    text = Path(f"/proc/{pid}/status").read_text()
+    return round(int(re.search(r"VmRSS:\s+(\d+)", text)[1]) / 1000, 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""What a link makes of the ways to run a network: here, on a server, or cut between the two."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fmapzip.errors import InvalidInput
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Where and how fast.
+
+    Attributes
+    ----------
+    bandwidth
+        Of the link, bits a second.
+    round_trip
+        Of the link, seconds.
+    client_slower
+        How many times longer the device takes than this machine; the server is as fast as this machine.
+    """
+
+    bandwidth: float
+    round_trip: float
+    client_slower: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (self.bandwidth > 0 and self.round_trip >= 0 and self.client_slower > 0):
+            raise InvalidInput("a link has a bandwidth above 0 and a round trip of at least 0; a client some speed")
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to run a network, as it was measured here for one image.
+
+    Attributes
+    ----------
+    name
+        In words.
+    at, codec
+        The cut and how what crosses is stored; empty where there is no cut.
+    device, server
+        Seconds on this machine of what either side does, coding included.
+    sent, returned
+        Bytes up and down; 0 where nothing is sent.
+    uncoded
+        Bytes of what crosses as plain 8-bit integers; 0 without a cut.
+    distortion
+        Against the float network: mean KL of class scores in nats, else squared error of the output over its energy.
+    """
+
+    name: str
+    at: tuple[str, ...]
+    codec: str
+    device: float
+    server: float
+    sent: float
+    returned: float
+    uncoded: float
+    distortion: float
+
+    def latency(self, conditions: Conditions) -> float:
+        """Seconds from an image to its output."""
+        if not self.sent:
+            return conditions.client_slower * self.device
+        transfer = 8 * (self.sent + self.returned) / conditions.bandwidth
+        return conditions.client_slower * self.device + conditions.round_trip + transfer + self.server
+
+    def interval(self, conditions: Conditions) -> float:
+        """Seconds from one output to the next where device, link and server work at once on images that follow."""
+        link = 8 * max(self.sent, self.returned) / conditions.bandwidth
+        return max(conditions.client_slower * self.device, link, self.server)
+
+
+@dataclass(frozen=True)
+class BreakEven:
+    """The bandwidths, bits a second, below which a way is better than plain 8-bit integers at the same cut.
+
+    Attributes
+    ----------
+    latency
+        Where one image is under way at a time.
+    interval
+        Where device, link and server work at once.
+    """
+
+    latency: float
+    interval: float
+
+
+def break_even(way: Way, plain: Way, client_slower: float) -> BreakEven:
+    """Below which bandwidth coding pays.
+
+    Examples
+    --------
+    >>> plain = Way("raw", ("a",), "raw", 0.010, 0.010, 100_000, 0, 100_000, 0.0)
+    >>> coded = Way("coded", ("a",), "coded", 0.014, 0.012, 40_000, 0, 100_000, 0.0)
+    >>> round(break_even(coded, plain, 1.0).latency / 1e6), round(break_even(coded, plain, 1.0).interval / 1e6)
+    (80, 57)
+    """
+    saved = 8 * (plain.sent - way.sent)
+    if saved <= 0:
+        return BreakEven(0.0, 0.0)
+    more = client_slower * (way.device - plain.device) + way.server - plain.server
+    slowest = max(client_slower * way.device, way.server)
+    plainest = max(client_slower * plain.device, plain.server)
+    overlapped = 8 * plain.sent / slowest if slowest > plainest else math.inf
+    return BreakEven(saved / more if more > 0 else math.inf, overlapped)
+
+
+def best(ways: Sequence[Way], conditions: Conditions, goal: str, most_distortion: float | None) -> list[Way]:
+    """The ways that keep to the distortion, the best first: the least ``latency``, or the most ``images`` a second."""
+    kept = [way for way in ways if most_distortion is None or way.distortion <= most_distortion]
+    if goal == "images":
+        return sorted(kept, key=lambda way: (way.interval(conditions), way.latency(conditions)))
+    return sorted(kept, key=lambda way: way.latency(conditions))
