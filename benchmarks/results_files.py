@@ -18,6 +18,7 @@ NETWORKS = {
     "squeezenet1_1": "SqueezeNet 1.1",
     "mobilenetv2_trunk": "MobileNetV2 1.0 (signed bottlenecks)",
     "cifar_resnet20": "CIFAR-10 ResNet-20",
+    "yolox_nano.onnx": "YOLOX-Nano (ONNX)",
 }
 
 Values = dict[str, Any]
@@ -78,7 +79,7 @@ def _kept_taps(found: Values) -> list[Values]:
 
 
 def _function(model: str) -> str:
-    return model.rpartition(":")[2]
+    return model.rpartition(":")[2].rpartition("/")[2]
 
 
 def _folder(data: str) -> str:

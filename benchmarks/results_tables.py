@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from textwrap import fill
 
 from results_files import NETWORKS, Values
@@ -39,7 +39,46 @@ def evals(runs: Sequence[Values]) -> str:
         "`fmapzip eval`, every map stored and read back while the network runs. *Changed*: predictions that differ "
         "from the 8-bit network's. *Output*: SQNR of the network's output, where it is not class scores."
     )
-    return "\n\n".join(["## In the network", fill(intro, WIDTH), table(head, rows), "\n".join(lines)])
+    parts = ["## In the network", fill(intro, WIDTH), table(head, rows), "\n".join(lines)]
+    return "\n\n".join([*parts, *_tasks(runs)])
+
+
+def _tasks(runs: Sequence[Values]) -> list[str]:
+    """What networks lose of what they are for, where a metric judged them."""
+    rows = [
+        [
+            NETWORKS.get(run["model"], run["model"]).partition(" (")[0],
+            name,
+            "" if ratio is None else f"{ratio:.3f}",
+            task["figure"],
+            f"{task['value']:.2f}",
+            _interval(task["interval"]),
+            "" if task["loss"] is None else f"{task['loss']:.2f}",
+            _interval(task["loss_interval"]),
+        ]
+        for run in runs
+        for name, ratio, tasks in _judged(run)
+        for task in tasks
+    ]
+    if not rows:
+        return []
+    intro = (
+        "By what they are for (`--metric`; shares in percent): each figure with its 95 % interval by bootstrap over "
+        "images, and what is lost against the float network, with the interval of that."
+    )
+    head = ["network", "codec", "ratio", "figure", "value", "interval", "lost", "interval of it"]
+    return [fill(intro, WIDTH), table(head, rows)]
+
+
+def _judged(run: Values) -> Iterator[tuple[str, float | None, list[Values]]]:
+    for name, words in (("float", "float"), ("int8", "8-bit")):
+        yield words, None, run["baselines"][name].get("tasks") or []
+    for entry in run["codecs"]:
+        yield f"`{entry['codec']}{changed_settings(entry['config'])}`", entry["ratio_total"], entry.get("tasks") or []
+
+
+def _interval(ends: Sequence[float] | None) -> str:
+    return "" if ends is None else f"{ends[0]:.2f} to {ends[1]:.2f}"
 
 
 def _eval_conditions(run: Values) -> str:
@@ -49,8 +88,14 @@ def _eval_conditions(run: Values) -> str:
         accuracy = f" Top-1 {base['float']['top1']:.1%} in float, {base['int8']['top1']:.1%} in 8 bits."
     return (
         f"{run['images']} images of `{run['data']}`, calibrated on {run['calibration_images']} others, quantizer "
-        f"`{run['quantizer']}`.{_maps(run)}{accuracy} {conditions(run)}"
+        f"`{run['quantizer']}`.{_maps(run)}{accuracy}{_input(run)} {conditions(run)}"
     )
+
+
+def _input(run: Values) -> str:
+    """How images were read; runs of earlier releases do not tell."""
+    found = run["protocol"].get("input")
+    return "" if found is None else f" Input: {found['words']}."
 
 
 def _maps(run: Values) -> str:

@@ -118,6 +118,26 @@ def test_a_report_of_eval_becomes_rows(results: ModuleType, tmp_path: Path, monk
     assert "8 images of `demo`, calibrated on 2 others" in text
 
 
+def test_what_metrics_judged_becomes_a_table(
+    results: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("sklearn")
+    from fmapzip.eval.request import Request
+    from fmapzip.eval.run import run
+    from fmapzip.registry import make
+    from fmapzip.torch.tasks import ready
+
+    files = import_module("results_files")
+    monkeypatch.setattr(files, "KEPT", tmp_path / "kept")
+    found = run(Request("demo", "demo", limit=10), [make("zvc")], lambda *_: None, tasks=[ready("top1")])
+    (tmp_path / "demo.json").write_text(json.dumps(found))
+    files.keep(tmp_path / "demo.json")
+    text = import_module("results_tables").evals(files.loaded("eval_*.json"))
+    rows = [line for line in text.splitlines() if line.startswith("| demo") and "top1" in line]
+    assert [row.split("|")[2].strip() for row in rows] == ["float", "8-bit", "`zvc`"]
+    assert " to " in rows[0]
+
+
 def test_networks_that_are_not_captured_are_listed_with_the_reason(results: ModuleType) -> None:
     captured = {"method": "fx", "taps": 3, "left_out": {}, "same_bits": True, "oracle": True, "ratio": 1.5, "notes": []}
     hidden = {"notes": ["what these read is not stored: a.attn (MultiheadAttention), b.einsum"], "left_out": {"c": "x"}}

@@ -10,6 +10,7 @@ from fmapzip.documents.maps import pooled
 from fmapzip.errors import InvalidInput, UnknownCodec
 from fmapzip.inspection import parts_of
 from fmapzip.report.plan_model import model_of_plan
+from fmapzip.report.tasks import task_words
 
 Values = dict[str, Any]
 SCHEMA = 1
@@ -213,6 +214,7 @@ def _eval_words(report: Values, rows: list[Values]) -> list[str]:
         elif entry["output_sqnr_db"] is not None:
             text += f"; output SQNR {entry['output_sqnr_db']:.1f} dB"
         found.append(text + ".")
+        found += [f"{row['label']}: {task_words(task)}" for task in entry.get("tasks") or []]
         found += entry["notes"]
     return found
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from fmapzip.report.tasks import task_words
+
 Values = dict[str, Any]
 
 
@@ -69,6 +71,8 @@ def _words(report: Values) -> list[str]:
             whole, eight_bit = (_decibels(figures[key]) for key in ("output_sqnr_db", "int8_output_sqnr_db"))
             distortion = f"output SQNR {whole} (8-bit {eight_bit})"
         found.append(f"On the {figures['images']} images that {name}: {distortion}.")
+    if report.get("task") is not None:
+        found.append(f"On all {report['task']['images']} of them: {task_words(report['task'])}")
     found.append(_largest(report))
     return found
 
