@@ -63,17 +63,17 @@ class Statistics {
     return bytes_of(counts);
   }
 
-  nb::bytes residuals(const AnyArray& array, int32_t origin, size_t stride) const {
+  nb::tuple count_predicted(const AnyArray& array) const {
     const MapArgument maps = checked(array);
-    if (stride == 0) raise_error("InvalidInput", "the stride is at least 1");
-    size_t positions = 0;
-    for (const ConstView& map : maps.samples) positions += size_t{map.shape.h} * map.shape.w;
-    std::vector<int8_t> out((positions + stride - 1) / stride * maps.dims[0]);
+    if (model_.tables().prediction == nullptr)
+      raise_error("InvalidInput", "these parameters predict nothing");
+    constexpr size_t pairs = ContextStatistics::kPairs;
+    std::vector<int64_t> symbols(pairs * ContextStatistics::kSymbols), zeros(pairs * kZeroNumbers * 2);
     {
       const nb::gil_scoped_release release;
-      ContextStatistics(model_).residuals(maps.samples, origin, stride, out);
+      ContextStatistics(model_).count_predicted(maps.samples, symbols, zeros);
     }
-    return bytes_of(out);
+    return nb::make_tuple(bytes_of(symbols), bytes_of(zeros));
   }
 
  private:
@@ -115,8 +115,7 @@ void bind_context_training(nb::module_& m) {
       .def("spread_moments", &Statistics::spread_moments, nb::arg("maps").noconvert(), nb::arg("origin"))
       .def("count", &Statistics::count, nb::arg("maps").noconvert(), nb::arg("axis"))
       .def("count_channels", &Statistics::count_channels, nb::arg("maps").noconvert())
-      .def("residuals", &Statistics::residuals, nb::arg("maps").noconvert(), nb::arg("origin"),
-           nb::arg("stride"));
+      .def("count_predicted", &Statistics::count_predicted, nb::arg("maps").noconvert());
 }
 
 }  // namespace fmapzip::python

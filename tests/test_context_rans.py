@@ -131,7 +131,7 @@ def test_parameters_of_another_map_are_refused() -> None:
     wrong = [np.zeros((31, 8, 8), np.uint8), np.zeros((32, 8, 8), np.int8)]
     for q in wrong:
         with pytest.raises(InvalidInput):
-            _core.encode(q, codec, b"", False, b"", 0, 1)
+            _core.encode(q, codec, b"", False, 0, b"", 0, 1)
 
 
 @every_level

@@ -19,7 +19,7 @@ MANIFEST = json.loads((FEATURES / "manifest.json").read_text())
 FRAMES = {entry["file"].removesuffix(".fmap"): entry for entry in MANIFEST["frames"]}
 PLAN = Plan.load(FEATURES / MANIFEST["plan"])
 
-NEIGHBOURS, SIGNED, OFFSETS, FACTORS, REQUANTIZED, POINTS = (1 << bit for bit in range(6))
+NEIGHBOURS, SIGNED, OFFSETS, PREDICTED, REQUANTIZED, POINTS = (1 << bit for bit in range(6))
 
 
 def data_of(name: str) -> bytes:
@@ -69,11 +69,11 @@ def test_frames_have_what_they_are_there_to_show(dtype: str) -> None:
 
     assert flags("rans-fast") == 0
     assert flags("rans-offsets") == NEIGHBOURS | OFFSETS
-    assert flags("rans-factors") == NEIGHBOURS | OFFSETS | FACTORS
+    assert flags("rans-predicted") == PREDICTED
     assert flags("rans-points") == NEIGHBOURS | OFFSETS | REQUANTIZED | POINTS
     assert flags("rans-centred") & (REQUANTIZED | POINTS) == REQUANTIZED
-    assert flags("rans-factors-points") & (FACTORS | POINTS) == FACTORS | POINTS
-    assert parameters_of(f"rans-factors-{dtype}")[1] + 1 == 64
+    assert flags("rans-predicted-points") & (PREDICTED | POINTS) == PREDICTED | POINTS
+    assert parameters_of(f"rans-predicted-{dtype}")[1] + 1 == 64
     assert lanes("rans-64-lanes") == lanes("rans-fast-64-lanes") == 64
     assert parameters_of(f"transform-16-{dtype}")[1] == 2 | 1 << 2
     assert parameters_of(f"transform-32-{dtype}")[1] & 3 == 3

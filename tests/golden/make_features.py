@@ -115,7 +115,7 @@ def features(dtype: str) -> list[Feature]:
         Feature("stored", "the codec raw, two tiles", q[:4], "raw", rows=5),
         Feature("rans-fast", "contexts from channels", q, "context-rans", planned("context-rans", more, level="fast")),
         Feature("rans-offsets", "neighbours and offsets", q, "context-rans", planned("context-rans", more)),
-        Feature("rans-factors", "prediction across channels, K = 64", wide[0], "context-rans", most_tables(wide)),
+        Feature("rans-predicted", "channels predict channels, K = 64", wide[0], "context-rans", most_tables(wide)),
         Feature(
             "rans-tiles",
             "a tile's lanes and first row are its own",
@@ -139,8 +139,8 @@ def features(dtype: str) -> list[Feature]:
             make("context-rans", step=3).parameters(q),
         ),
         Feature(
-            "rans-factors-points",
-            "prediction across channels of a requantized map",
+            "rans-predicted-points",
+            "channels predict channels of a requantized map",
             wide[1],
             "context-rans",
             planned("context-rans", wide, level="max", step=2),
@@ -213,6 +213,14 @@ def features(dtype: str) -> list[Feature]:
         ),
         with_zero_point("zvc", "the bitmap, two tiles", rows=7),
         with_zero_point("rans", "contexts", "context-rans"),
+        Feature(
+            "zero-point-rans-predicted",
+            "a zero point: channels predict channels",
+            pointed(wide[0]),
+            "context-rans",
+            make("context-rans", level="max").train(pointed(wide), zero_point),
+            zero_point=zero_point,
+        ),
         with_zero_point("rans-points", "requantized, with stored points", "context-rans", step="5/2"),
         with_zero_point("mask", "the mask path", "dct-cm", path="mask"),
         with_zero_point("mask-points", "points of the mask path by rANS", "dct-cm", **mask_points),
@@ -221,11 +229,10 @@ def features(dtype: str) -> list[Feature]:
 
 
 def most_tables(maps: NDArray[Any]) -> bytes:
-    """Parameters with factors and all of 64 token tables, the last of which is used."""
+    """Parameters with a prediction and all of 64 token tables, the last of which is used."""
     size = training.ModelSize(levels=21, spread_levels=6, tables=64)
-    trained = training.train_factors(
-        maps, training.Requantizer(128 if maps.dtype == np.int8 else 0, Fraction(1)), size, 16
-    )
+    requantizer = training.Requantizer(128 if maps.dtype == np.int8 else 0, Fraction(1))
+    trained = training.train_prediction(maps, requantizer, size)
     last = len(trained.raw_bits) - 1
     added = 63 - last
     return replace(
@@ -263,7 +270,8 @@ def plan_of(listed: list[Feature]) -> tuple[Plan, list[Feature]]:
     taken = [
         f
         for f in listed
-        if f.name in ("tiles-uint8", "rans-offsets-uint8", "rans-factors-int8", "transform-16-uint8", "mask-rans-int8")
+        if f.name
+        in ("tiles-uint8", "rans-offsets-uint8", "rans-predicted-int8", "transform-16-uint8", "mask-rans-int8")
     ]
     settings = {"zvc": {}, "context-rans": {}, "dct-cm": {}}
     taps, planned = [], []

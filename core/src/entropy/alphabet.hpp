@@ -18,7 +18,6 @@ inline constexpr uint32_t kZeroClasses = 64;
 inline constexpr uint32_t kMaxTables = 64;
 inline constexpr uint32_t kContextSteps = 64;  // means and spreads are told apart in so many steps
 inline constexpr uint32_t kCells = 128;        // at most so many pairs of a mean's and a spread's level
-inline constexpr uint32_t kMaxRank = 32;       // of the prediction across channels
 inline constexpr uint32_t kRunValues = 1024;   // without neighbours, as many positions make a span as fit
 inline constexpr uint32_t kStateFloor = uint32_t{1} << 15;  // states lie in [2^15, 2^31)
 

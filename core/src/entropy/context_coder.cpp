@@ -7,6 +7,7 @@
 #include "entropy/alphabet.hpp"
 #include "entropy/context_kernels.hpp"
 #include "entropy/context_rows.hpp"
+#include "entropy/prediction_walk.hpp"
 
 namespace fmapzip {
 namespace {
@@ -52,13 +53,75 @@ Status close_words(const WordReader& in, uint32_t lanes, size_t body_bytes) {
   return {};
 }
 
+// The body of a tile whose last word was written at `words.at`.
+size_t close_body(const WordWriter& words, const uint8_t* end, uint32_t lanes, size_t raw, uint8_t* out) {
+  const size_t length = kStateBytes * lanes + static_cast<size_t>(end - words.at);
+  if (length >= raw) return raw;
+  std::memmove(out + kStateBytes * lanes, words.at, static_cast<size_t>(end - words.at));
+  for (uint32_t i = 0; i < lanes; ++i) store_le(out + kStateBytes * i, words.state[i]);
+  return length;
+}
+
+size_t encode_predicted(const ContextTables& tables, const uint8_t* indices, Shape tile, uint32_t lanes,
+                        uint8_t* out, Scratch& scratch) {
+  const ContextKernels& kernels = context_kernels(lanes);
+  PredictionWalk walk(tables, tile, tile.size(), tile.size(), scratch);
+  const ContextWork& work = walk.work();
+  kernels.look_up(tables.companded, indices, tile.size(), walk.companded());
+  size_t at = 0;
+  for (uint32_t step = 0; step < walk.steps(); ++step) {
+    const uint32_t count = walk.values(step);
+    walk.predict(step);
+    kernels.predicted_contexts(tables, walk.predicted(), count, work.table + at, work.zero_class + at);
+    walk.each_span(step, [&](size_t in_tile, size_t in_step, size_t n) {
+      std::memcpy(walk.indices() + at + in_step, indices + in_tile, n);
+    });
+    walk.gather(step);
+    at += count;
+  }
+  uint8_t* const end = out + context_bound(tile) - kVectorPad;
+  WordWriter words;
+  words.at = end;
+  std::fill_n(words.state, kMaxLanes, kStateFloor);
+  for (uint32_t step = walk.steps(); step-- > 0;) {
+    const uint32_t count = walk.values(step);
+    at -= count;
+    kernels.encode_span(tables, work, work.table + at, work.zero_class + at, walk.indices() + at, count,
+                        lanes, words);
+    if (static_cast<size_t>(end - words.at) >= tile.size()) return tile.size();
+  }
+  return close_body(words, end, lanes, tile.size(), out);
+}
+
+bool decode_predicted(const ContextTables& tables, Shape tile, uint32_t lanes, WordReader& words,
+                      const RowSink& rows, Scratch& scratch) {
+  const ContextKernels& kernels = context_kernels(lanes);
+  const size_t step_bytes = tile.c + kVectorPad;
+  PredictionWalk walk(tables, tile, tile.c, tile.size() + 2 * step_bytes, scratch);
+  const ContextWork& work = walk.work();
+  uint8_t* const values = walk.indices();
+  uint8_t* const companded = values + step_bytes;
+  uint8_t* const indices = companded + step_bytes;
+  for (uint32_t step = 0; step < walk.steps(); ++step) {
+    const uint32_t count = walk.values(step);
+    walk.predict(step);
+    kernels.predicted_contexts(tables, walk.predicted(), count, work.table, work.zero_class);
+    if (!kernels.decode_span(tables, work, count, lanes, values, companded, words)) return false;
+    walk.each_span(step, [&](size_t in_tile, size_t in_step, size_t n) {
+      std::memcpy(indices + in_tile, values + in_step, n);
+      std::memcpy(walk.companded() + in_tile, companded + in_step, n);
+    });
+    walk.gather(step);
+  }
+  rows(0, tile.h, indices);
+  return true;
+}
+
 }  // namespace
 
 uint32_t context_lanes(const ContextModel& model, Shape tile) {
   const ContextTables& t = model.tables();
-  const uint32_t most = t.channel_table != nullptr ? std::min(t.span, tile.c * tile.w)
-                        : t.rank != 0              ? std::min(t.span, tile.c)
-                                                   : tile.c;
+  const uint32_t most = t.channel_table != nullptr ? std::min(t.span, tile.c * tile.w) : tile.c;
   uint32_t lanes = 1;
   while (lanes < kMaxLanes && lanes < most && 2 * lanes * kValuesPerLane <= tile.size()) lanes *= 2;
   return lanes;
@@ -73,6 +136,7 @@ size_t encode_contexts(const ContextModel& model, const uint8_t* indices, Shape 
                        Scratch& scratch) {
   const ContextTables& tables = model.tables();
   const uint32_t lanes = context_lanes(model, tile);
+  if (tables.prediction != nullptr) return encode_predicted(tables, indices, tile, lanes, out, scratch);
   const ContextKernels& kernels = context_kernels(lanes);
   const size_t row_bytes = size_t{tile.c} * tile.w;
   const ContextRows rows(tables, tile, row_bytes, 0, scratch);
@@ -91,11 +155,7 @@ size_t encode_contexts(const ContextModel& model, const uint8_t* indices, Shape 
     kernels.encode_row(tables, row, rows.work(), indices + h * row_bytes, words);
     if (static_cast<size_t>(end - words.at) >= tile.size()) return tile.size();
   }
-  const size_t length = kStateBytes * lanes + static_cast<size_t>(end - words.at);
-  if (length >= tile.size()) return tile.size();
-  std::memmove(out + kStateBytes * lanes, words.at, static_cast<size_t>(end - words.at));
-  for (uint32_t i = 0; i < lanes; ++i) store_le(out + kStateBytes * i, words.state[i]);
-  return length;
+  return close_body(words, end, lanes, tile.size(), out);
 }
 
 Status decode_contexts(const ContextModel& model, std::span<const uint8_t> body, Shape tile,
@@ -105,9 +165,13 @@ Status decode_contexts(const ContextModel& model, std::span<const uint8_t> body,
   const ContextKernels& kernels = context_kernels(lanes);
   const size_t row_bytes = size_t{tile.c} * tile.w;
   const auto block = static_cast<uint32_t>(std::clamp<size_t>(kSinkBytes / row_bytes, 1, tile.h));
-  const ContextRows rows(tables, tile, tile.c, block * row_bytes, scratch);
   WordReader words;
   if (const Status s = open_words(body, lanes, words); !s.ok()) return s;
+  if (tables.prediction != nullptr) {
+    if (!decode_predicted(tables, tile, lanes, words, rows_sink, scratch)) return ends_early(body.size());
+    return close_words(words, lanes, body.size());
+  }
+  const ContextRows rows(tables, tile, tile.c, block * row_bytes, scratch);
   for (uint32_t first = 0; first < tile.h; first += block) {
     const uint32_t count = std::min(block, tile.h - first);
     for (uint32_t i = 0; i < count; ++i) {

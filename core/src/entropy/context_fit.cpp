@@ -322,8 +322,6 @@ class ContextFit {
     ContextWork work{};
     work.table = scratch_.get(kContextsSlot, 2 * row);
     work.zero_class = work.table + row;
-    std::vector<int16_t> sums(map_.shape.c + kVectorPad);
-    work.sums = sums.data();
     std::vector<uint32_t> counts(size_t{cells} * kFitSymbols);
     each_row([&](const ContextRow& current, const uint8_t* indices) {
       kernels_.row_contexts(tables_, current, work);

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "entropy/packed_words.hpp"
+#include "entropy/prediction.hpp"
 #include "simd/isa.hpp"
 
 // The hot loops of the context coder, once for each instruction set; all give the same bytes. Only plain data
@@ -36,15 +37,9 @@ struct ContextTables {
   const uint32_t* slots;
   // [table][value][2]: as kCoding... say, and the reciprocal of f.
   const uint32_t* coding;
-  // Prediction across channels; rank 0: none. `gather` is [channel / 2][factor][2], `spread` is
-  // [channel / 16][factor / 2][16][2], channels padded to whole spans with zeros.
-  uint32_t rank;
-  uint32_t span;  // with prediction: channels coded together; without neighbours: values
-  uint32_t gather_shift;
-  uint32_t spread_shift;
-  int32_t mean_origin;  // where a mean of zero lies
-  const int16_t* gather;
-  const int16_t* spread;
+  uint32_t span;  // without neighbours: values coded together
+  // Where channels predict channels; else null. Classes of cells are then added to what is predicted.
+  const PredictionTables* prediction;
 };
 
 // A row of companded values, [w][c], with one more position on either side, and the row above likewise.
@@ -76,7 +71,6 @@ struct ContextWork {
   uint8_t* zero_class;  // context's zero class
   uint8_t* packed;      // decoder: the tables, then the values, of what is not zero in a span
   uint16_t* entries;    // encoder: table << kEntryTable | value of what is not zero in a span
-  int16_t* sums;        // means of a span's channels before the prediction across channels
 };
 
 struct ContextKernels {
@@ -90,13 +84,22 @@ struct ContextKernels {
   // Reads a row: its indices, and into `current` their companded values. False where the words run out.
   bool (*decode_row)(const ContextTables&, const ContextRow&, const ContextWork&, uint8_t* indices,
                      WordReader&);
+  // Contexts of `count` predicted values.
+  void (*predicted_contexts)(const ContextTables&, const PredictionSteps&, uint32_t count, uint8_t* table,
+                             uint8_t* zero_class);
+  // One span of `count` values on so many lanes; of the work, entries or packed are used.
+  void (*encode_span)(const ContextTables&, const ContextWork&, const uint8_t* table,
+                      const uint8_t* zero_class, const uint8_t* indices, uint32_t count, uint32_t lanes,
+                      WordWriter&);
+  bool (*decode_span)(const ContextTables&, const ContextWork&, uint32_t count, uint32_t lanes,
+                      uint8_t* indices, uint8_t* companded, WordReader&);
   uint32_t min_lanes;  // of these kernels
 };
 
 extern const ContextKernels kScalarContextKernels;
 
 // What every value of a known row is expected to be, in 1/64: [w][c]. Training's, and not as fast.
-void row_means(const ContextTables&, const ContextRow&, const ContextWork&, int16_t* means);
+void row_means(const ContextTables&, const ContextRow&, int16_t* means);
 
 #ifdef FMAPZIP_X86
 extern const ContextKernels kAvx2ContextKernels;

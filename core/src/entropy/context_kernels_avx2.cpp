@@ -150,17 +150,14 @@ bool decode_row_in(const ContextTables& t, const ContextRow& row, const ContextW
                    WordReader& in) {
   if (t.channel_table != nullptr) return decode_runs<kGroup>(t, row, work, indices, in);
   const Contexts contexts(t);
-  Prediction prediction(t);
   RowDecoder<kGroup> decoder(t, row.lanes, in);
   for (uint32_t position = 0; position < row.width; ++position) {
     const size_t base = size_t{position} * row.channels;
-    const auto decode = [&](const Neighbours& near, uint32_t first, uint32_t count,
-                            const int16_t* shift) __attribute__((always_inline)) {
-      contexts.span(near, first, count, shift, work.sums, work.table, work.zero_class);
-      return decoder.span(work.table, work.zero_class, count, work.packed, indices + base + first,
-                          row.current + base + first);
-    };
-    if (!each_span(contexts, prediction, row, work, position, decode)) return false;
+    contexts.span(neighbours_at(row, position), row.channels, work.table, work.zero_class);
+    if (!decoder.span(work.table, work.zero_class, row.channels, work.packed, indices + base,
+                      row.current + base)) {
+      return false;
+    }
   }
   decoder.close();
   return true;
@@ -257,8 +254,54 @@ void encode_row(const ContextTables& t, const ContextRow& row, const ContextWork
   (row.lanes < kLanes ? encode_row_in<kFewLanes> : encode_row_in<kLanes>)(t, row, work, indices, out);
 }
 
+void predicted_contexts(const ContextTables& t, const PredictionSteps& steps, uint32_t count, uint8_t* table,
+                        uint8_t* zero_class) {
+  const ByteTable<kContextSteps> level1(t.level1), level2(t.level2);
+  const ByteTable<kCells> table_of(t.table_of), zero_class_of(t.zero_class_of);
+  for (uint32_t i = 0; i < count; i += kBytes) {
+    const __m256i cell = _mm256_add_epi8(look_up_one(level1, load(steps.mean + i)),
+                                         look_up_one(level2, load(steps.spread + i)));
+    const __m256i sum = _mm256_add_epi8(load(steps.zero + i), look_up_one(zero_class_of, cell));
+    const __m256i moved = _mm256_subs_epu8(sum, _mm256_set1_epi8(64));
+    store(table + i, look_up_one(table_of, cell));
+    store(zero_class + i, _mm256_min_epu8(moved, _mm256_set1_epi8(63)));
+  }
+}
+
+template <uint32_t kGroup>
+bool decode_span_in(const ContextTables& t, const ContextWork& work, uint32_t count, uint32_t lanes,
+                    uint8_t* indices, uint8_t* companded, WordReader& in) {
+  RowDecoder<kGroup> decoder(t, lanes, in);
+  if (!decoder.span(work.table, work.zero_class, count, work.packed, indices, companded)) return false;
+  decoder.close();
+  return true;
+}
+
+bool decode_span(const ContextTables& t, const ContextWork& work, uint32_t count, uint32_t lanes,
+                 uint8_t* indices, uint8_t* companded, WordReader& in) {
+  return (lanes < kLanes ? decode_span_in<kFewLanes> : decode_span_in<kLanes>)(t, work, count, lanes, indices,
+                                                                               companded, in);
+}
+
+template <uint32_t kGroup>
+void encode_span_in(const ContextTables& t, const ContextWork& work, const uint8_t* table,
+                    const uint8_t* zero_class, const uint8_t* indices, uint32_t count, uint32_t lanes,
+                    WordWriter& out) {
+  RowEncoder<kGroup> encoder(t, lanes, out);
+  encoder.span(table, zero_class, count, indices, work);
+  encoder.close();
+}
+
+void encode_span(const ContextTables& t, const ContextWork& work, const uint8_t* table,
+                 const uint8_t* zero_class, const uint8_t* indices, uint32_t count, uint32_t lanes,
+                 WordWriter& out) {
+  (lanes < kLanes ? encode_span_in<kFewLanes> : encode_span_in<kLanes>)(t, work, table, zero_class, indices,
+                                                                        count, lanes, out);
+}
+
 }  // namespace
 
-const ContextKernels kAvx2ContextKernels{look_up, row_contexts, encode_row, decode_row, kFewLanes};
+const ContextKernels kAvx2ContextKernels{
+    look_up, row_contexts, encode_row, decode_row, predicted_contexts, encode_span, decode_span, kFewLanes};
 
 }  // namespace fmapzip

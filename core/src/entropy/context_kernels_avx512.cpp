@@ -165,22 +165,19 @@ template <int kGroups>
 bool decode_row_in(const ContextTables& t, const ContextRow& row, const ContextWork& work, uint8_t* indices,
                    WordReader& in) {
   const Contexts contexts(t);
-  Prediction prediction(t);
   RowDecoder<kGroups> decoder(t, in);
+  const uint32_t count = row.channels;
   for (uint32_t position = 0; position < row.width; ++position) {
-    const size_t base = size_t{position} * row.channels;
-    const auto decode = [&](const Neighbours& near, uint32_t first, uint32_t count,
-                            const int16_t* shift) __attribute__((always_inline)) {
-      uint8_t* values = indices + base + first;
-      uint8_t* companded = row.current + base + first;
-      if (count <= 64) {
-        const Contexts::Chunk found = contexts.chunk(near, first, shift, work.sums);
-        return decoder.chunk(found.table, found.zero_class, count, values, companded);
-      }
-      contexts.span(near, first, count, shift, work.sums, work.table, work.zero_class);
-      return decoder.span(work.table, work.zero_class, count, work.packed, values, companded);
-    };
-    if (!each_span(contexts, prediction, row, work, position, decode)) return false;
+    const Neighbours near = neighbours_at(row, position);
+    uint8_t* values = indices + size_t{position} * count;
+    uint8_t* companded = row.current + size_t{position} * count;
+    if (count <= 64) {
+      const Contexts::Chunk found = contexts.chunk(near, 0);
+      if (!decoder.chunk(found.table, found.zero_class, count, values, companded)) return false;
+    } else {
+      contexts.span(near, count, work.table, work.zero_class);
+      if (!decoder.span(work.table, work.zero_class, count, work.packed, values, companded)) return false;
+    }
   }
   decoder.close();
   return true;
@@ -304,8 +301,65 @@ void encode_row(const ContextTables& t, const ContextRow& row, const ContextWork
   }
 }
 
+void predicted_contexts(const ContextTables& t, const PredictionSteps& steps, uint32_t count, uint8_t* table,
+                        uint8_t* zero_class) {
+  const __m512i level1 = load(t.level1), level2 = load(t.level2);
+  const CellTable table_of(t.table_of), zero_class_of(t.zero_class_of);
+  for (uint32_t i = 0; i < count; i += 64) {
+    const __m512i cell = _mm512_add_epi8(_mm512_permutexvar_epi8(load(steps.mean + i), level1),
+                                         _mm512_permutexvar_epi8(load(steps.spread + i), level2));
+    const __m512i sum = _mm512_add_epi8(load(steps.zero + i), zero_class_of[cell]);
+    const __m512i moved = _mm512_subs_epu8(sum, _mm512_set1_epi8(64));
+    store(table + i, table_of[cell]);
+    store(zero_class + i, _mm512_min_epu8(moved, _mm512_set1_epi8(63)));
+  }
+}
+
+template <int kGroups>
+bool decode_span_in(const ContextTables& t, const ContextWork& work, uint32_t count, uint8_t* indices,
+                    uint8_t* companded, WordReader& in) {
+  RowDecoder<kGroups> decoder(t, in);
+  if (!decoder.span(work.table, work.zero_class, count, work.packed, indices, companded)) return false;
+  decoder.close();
+  return true;
+}
+
+bool decode_span(const ContextTables& t, const ContextWork& work, uint32_t count, uint32_t lanes,
+                 uint8_t* indices, uint8_t* companded, WordReader& in) {
+  switch (lanes / kVector) {
+    case 1:
+      return decode_span_in<1>(t, work, count, indices, companded, in);
+    case 2:
+      return decode_span_in<2>(t, work, count, indices, companded, in);
+    default:
+      return decode_span_in<4>(t, work, count, indices, companded, in);
+  }
+}
+
+template <int kGroups>
+void encode_span_in(const ContextTables& t, const ContextWork& work, const uint8_t* table,
+                    const uint8_t* zero_class, const uint8_t* indices, uint32_t count, WordWriter& out) {
+  RowEncoder<kGroups> encoder(t, out);
+  encoder.span(table, zero_class, count, indices, work);
+  encoder.close();
+}
+
+void encode_span(const ContextTables& t, const ContextWork& work, const uint8_t* table,
+                 const uint8_t* zero_class, const uint8_t* indices, uint32_t count, uint32_t lanes,
+                 WordWriter& out) {
+  switch (lanes / kVector) {
+    case 1:
+      return encode_span_in<1>(t, work, table, zero_class, indices, count, out);
+    case 2:
+      return encode_span_in<2>(t, work, table, zero_class, indices, count, out);
+    default:
+      return encode_span_in<4>(t, work, table, zero_class, indices, count, out);
+  }
+}
+
 }  // namespace
 
-const ContextKernels kAvx512ContextKernels{look_up, row_contexts, encode_row, decode_row, kVector};
+const ContextKernels kAvx512ContextKernels{
+    look_up, row_contexts, encode_row, decode_row, predicted_contexts, encode_span, decode_span, kVector};
 
 }  // namespace fmapzip

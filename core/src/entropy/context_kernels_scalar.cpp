@@ -49,23 +49,9 @@ void block_spreads(const ContextTables& t, const Neighbours& near, Span span, ui
   }
 }
 
-// What other channels add to the means of a block, by the factors gathered before its span.
-void add_predictions(const ContextTables& t, Span span, const int32_t* factors, int16_t* sums,
-                     int32_t* means) {
-  for (uint32_t i = 0; i < span.count; ++i) {
-    const uint32_t c = span.first + i;
-    sums[i] = static_cast<int16_t>(means[i]);
-    int32_t shift = 0;
-    for (uint32_t k = 0; k < t.rank; ++k) {
-      shift += factors[k] * t.spread[((c / 16 * (t.rank / 2) + k / 2) * 16 + c % 16) * 2 + k % 2];
-    }
-    means[i] = saturate16(means[i] + saturate16(shift >> t.spread_shift));
-  }
-}
-
 // Cells of a span's channels at one position, and from them table and zero class.
-void span_contexts(const ContextTables& t, const Neighbours& near, Span span, const int32_t* factors,
-                   int16_t* sums, uint8_t* table, uint8_t* zero_class) {
+void span_contexts(const ContextTables& t, const Neighbours& near, Span span, uint8_t* table,
+                   uint8_t* zero_class) {
   for (uint32_t done = 0; done < span.count; done += kBlock) {
     const uint32_t left = span.count - done;
     const Span block{span.first + done, left < kBlock ? left : kBlock};
@@ -73,7 +59,6 @@ void span_contexts(const ContextTables& t, const Neighbours& near, Span span, co
     uint32_t spreads[kBlock];
     block_means(t, near, block, means);
     block_spreads(t, near, block, spreads);
-    if (t.rank != 0) add_predictions(t, block, factors, sums + done, means);
     for (uint32_t i = 0; i < block.count; ++i) {
       const uint32_t cell = uint32_t{t.level1[step_of(means[i])]} + t.level2[spreads[i]];
       table[done + i] = t.table_of[cell];
@@ -82,52 +67,11 @@ void span_contexts(const ContextTables& t, const Neighbours& near, Span span, co
   }
 }
 
-void scaled(const ContextTables& t, const FactorSums& sums, int32_t* factors) {
-  for (uint32_t k = 0; k < t.rank; ++k) factors[k] = saturate16(sums.gathered[k] >> t.gather_shift);
-}
-
-// Adds what a span's values say about the channels after it.
-void gather(const ContextTables& t, Span span, const uint8_t* companded, const int16_t* means,
-            FactorSums& sums) {
-  for (uint32_t i = 0; i < span.count; ++i) {
-    const uint32_t c = span.first + i;
-    int32_t residual = companded[c] - ((means[i] >> 6) - t.mean_origin);
-    residual = residual < -64 ? -64 : residual > 63 ? 63 : residual;
-    for (uint32_t k = 0; k < t.rank; ++k) {
-      sums.gathered[k] += residual * t.gather[(c / 2 * t.rank + k) * 2 + c % 2];
-    }
-  }
-}
-
-// Calls `work(near, span, factors)` for the spans of one position and gathers their values in between.
-template <class Work>
-bool each_span(const ContextTables& t, const ContextRow& row, const ContextWork& scratch, uint32_t position,
-               Work work) {
-  const Neighbours near = neighbours_at(row, position);
-  const uint32_t width = t.rank != 0 ? t.span : row.channels;
-  FactorSums sums;
-  int32_t factors[kMaxRank] = {};
-  clear(sums);
-  for (uint32_t first = 0; first < row.channels; first += width) {
-    const Span span{first, row.channels - first < width ? row.channels - first : width};
-    if (t.rank != 0) scaled(t, sums, factors);
-    if (!work(near, span, factors)) return false;
-    const bool last = first + span.count == row.channels;
-    if (t.rank != 0 && !last) {
-      gather(t, span, row.current + size_t{position} * row.channels, scratch.sums, sums);
-    }
-  }
-  return true;
-}
-
 void row_contexts(const ContextTables& t, const ContextRow& row, const ContextWork& work) {
   for (uint32_t position = 0; position < row.width; ++position) {
     const size_t base = size_t{position} * row.channels;
-    each_span(t, row, work, position, [&](const Neighbours& near, Span span, const int32_t* factors) {
-      span_contexts(t, near, span, factors, work.sums, work.table + base + span.first,
-                    work.zero_class + base + span.first);
-      return true;
-    });
+    span_contexts(t, neighbours_at(row, position), {0, row.channels}, work.table + base,
+                  work.zero_class + base);
   }
 }
 
@@ -251,35 +195,52 @@ bool decode_row(const ContextTables& t, const ContextRow& row, const ContextWork
   }
   for (uint32_t position = 0; position < row.width; ++position) {
     const size_t base = size_t{position} * row.channels;
-    const auto decode = [&](const Neighbours& near, Span span, const int32_t* factors) {
-      span_contexts(t, near, span, factors, work.sums, work.table, work.zero_class);
-      return decode_span(t, work.table, work.zero_class, span.count, row.lanes, work.packed,
-                         indices + base + span.first, row.current + base + span.first, in);
-    };
-    if (!each_span(t, row, work, position, decode)) return false;
+    span_contexts(t, neighbours_at(row, position), {0, row.channels}, work.table, work.zero_class);
+    if (!decode_span(t, work.table, work.zero_class, row.channels, row.lanes, work.packed, indices + base,
+                     row.current + base, in)) {
+      return false;
+    }
   }
   return true;
 }
 
-}  // namespace
-
-void row_means(const ContextTables& t, const ContextRow& row, const ContextWork& work, int16_t* means) {
-  for (uint32_t position = 0; position < row.width; ++position) {
-    int16_t* here = means + size_t{position} * row.channels;
-    each_span(t, row, work, position, [&](const Neighbours& near, Span span, const int32_t* factors) {
-      for (uint32_t done = 0; done < span.count; done += kBlock) {
-        const uint32_t left = span.count - done;
-        const Span block{span.first + done, left < kBlock ? left : kBlock};
-        int32_t found[kBlock];
-        block_means(t, near, block, found);
-        if (t.rank != 0) add_predictions(t, block, factors, work.sums + done, found);
-        for (uint32_t i = 0; i < block.count; ++i) here[block.first + i] = static_cast<int16_t>(found[i]);
-      }
-      return true;
-    });
+void predicted_contexts(const ContextTables& t, const PredictionSteps& steps, uint32_t count, uint8_t* table,
+                        uint8_t* zero_class) {
+  for (uint32_t i = 0; i < count; ++i) {
+    const uint32_t cell = uint32_t{t.level1[steps.mean[i]]} + t.level2[steps.spread[i]];
+    const uint32_t sum = uint32_t{steps.zero[i]} + t.zero_class_of[cell];
+    table[i] = t.table_of[cell];
+    zero_class[i] = static_cast<uint8_t>(sum < 64 ? 0 : sum > 127 ? 63 : sum - 64);
   }
 }
 
-const ContextKernels kScalarContextKernels{look_up, row_contexts, encode_row, decode_row, 1};
+void encode_steps(const ContextTables& t, const ContextWork&, const uint8_t* table, const uint8_t* zero_class,
+                  const uint8_t* indices, uint32_t count, uint32_t lanes, WordWriter& out) {
+  encode_span(t, table, zero_class, indices, count, lanes, out);
+}
+
+bool decode_steps(const ContextTables& t, const ContextWork& work, uint32_t count, uint32_t lanes,
+                  uint8_t* indices, uint8_t* companded, WordReader& in) {
+  return decode_span(t, work.table, work.zero_class, count, lanes, work.packed, indices, companded, in);
+}
+
+}  // namespace
+
+void row_means(const ContextTables& t, const ContextRow& row, int16_t* means) {
+  for (uint32_t position = 0; position < row.width; ++position) {
+    int16_t* here = means + size_t{position} * row.channels;
+    const Neighbours near = neighbours_at(row, position);
+    for (uint32_t done = 0; done < row.channels; done += kBlock) {
+      const uint32_t left = row.channels - done;
+      const Span block{done, left < kBlock ? left : kBlock};
+      int32_t found[kBlock];
+      block_means(t, near, block, found);
+      for (uint32_t i = 0; i < block.count; ++i) here[done + i] = static_cast<int16_t>(found[i]);
+    }
+  }
+}
+
+const ContextKernels kScalarContextKernels{
+    look_up, row_contexts, encode_row, decode_row, predicted_contexts, encode_steps, decode_steps, 1};
 
 }  // namespace fmapzip

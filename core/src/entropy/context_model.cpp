@@ -9,8 +9,6 @@
 namespace fmapzip {
 namespace {
 
-constexpr size_t kSpanUnit = 16;
-
 size_t padded(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
 
 struct Divisor {
@@ -33,7 +31,7 @@ Status ContextModel::build(std::span<const uint8_t> parameters, uint32_t channel
   build_lookups();
   build_channels();
   build_token_tables();
-  build_factors();
+  build_prediction();
   return {};
 }
 
@@ -57,6 +55,11 @@ void ContextModel::build_lookups() {
 
 void ContextModel::build_channels() {
   tables_.offset = params_.offset;
+  if (params_.prediction.width != 0) {
+    std::memcpy(tables_.table_of, params_.table_of.data(), kCells);
+    std::memcpy(tables_.zero_class_of, params_.zero_class_of.data(), kCells);
+    return;
+  }
   if (params_.neighbours) {
     std::memcpy(tables_.table_of, params_.table_of.data(), kCells);
     std::memcpy(tables_.zero_class_of, params_.zero_class_of.data(), kCells);
@@ -108,26 +111,10 @@ void ContextModel::build_token_tables() {
   tables_.coding = coding_.data();
 }
 
-void ContextModel::build_factors() {
-  const Factors& factors = params_.factors;
-  tables_.rank = factors.rank;
-  if (factors.rank != 0) tables_.span = factors.width;
-  tables_.gather_shift = factors.gather_shift;
-  tables_.spread_shift = factors.spread_shift;
-  tables_.mean_origin = static_cast<int32_t>(factors.origin);
-  if (factors.rank == 0) return;
-  const size_t rank = factors.rank;
-  const size_t channels = padded(params_.channels, kSpanUnit);
-  gather_.assign(channels * rank + 2 * kVectorPad, 0);
-  spread_.assign((channels + kSpanUnit) * rank + 2 * kVectorPad, 0);
-  for (size_t c = 0; c < params_.channels; ++c) {
-    for (size_t k = 0; k < rank; ++k) {
-      gather_[((c / 2) * rank + k) * 2 + c % 2] = factors.gather[c * rank + k];
-      spread_[(((c / 16) * (rank / 2) + k / 2) * 16 + c % 16) * 2 + k % 2] = factors.spread[c * rank + k];
-    }
-  }
-  tables_.gather = gather_.data();
-  tables_.spread = spread_.data();
+void ContextModel::build_prediction() {
+  if (params_.prediction.width == 0) return;
+  prediction_.build(params_.prediction, params_.channels, tables_.companded[0]);
+  tables_.prediction = &prediction_.tables();
 }
 
 }  // namespace fmapzip

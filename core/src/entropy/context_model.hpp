@@ -6,6 +6,7 @@
 
 #include "entropy/context_kernels.hpp"
 #include "entropy/context_params.hpp"
+#include "entropy/prediction_arrays.hpp"
 #include "fmapzip/status.hpp"
 
 namespace fmapzip {
@@ -23,7 +24,7 @@ class ContextModel {
   void build_lookups();
   void build_channels();
   void build_token_tables();
-  void build_factors();
+  void build_prediction();
 
   ContextParams params_;
   ContextTables tables_{};
@@ -31,8 +32,7 @@ class ContextModel {
   std::vector<uint8_t> channel_contexts_;
   std::vector<uint32_t> slots_;
   std::vector<uint32_t> coding_;
-  std::vector<int16_t> gather_;
-  std::vector<int16_t> spread_;
+  PredictionArrays prediction_;
 };
 
 }  // namespace fmapzip

@@ -6,6 +6,7 @@
 
 #include "bits/varint.hpp"
 #include "entropy/bit_reader.hpp"
+#include "entropy/prediction.hpp"
 
 namespace fmapzip {
 namespace {
@@ -14,7 +15,7 @@ enum Flag : uint8_t {
   kNeighbours = 1,
   kSigned = 2,
   kOffsets = 4,
-  kFactors = 8,
+  kPredicted = 8,
   kRequantized = 16,
   kPoints = 32,
   kZeroPoint = 64
@@ -22,10 +23,11 @@ enum Flag : uint8_t {
 constexpr uint8_t kAllFlags = 127;
 constexpr uint32_t kMaxStepTerm = 65535;
 constexpr uint32_t kMaxLogFrequency = 64;  // in eighths of an octave
-constexpr uint32_t kSpanUnit = 16;         // channels; one vector of the widest instruction set
-constexpr uint32_t kMaxSpan = 256;
 constexpr int32_t kOffsetUnit = 32;
-constexpr uint32_t kMaxFactorChannels = 65535;  // sums of residuals fit 32 bits
+constexpr uint32_t kSpanGroup = 4;  // channels; with prediction across channels, a span's width is in these
+constexpr uint32_t kRankUnit = 16;
+constexpr size_t kOwn = 7;                         // weights of a channel's own neighbours
+constexpr uint32_t kMaxPredictedChannels = 65535;  // sums of residuals fit 32 bits
 
 class ByteReader {
  public:
@@ -117,22 +119,35 @@ bool read_levels(ByteReader& in, uint32_t levels, uint32_t scale,
 }
 
 // The sum of two products of a byte and a weight must fit 16 bits.
-bool weights_fit(const std::array<int8_t, 4>& w) {
-  const auto pair = [](int a, int b) { return (a < 0 ? -a : a) + (b < 0 ? -b : b) <= 128; };
-  return pair(w[0], w[1]) && pair(w[2], w[3]);
+bool pair_fits(int a, int b) { return (a < 0 ? -a : a) + (b < 0 ? -b : b) <= 128; }
+
+bool weights_fit(std::span<const int8_t> w) {
+  for (size_t i = 0; i + 1 < w.size(); i += 2) {
+    if (!pair_fits(w[i], w[i + 1])) return false;
+  }
+  return true;
 }
 
-Status read_neighbours(ByteReader& in, ContextParams& params, uint32_t& levels1, uint32_t& levels2) {
+int16_t read_i16(ByteReader& in) {
+  const uint32_t low = in.u8();
+  return static_cast<int16_t>(low | uint32_t{in.u8()} << 8);
+}
+
+void read_neighbours(ByteReader& in, ContextParams& params) {
   in.copy(params.mean_weights.data(), params.mean_weights.size());
   in.copy(params.spread_weights.data(), params.spread_weights.size());
-  const uint32_t low = in.u8();
-  params.offset = static_cast<int16_t>(low | uint32_t{in.u8()} << 8);
+  params.offset = read_i16(in);
+}
+
+// Levels of means and spreads, once the weights before them are read.
+Status read_grid(ByteReader& in, ContextParams& params, uint32_t& levels1, uint32_t& levels2) {
   levels1 = in.u8();
   levels2 = in.u8();
   if (!in.ok() || levels1 == 0 || levels2 == 0 || levels1 * levels2 > kCells) {
     return corrupt("context-rans: there are 1 to 128 context cells");
   }
-  if (!weights_fit(params.mean_weights) || !weights_fit(params.spread_weights)) {
+  if (!weights_fit(params.mean_weights) || !weights_fit(params.spread_weights) ||
+      !weights_fit(params.prediction.distance_weights)) {
     return corrupt("context-rans: a pair of weights is too large");
   }
   if (!read_levels(in, levels1, levels2, params.level1) || !read_levels(in, levels2, 1, params.level2)) {
@@ -141,17 +156,24 @@ Status read_neighbours(ByteReader& in, ContextParams& params, uint32_t& levels1,
   return {};
 }
 
-Status read_factor_shape(ByteReader& in, Factors& factors) {
-  factors.rank = in.u8();
-  factors.width = in.u8();
-  factors.origin = in.u8();
-  factors.gather_shift = in.u8();
-  factors.spread_shift = in.u8();
-  factors.width *= kSpanUnit;
-  const bool valid = factors.rank != 0 && factors.rank % 2 == 0 && factors.rank <= kMaxRank &&
-                     factors.width != 0 && factors.width <= kMaxSpan && factors.gather_shift <= 24 &&
-                     factors.spread_shift <= 24;
-  if (!valid) return corrupt("context-rans: prediction across channels is out of range");
+Status read_prediction(ByteReader& in, uint32_t channels, Prediction& p) {
+  p.width = kSpanGroup * in.u8();
+  p.rank = kRankUnit * in.u8();
+  p.gather_shift = in.u8();
+  p.spread_shift = in.u8();
+  p.origin = in.u8();
+  p.first_activity = in.u8();
+  in.copy(p.distance_weights.data(), p.distance_weights.size());
+  in.copy(p.zero_of_present.data(), p.zero_of_present.size());
+  in.copy(&p.zero_of_fold, 1);
+  for (int16_t* number : {&p.distance_offset, &p.spread_of_log, &p.spread_of_mean, &p.spread_of_activity,
+                          &p.zero_of_log, &p.zero_of_activity, &p.fold_origin}) {
+    *number = read_i16(in);
+  }
+  const bool valid = p.width != 0 && p.rank <= kMaxPredictionRank && p.gather_shift <= 24 &&
+                     p.spread_shift <= 24 && channels <= kMaxPredictedChannels &&
+                     (channels - 1) / p.width < kMaxPredictionSpans;
+  if (in.ok() && !valid) return corrupt("context-rans: prediction across channels is out of range");
   return {};
 }
 
@@ -253,21 +275,36 @@ bool read_offsets(BitReader& in, ContextParams& params) {
   return in.ok();
 }
 
-bool read_loadings(BitReader& in, size_t count, std::vector<int8_t>& loadings) {
+template <class Number>
+bool read_numbers(BitReader& in, size_t count, std::vector<Number>& numbers) {
   const uint32_t k = in.bits(4);
   if (!in.holds(count, 1 + k)) return false;
-  loadings.resize(count);
-  for (int8_t& loading : loadings) {
+  numbers.resize(count);
+  for (Number& number : numbers) {
     const int32_t value = in.signed_rice(k);
-    if (value != static_cast<int8_t>(value)) return false;
-    loading = static_cast<int8_t>(value);
+    if (value != static_cast<Number>(value)) return false;
+    number = static_cast<Number>(value);
   }
   return in.ok();
 }
 
+bool read_prediction_arrays(BitReader& in, uint32_t channels, Prediction& p) {
+  const size_t loadings = size_t{channels} * p.rank;
+  if (!read_numbers(in, size_t{channels} * kOwn, p.own) || !read_numbers(in, channels, p.offsets) ||
+      !read_numbers(in, channels, p.shifts) || !read_numbers(in, channels, p.spread_bias) ||
+      !read_numbers(in, channels, p.zero_bias) || !read_numbers(in, channels, p.zero_of_mean) ||
+      !read_numbers(in, loadings, p.gather) || !read_numbers(in, loadings, p.spread)) {
+    return false;
+  }
+  for (size_t i = 0; i < p.own.size(); i += kOwn) {
+    if (!weights_fit({&p.own[i], kOwn})) return false;
+  }
+  return true;
+}
+
 Status read_arrays(BitReader& in, uint8_t flags, uint32_t levels1, uint32_t levels2, ContextParams& params) {
   if (!read_tables(in, params)) return corrupt("context-rans: a token table is malformed");
-  const bool contexts = params.neighbours
+  const bool contexts = params.neighbours || (flags & kPredicted)
                             ? read_cells(in, levels1, levels2, params.tables, params.table_of) &&
                                   read_cells(in, levels1, levels2, kZeroClasses, params.zero_class_of)
                             : read_channel_contexts(in, params);
@@ -275,9 +312,7 @@ Status read_arrays(BitReader& in, uint8_t flags, uint32_t levels1, uint32_t leve
   if ((flags & kOffsets) && !read_offsets(in, params)) {
     return corrupt("context-rans: the channels' offsets are malformed");
   }
-  const size_t loadings = size_t{params.channels} * params.factors.rank;
-  if ((flags & kFactors) && !(read_loadings(in, loadings, params.factors.gather) &&
-                              read_loadings(in, loadings, params.factors.spread))) {
+  if ((flags & kPredicted) && !read_prediction_arrays(in, params.channels, params.prediction)) {
     return corrupt("context-rans: prediction across channels is malformed");
   }
   if (!in.at_end()) return corrupt("context-rans: the parameters do not end where they should");
@@ -290,12 +325,12 @@ Status parse_fields(ByteReader& in, uint32_t channels, ContextParams& params) {
   if (!in.ok()) return truncated("context-rans: there are no parameters");
   params.neighbours = flags & kNeighbours;
   params.range = flags & kSigned ? kSignedRange : kUnsignedRange;
-  if ((flags & ~kAllFlags) || (!params.neighbours && (flags & (kOffsets | kFactors))) ||
-      ((flags & kPoints) && !(flags & kRequantized)) || ((flags & kSigned) && (flags & kZeroPoint)) ||
-      params.tables > kMaxTables) {
+  if ((flags & ~kAllFlags) || (!params.neighbours && (flags & kOffsets)) ||
+      (params.neighbours && (flags & kPredicted)) || ((flags & kPoints) && !(flags & kRequantized)) ||
+      ((flags & kSigned) && (flags & kZeroPoint)) || params.tables > kMaxTables) {
     return corrupt("context-rans: forbidden flags or number of tables");
   }
-  if (!params.neighbours || (flags & (kOffsets | kFactors))) {
+  if (!params.neighbours || (flags & kOffsets)) {
     params.channels = in.varint();
     if (params.channels == 0) return corrupt("context-rans: the number of channels is missing");
   }
@@ -310,17 +345,16 @@ Status parse_fields(ByteReader& in, uint32_t channels, ContextParams& params) {
   }
   uint32_t levels1 = 0;
   uint32_t levels2 = 0;
-  if (params.neighbours) {
-    if (const Status s = read_neighbours(in, params, levels1, levels2); !s.ok()) return s;
+  if (params.neighbours) read_neighbours(in, params);
+  if (flags & kPredicted) {
+    if (const Status s = read_prediction(in, params.channels, params.prediction); !s.ok()) return s;
   }
-  if (flags & kFactors) {
-    if (const Status s = read_factor_shape(in, params.factors); !s.ok()) return s;
-    if (params.channels > kMaxFactorChannels)
-      return corrupt("context-rans: too many channels to predict across");
+  if (params.neighbours || (flags & kPredicted)) {
+    if (const Status s = read_grid(in, params, levels1, levels2); !s.ok()) return s;
   }
   if (!in.ok()) return truncated("context-rans: the parameters end early");
   // Each entry of an array takes at least a bit.
-  const size_t entries = size_t{params.channels} * std::max<uint32_t>(1, 2 * params.factors.rank);
+  const size_t entries = size_t{params.channels} * std::max<uint32_t>(1, 2 * params.prediction.rank);
   if (entries > 8 * in.rest().size()) return truncated("context-rans: the parameters end early");
   if (channels != 0 && params.channels != 0 && params.channels != channels) {
     return corrupt("context-rans: the parameters are for another number of channels");

@@ -18,16 +18,33 @@ struct Requantizer {
   std::array<uint8_t, 256> value_of{};
 };
 
-// Prediction across channels: spans of `width` channels are coded in order; `rank` factors gathered from the
-// residuals of the spans before shift the mean of the next.
-struct Factors {
-  uint32_t rank = 0;  // 0: none
-  uint32_t width = 0;
-  uint32_t origin = 0;  // of the mean: residuals are taken from mean - origin
+// Channels predict channels: what a value is expected to be, how far it may lie from that, and whether it is
+// zero, each by its own sum. Numbers as they are stored.
+struct Prediction {
+  uint32_t width = 0;  // channels of a span; 0: no prediction
+  uint32_t rank = 0;
   uint32_t gather_shift = 0;
   uint32_t spread_shift = 0;
-  std::vector<int8_t> gather;  // [channel][factor]
-  std::vector<int8_t> spread;  // [channel][factor]
+  uint32_t origin = 0;
+  uint32_t first_activity = 0;
+  std::array<int8_t, 6> distance_weights{};
+  std::array<int8_t, 4> zero_of_present{};
+  int8_t zero_of_fold = 0;
+  int16_t distance_offset = 0;
+  int16_t spread_of_log = 0;
+  int16_t spread_of_mean = 0;
+  int16_t spread_of_activity = 0;
+  int16_t zero_of_log = 0;
+  int16_t zero_of_activity = 0;
+  int16_t fold_origin = 0;
+  std::vector<int8_t> own;            // [channel][7]: W, N, NW, NE, WW, NN, NEE
+  std::vector<int16_t> offsets;       // of a channel, in eighths
+  std::vector<int16_t> shifts;        //
+  std::vector<int16_t> spread_bias;   //
+  std::vector<int16_t> zero_bias;     //
+  std::vector<int16_t> zero_of_mean;  // of a channel
+  std::vector<int8_t> gather;         // [channel][factor]
+  std::vector<int8_t> spread;         // [channel][factor]
 };
 
 // The parameters of `context-rans`, as docs/format/context-rans.md specifies them.
@@ -44,7 +61,7 @@ struct ContextParams {
   std::vector<int16_t> offsets;                 // instead, one a channel
   std::array<uint8_t, kContextSteps> level1{};  // of the mean, times the number of levels of the spread
   std::array<uint8_t, kContextSteps> level2{};  // of the spread
-  Factors factors;
+  Prediction prediction;
 
   std::vector<uint8_t> table_of;       // of a cell (kCells of them), or of a channel
   std::vector<uint8_t> zero_class_of;  //

@@ -21,7 +21,7 @@ class ContextRows {
     const size_t context = padded(contexts);
     const size_t longest = std::max<size_t>(channels_, tables.span);
     const size_t span = padded(longest);
-    const size_t total = 2 * row + 2 * context + span + 2 * padded(2 * longest) + padded(index_bytes);
+    const size_t total = 2 * row + 2 * context + span + padded(2 * longest) + padded(index_bytes);
     uint8_t* p = scratch.get(kContextSlot, total);
     const auto take = [&p](size_t bytes) { return std::exchange(p, p + bytes); };
     rows_[0] = take(row);
@@ -30,7 +30,6 @@ class ContextRows {
     work_.zero_class = take(context);
     work_.packed = take(span);
     work_.entries = reinterpret_cast<uint16_t*>(take(padded(2 * longest)));
-    work_.sums = reinterpret_cast<int16_t*>(take(padded(2 * longest)));
     indices_ = take(padded(index_bytes));
     std::memset(rows_[0], 0, 2 * row);
   }

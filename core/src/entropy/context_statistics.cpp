@@ -7,6 +7,7 @@
 
 #include "entropy/context_kernels.hpp"
 #include "entropy/context_rows.hpp"
+#include "entropy/prediction_walk.hpp"
 #include "layout.hpp"
 
 namespace fmapzip {
@@ -51,7 +52,7 @@ void ContextStatistics::each_row(std::span<const ConstView> maps, With with, Vis
       kernels.look_up(tables_.companded, indices + h * row_bytes, row_bytes, rows.row(h));
       const ContextRow row = rows.at(h, kMaxLanes);
       if (with == With::contexts) kernels.row_contexts(tables_, row, rows.work());
-      if (with == With::means) row_means(tables_, row, rows.work(), means);
+      if (with == With::means) row_means(tables_, row, means);
       visit(RowView{shape.c, row_bytes, indices + h * row_bytes, row, rows.work().table, means});
     }
   }
@@ -118,21 +119,31 @@ void ContextStatistics::count_channels(std::span<const ConstView> maps, std::spa
   });
 }
 
-size_t ContextStatistics::residuals(std::span<const ConstView> maps, int32_t origin, size_t stride,
-                                    std::span<int8_t> out) {
-  size_t position = 0;
-  size_t kept = 0;
-  each_row(maps, With::means, [&](const RowView& view) {
-    const size_t channels = view.channels;
-    for (size_t i = 0; i < view.values; i += channels, ++position) {
-      if (position % stride != 0 || (kept + 1) * channels > out.size()) continue;
-      for (size_t c = 0; c < channels; ++c) {
-        out[kept * channels + c] = static_cast<int8_t>(std::clamp(view.residual(i + c, origin), -64, 63));
-      }
-      ++kept;
+void ContextStatistics::count_predicted(std::span<const ConstView> maps, std::span<int64_t> symbols,
+                                        std::span<int64_t> zeros) {
+  const ContextKernels& kernels = context_kernels(kMaxLanes);
+  const Requantizer& requantizer = model_.params().requantizer;
+  for (const ConstView& map : maps) {
+    const size_t n = map.shape.size();
+    uint8_t* indices = scratch_.get(kMapSlot, n + kVectorPad);
+    load_interleaved(map, indices);
+    if (requantizer.active) kernels.look_up(requantizer.index_of.data(), indices, n, indices);
+    PredictionWalk walk(tables_, map.shape, 0, 0, scratch_);
+    kernels.look_up(tables_.companded, indices, n, walk.companded());
+    const PredictionSteps& steps = walk.predicted();
+    for (uint32_t step = 0; step < walk.steps(); ++step) {
+      walk.predict(step);
+      walk.each_span(step, [&](size_t in_tile, size_t in_step, size_t count) {
+        for (size_t i = 0; i < count; ++i) {
+          const size_t pair = size_t{steps.mean[in_step + i]} * kContextSteps + steps.spread[in_step + i];
+          const uint8_t index = indices[in_tile + i];
+          ++symbols[pair * kSymbols + index];
+          ++zeros[(pair * kZeroNumbers + steps.zero[in_step + i]) * 2 + (index != 0 ? 1 : 0)];
+        }
+      });
+      walk.gather(step);
     }
-  });
-  return kept;
+  }
 }
 
 }  // namespace fmapzip

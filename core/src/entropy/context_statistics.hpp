@@ -36,8 +36,11 @@ class ContextStatistics {
   // How often each index occurs in each channel: [c][kSymbols].
   void count_channels(std::span<const ConstView> maps, std::span<int64_t> counts);
 
-  // Residuals of all channels at every `stride`-th position: [position][c]; returns how many positions.
-  size_t residuals(std::span<const ConstView> maps, int32_t origin, size_t stride, std::span<int8_t> out);
+  // Where channels predict channels: how often each index, and how often each predicted zero number with zero
+  // and with another value, occurs at each pair of steps of mean and spread: [pair][kSymbols] and
+  // [pair][kZeroNumbers][2].
+  static constexpr size_t kPairs = size_t{kContextSteps} * kContextSteps;
+  void count_predicted(std::span<const ConstView> maps, std::span<int64_t> symbols, std::span<int64_t> zeros);
 
  private:
   struct RowView;

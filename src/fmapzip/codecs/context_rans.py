@@ -23,7 +23,6 @@ Level = Literal["fast", "default", "max"]
 
 PLAN_SIZE = training.ModelSize(levels=21, spread_levels=6, tables=32)
 _MAX_SIZE = training.ModelSize(levels=21, spread_levels=6, tables=64)
-_MAX_RANK = 16
 _FAST_TABLES = 8
 _LEVELS = ("fast", "default", "max")
 _LARGEST_STEP = 255
@@ -39,8 +38,8 @@ class ContextRans(Codec):
     ----------
     level : {"fast", "default", "max"}
         ``fast`` picks a value's table by its channel alone; ``default`` by a trained mean and a trained spread of
-        the four neighbours decoded before it; ``max`` has more tables, and with a plan its mean also knows the
-        channels decoded before at the same position.
+        the four neighbours decoded before it; ``max`` has more tables, and with a plan it also knows the
+        channels decoded before at the same position, which say most of what neighbours do not.
     step : int, float or str, default 1
         Above 1, values are divided by it and rounded (near-lossless); a fraction such as ``"3/2"`` is exact. Zeros
         stay zeros. A decoded value differs from the original by at most `step`, and with centred points
@@ -105,7 +104,7 @@ class ContextRans(Codec):
         if self.level == "fast":
             return training.train_channels(batch, requantizer, _FAST_TABLES).to_bytes()
         if self.level == "max":
-            return training.train_factors(batch, requantizer, _MAX_SIZE, _MAX_RANK).to_bytes()
+            return training.train_prediction(batch, requantizer, _MAX_SIZE).to_bytes()
         return training.train_neighbours(batch, requantizer, PLAN_SIZE).to_bytes()
 
     def parameters(self, q: IntegerMap, zero_point: int = 0) -> bytes:

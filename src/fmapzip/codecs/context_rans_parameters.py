@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -25,24 +25,62 @@ ZERO_PROBABILITIES = (*_LOW_ZERO_PROBABILITIES, *((1 << ZERO_BITS) - p for p in 
 CONTEXT_STEPS = 64  # of a mean or a spread
 OFFSET_UNIT = 32
 WEIGHT_ONE = 64
+GROUP = 4  # channels of a span come in these, where channels predict channels
+RANK_UNIT = 16
+MAX_SPANS = 64
+MAX_WIDTH = 255 * GROUP
+ZERO_NUMBERS = 128  # predicted zero classes, from 32 below the first
 
-_NEIGHBOURS, _SIGNED, _OFFSETS, _FACTORS, _REQUANTIZED, _POINTS, _ZERO_POINT = 1, 2, 4, 8, 16, 32, 64
+_NEIGHBOURS, _SIGNED, _OFFSETS, _PREDICTED, _REQUANTIZED, _POINTS, _ZERO_POINT = 1, 2, 4, 8, 16, 32, 64
 _RICE_ESCAPE = 15
-_SPAN_UNIT = 16
 
 Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class FactorParameters:
-    """Prediction across channels: integer loadings [C, rank] that gather residuals and spread them again."""
+class PredictionParameters:
+    """Channels predict channels: the numbers of docs/format/context-rans.md, by the names that it gives them.
+
+    `own` is [C, 7], `gather` and `spread` are [C, rank], and the arrays between them [C].
+    """
 
     width: int
-    origin: int
     gather_shift: int
     spread_shift: int
+    origin: int
+    first_activity: int
+    distance_weights: tuple[int, ...]
+    zero_of_present: tuple[int, ...]
+    zero_of_fold: int
+    distance_offset: int
+    spread_of_log: int
+    spread_of_mean: int
+    spread_of_activity: int
+    zero_of_log: int
+    zero_of_activity: int
+    fold_origin: int
+    own: Ints
+    offsets: Ints
+    shifts: Ints
+    spread_bias: Ints
+    zero_bias: Ints
+    zero_of_mean: Ints
     gather: Ints
     spread: Ints
+
+    def head(self) -> bytes:
+        """The fields before the arrays."""
+        out = bytes([self.width // GROUP, self.gather.shape[1] // RANK_UNIT, self.gather_shift, self.spread_shift])
+        out += bytes([self.origin, self.first_activity])
+        out += struct.pack("<11b", *self.distance_weights, *self.zero_of_present, self.zero_of_fold)
+        of_spread = (self.spread_of_log, self.spread_of_mean, self.spread_of_activity)
+        of_zero = (self.zero_of_log, self.zero_of_activity)
+        return out + struct.pack("<7h", self.distance_offset, *of_spread, *of_zero, self.fold_origin)
+
+    def arrays(self) -> tuple[Ints, ...]:
+        """The arrays, in order."""
+        of_channels = (self.offsets, self.shifts, self.spread_bias, self.zero_bias, self.zero_of_mean)
+        return self.own, *of_channels, self.gather, self.spread
 
 
 @dataclass(frozen=True)
@@ -83,7 +121,7 @@ class ContextParameters:
     channel_offsets: Ints | None = None
     thresholds: tuple[int, ...] = ()
     spread_thresholds: tuple[int, ...] = ()
-    factors: FactorParameters | None = field(default=None)
+    prediction: PredictionParameters | None = None
 
     def to_bytes(self) -> bytes:
         """The bytes that the core reads."""
@@ -91,32 +129,33 @@ class ContextParameters:
         flags = _SIGNED * (self.below == SIGNED) + _ZERO_POINT * zero_pointed
         flags += _REQUANTIZED * bool(self.step != 1) + _POINTS * bool(self.points)
         flags += _NEIGHBOURS * (self.weights is not None)
-        flags += _OFFSETS * (self.channel_offsets is not None) + _FACTORS * (self.factors is not None)
+        flags += _OFFSETS * (self.channel_offsets is not None)
+        flags += _PREDICTED * (self.prediction is not None)
         out = bytearray([flags, len(self.log_frequencies) - 1])
-        if self.weights is None:
+        if self.prediction is not None:
+            out += _varint(len(self.prediction.own))
+        elif self.weights is None:
             out += _varint(len(self.table_of))
         elif self.channel_offsets is not None:
             out += _varint(len(self.channel_offsets))
-        elif self.factors is not None:
-            out += _varint(len(self.factors.gather))
         if zero_pointed:
             out.append(self.below)
         if self.step != 1:
             out += _varint(self.step.numerator) + _varint(self.step.denominator) + bytes(self.points)
         if self.weights is not None:
             out += struct.pack("<4b4bh", *self.weights, *self.spread_weights, self.offset)
+        if self.prediction is not None:
+            out += self.prediction.head()
+        if self.weights is not None or self.prediction is not None:
             out += bytes([len(self.thresholds) + 1, len(self.spread_thresholds) + 1])
             out += bytes(self.thresholds) + bytes(self.spread_thresholds)
-        if self.factors is not None:
-            f = self.factors
-            out += bytes([f.gather.shape[1], f.width // _SPAN_UNIT, f.origin, f.gather_shift, f.spread_shift])
         return bytes(out) + self._arrays()
 
     def _arrays(self) -> bytes:
         bits = _BitWriter()
         for numbers in (self.raw_bits, self.log_frequencies):
             bits.rice_array(np.diff(numbers, axis=0, prepend=0).reshape(-1))
-        if self.weights is None:
+        if self.weights is None and self.prediction is None:
             for table, zero_class in zip(self.table_of, self.zero_class_of, strict=True):
                 bits.put(int(table) | int(zero_class) << 6, 12)
         else:
@@ -125,9 +164,9 @@ class ContextParameters:
             bits.rice_array(_cell_residuals(self.zero_class_of, columns))
         if self.channel_offsets is not None:
             bits.rice_array(self.channel_offsets)
-        if self.factors is not None:
-            bits.rice_array(self.factors.gather.reshape(-1))
-            bits.rice_array(self.factors.spread.reshape(-1))
+        if self.prediction is not None:
+            for array in self.prediction.arrays():
+                bits.rice_array(array.reshape(-1))
         return bits.to_bytes()
 
 

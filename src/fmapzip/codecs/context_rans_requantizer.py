@@ -57,3 +57,17 @@ def requantized(maps: IntegerMap, zero_point: int, step: Fraction) -> IntegerMap
     integers = decoded + zero_point
     table: IntegerMap = integers.astype(np.int8) if maps.dtype == np.int8 else integers.astype(np.uint8)
     return table[coded.view(np.uint8)]
+
+
+def value_tables(below: int, step: Fraction, points: tuple[int, ...]) -> tuple[Ints, Ints]:
+    """Of each byte: the index of its value, as a byte; and, as an index, its value (0 where it has none)."""
+    index_of, value_of = np.zeros(256, np.int64), np.zeros(256, np.int64)
+    for sign, most in ((1, 255 - below), (-1, below)):
+        magnitudes = np.arange(most + 1)
+        indices = step_indices(magnitudes, step)
+        index_of[sign * magnitudes % 256] = sign * indices % 256
+        count = int(indices[-1])
+        ours, points = points[:count], points[count:]
+        for index in range(1, count + 1):
+            value_of[sign * index % 256] = sign * (ours[index - 1] if ours else index)
+    return index_of, value_of

@@ -64,6 +64,21 @@ def fit_zero_classes(zeros: Ints, others: Ints) -> Ints:
     return np.where(zeros + others > 0, cost.argmin(1), -1)
 
 
+def fit_zero_corrections(counts: Ints) -> Ints:
+    """What is added to predicted zero numbers in each cell, 32 for nothing, from counts [cells, numbers, 2]."""
+    p = np.array(ZERO_PROBABILITIES, np.int64)
+    costs = ZERO_BITS * _LOG_ONE - log2(np.stack([p, (1 << ZERO_BITS) - p], 1))
+    classes = len(p)
+    totals = []
+    for correction in range(classes):
+        class_of = np.clip(np.arange(counts.shape[1]) + correction - classes, 0, classes - 1)
+        totals.append((counts * costs[class_of]).sum((1, 2)))
+    cost = np.stack(totals, 1)
+    unseen = counts.sum((1, 2)) == 0
+    found: Ints = np.where(unseen, classes // 2, cost.argmin(1))
+    return found
+
+
 def fill_unseen(cells: Ints, columns: int) -> Ints:
     """Give cells that calibration never met the value of the nearest one that it did."""
     grid = cells.reshape(-1, columns)

@@ -5,22 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import isqrt
 
 import numpy as np
 
 from fmapzip import _core
 from fmapzip.codecs.base import IntegerMap
-from fmapzip.codecs.context_rans_factors import fit_factors
 from fmapzip.codecs.context_rans_parameters import (
     CONTEXT_STEPS,
+    GROUP,
+    MAX_SPANS,
+    MAX_WIDTH,
     OFFSET_UNIT,
     WEIGHT_ONE,
+    ZERO_NUMBERS,
     ContextParameters,
     Ints,
 )
-from fmapzip.codecs.context_rans_tables import even_levels, fill_unseen, fit_tables, fit_zero_classes, flat_table
-from fmapzip.zero_point import SIGNED, UNSIGNED
+from fmapzip.codecs.context_rans_prediction import fit_prediction
+from fmapzip.codecs.context_rans_requantizer import value_tables
+from fmapzip.codecs.context_rans_samples import Axis, sample
+from fmapzip.codecs.context_rans_tables import (
+    even_levels,
+    fill_unseen,
+    fit_tables,
+    fit_zero_classes,
+    fit_zero_corrections,
+    flat_table,
+)
 
 _INPUTS = 6  # W, N, NW, NE, 1, value
 _SYMBOLS = 256
@@ -28,7 +39,11 @@ _MEAN, _SPREAD, _CELL = 0, 1, 2
 _SPREAD_GAIN = 3  # spreads are smaller than means: more of the byte's range for them
 _MANY_BELOW = 32  # from so many negative values on, bytes are laid out as those of int8
 _UNSIGNED_ORIGIN = 48  # where a mean of zero lies: below it, zeros are told from surer zeros
-_FACTOR_POSITIONS = 1 << 14
+_PREDICTION_POSITIONS = 6000
+_PREDICTION_EPOCHS = 16
+_PREDICTION_WIDTHS = ((768, 64), (256, 32), (128, 16), (48, 8), (0, 4))
+_PREDICTION_RANKS = ((128, 64), (48, 32), (0, 16))
+_PREDICTION_POSITION_RANKS = ((6000, 64), (1500, 32), (300, 16), (0, 0))
 _MOMENT_VALUES = 1 << 23  # regressions look at no more values than about this
 
 
@@ -85,24 +100,59 @@ def train_neighbours(maps: IntegerMap, requantizer: Requantizer, size: ModelSize
     return fit_cells(maps, draft, size)
 
 
-def train_factors(maps: IntegerMap, requantizer: Requantizer, size: ModelSize, rank: int) -> ContextParameters:
-    """Contexts of neighbours whose mean also knows the channels decoded before at the same position."""
+def train_prediction(maps: IntegerMap, requantizer: Requantizer, size: ModelSize) -> ContextParameters:
+    """Contexts of sums of their own for mean, spread and zero, which also hear the channels decoded before."""
     channels = maps.shape[1]
-    width = span_width(channels)
-    if channels < 2 * width:
+    if channels > MAX_WIDTH * MAX_SPANS:
         return train_neighbours(maps, requantizer, size)
-    some = maps[:: max(1, maps.size // _MOMENT_VALUES)]
-    draft = _fit_mean(some, _draft(maps, requantizer, neighbours=True))
-    origin = _origin(draft)
-    positions = maps.size // channels
-    residuals = _core.ContextStatistics(draft.to_bytes()).residuals(maps, origin, -(-positions // _FACTOR_POSITIONS))
-    factors = fit_factors(np.frombuffer(residuals, np.int8).reshape(-1, channels), rank, width, origin)
-    return fit_cells(maps, _fit_spread(some, replace(draft, factors=factors)), size)
+    index_of, value_of = value_tables(requantizer.below, requantizer.step, requantizer.points)
+    axis = Axis.of(requantizer.below)
+    samples = sample(maps, index_of, axis.companded(value_of), _PREDICTION_POSITIONS)
+    width, rank = prediction_width(channels), prediction_rank(channels, maps.size // channels)
+    prediction = fit_prediction(samples, axis, axis.edges(value_of), width, rank, _PREDICTION_EPOCHS)
+    draft = replace(_draft(maps, requantizer, neighbours=True), weights=None, prediction=prediction)
+    return fit_predicted_cells(maps, draft, size)
 
 
-def span_width(channels: int) -> int:
-    """Channels that are coded together when others predict them: few enough to gain, enough to keep lanes busy."""
-    return 64 if channels >= 128 else 32 if channels >= 64 else 16
+def prediction_width(channels: int) -> int:
+    """Channels of a span: few, so that most channels hear most others, but vectors of them where there are many."""
+    few = next(width for least, width in _PREDICTION_WIDTHS if channels >= least)
+    return max(few, -(-channels // (MAX_SPANS * GROUP)) * GROUP)
+
+
+def prediction_rank(channels: int, positions: int) -> int:
+    """Factors that pay for the bytes of their loadings, if more positions are stored than are trained on."""
+    most = next(rank for least, rank in _PREDICTION_RANKS if channels >= least)
+    return min(most, next(rank for least, rank in _PREDICTION_POSITION_RANKS if positions >= least))
+
+
+def fit_predicted_cells(maps: IntegerMap, draft: ContextParameters, size: ModelSize) -> ContextParameters:
+    """Levels, tables and corrections of the zero class for a draft whose prediction is final."""
+    symbols_bytes, zeros_bytes = _core.ContextStatistics(draft.to_bytes()).count_predicted(maps)
+    symbols = _integers(symbols_bytes, _SYMBOLS).reshape(CONTEXT_STEPS, CONTEXT_STEPS, _SYMBOLS)
+    present = symbols[:, :, 1:].sum(2)
+    level = even_levels(present.sum(1), size.levels)
+    spread_level = even_levels(present.sum(0), size.spread_levels)
+    cells = size.levels * size.spread_levels
+    cell_of = (level[:, None] * size.spread_levels + spread_level).reshape(-1)
+    counts = _grouped(symbols.reshape(-1, _SYMBOLS), cell_of, cells)
+    zeros = _grouped(_integers(zeros_bytes, 2 * ZERO_NUMBERS), cell_of, cells).reshape(cells, ZERO_NUMBERS, 2)
+    assigned, token_tables = fit_tables(counts[:, 1:], size.tables, signed=draft.below >= _MANY_BELOW)
+    return replace(
+        draft,
+        thresholds=_level_thresholds(level, size.levels),
+        spread_thresholds=_level_thresholds(spread_level, size.spread_levels),
+        table_of=fill_unseen(assigned, size.spread_levels),
+        zero_class_of=fit_zero_corrections(zeros),
+        raw_bits=token_tables.raw_bits,
+        log_frequencies=token_tables.log_frequencies,
+    )
+
+
+def _grouped(rows: Ints, group: Ints, groups: int) -> Ints:
+    sums = np.zeros((groups, rows.shape[1]), np.int64)
+    np.add.at(sums, group, rows)
+    return sums
 
 
 def fit_cells(maps: IntegerMap, draft: ContextParameters, size: ModelSize) -> ContextParameters:
@@ -169,16 +219,7 @@ def _fit_mean(maps: IntegerMap, draft: ContextParameters) -> ContextParameters:
 
 def _origin(draft: ContextParameters) -> int:
     """Where a mean of zero lies."""
-    return max(_UNSIGNED_ORIGIN - companded_zero(draft.below), 0)
-
-
-def companded_zero(below: int) -> int:
-    """What a value of zero is companded to (docs/format/context-rans.md, "Contexts")."""
-    if below in (UNSIGNED, SIGNED):
-        return below
-    product = below * (255 - below)
-    gain = 65025 // (255 + 2 * (isqrt(product - 1) + 1 if product else 0))
-    return isqrt(gain * below)
+    return max(_UNSIGNED_ORIGIN - Axis.of(draft.below).zero, 0)
 
 
 def _fit_spread(maps: IntegerMap, draft: ContextParameters) -> ContextParameters:
@@ -211,7 +252,10 @@ def _integer_weights(weights: Sequence[Fraction]) -> tuple[int, ...]:
 
 
 def _thresholds(counts: Ints, levels: int) -> tuple[int, ...]:
-    level = even_levels(counts[:CONTEXT_STEPS], levels)
+    return _level_thresholds(even_levels(counts[:CONTEXT_STEPS], levels), levels)
+
+
+def _level_thresholds(level: Ints, levels: int) -> tuple[int, ...]:
     return tuple(int(t) for t in np.minimum(np.searchsorted(level, np.arange(1, levels)), CONTEXT_STEPS - 1))
 
 

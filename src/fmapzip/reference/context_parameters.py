@@ -10,13 +10,43 @@ from numpy.typing import NDArray
 from fmapzip.errors import CorruptFrame, TruncatedFrame
 from fmapzip.reference.fields import Reader
 
-NEIGHBOURS, SIGNED, OFFSETS, FACTORS, REQUANTIZED, POINTS, ZERO_POINT = 1, 2, 4, 8, 16, 32, 64
+NEIGHBOURS, SIGNED, OFFSETS, PREDICTED, REQUANTIZED, POINTS, ZERO_POINT = 1, 2, 4, 8, 16, 32, 64
 ALL_FLAGS = 127
 TOKENS = 16
 RICE_ESCAPE = 15
 OCTAVE = (64, 70, 76, 83, 91, 99, 108, 117)
 
 Ints = NDArray[np.int64]
+
+
+@dataclass
+class Prediction:
+    """The fields of a prediction, by their names in docs/format/context-rans.md."""
+
+    width: int
+    rank: int
+    gather_shift: int
+    spread_shift: int
+    origin: int
+    first_activity: int
+    distance_weights: Ints
+    zero_of_present: Ints
+    zero_of_fold: int
+    distance_offset: int
+    spread_of_log: int
+    spread_of_mean: int
+    spread_of_activity: int
+    zero_of_log: int
+    zero_of_activity: int
+    fold_origin: int
+    own: Ints = field(default_factory=lambda: np.zeros((0, 7), np.int64))
+    offsets: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    shifts: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    spread_bias: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    zero_bias: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    zero_of_mean: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    gather: Ints = field(default_factory=lambda: np.zeros((0, 0), np.int64))
+    spread: Ints = field(default_factory=lambda: np.zeros((0, 0), np.int64))
 
 
 @dataclass
@@ -40,13 +70,7 @@ class Parameters:
     zero_class_of: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     raw_bits: Ints = field(default_factory=lambda: np.zeros((0, TOKENS), np.int64))
     frequencies: Ints = field(default_factory=lambda: np.zeros((0, TOKENS), np.int64))
-    rank: int = 0
-    width: int = 0
-    origin: int = 0
-    gather_shift: int = 0
-    spread_shift: int = 0
-    gather: Ints = field(default_factory=lambda: np.zeros((0, 0), np.int64))
-    spread: Ints = field(default_factory=lambda: np.zeros((0, 0), np.int64))
+    prediction: Prediction | None = None
 
     @property
     def neighbours(self) -> bool:
@@ -59,13 +83,14 @@ def read(data: bytes) -> Parameters:
     fields = Reader(data)
     flags, tables = fields.u8(), fields.u8() + 1
     has = flags.__and__
-    lone = not has(NEIGHBOURS) and has(OFFSETS | FACTORS)
-    if flags & ~ALL_FLAGS or lone or (has(POINTS) and not has(REQUANTIZED)) or tables > 64:
+    lone = not has(NEIGHBOURS) and has(OFFSETS)
+    both = has(PREDICTED) and has(NEIGHBOURS)
+    if flags & ~ALL_FLAGS or both or lone or (has(POINTS) and not has(REQUANTIZED)) or tables > 64:
         raise CorruptFrame("forbidden flags or number of tables")
     if has(SIGNED) and has(ZERO_POINT):
         raise CorruptFrame("forbidden flags or number of tables")
     p = Parameters(flags, 128 if has(SIGNED) else 0)
-    if not p.neighbours or has(OFFSETS | FACTORS):
+    if not p.neighbours or has(OFFSETS):
         p.channels = fields.varint()
         if p.channels == 0:
             raise CorruptFrame("the number of channels is missing")
@@ -77,10 +102,13 @@ def read(data: bytes) -> Parameters:
         _read_requantizer(fields, p)
     if p.neighbours:
         _read_neighbours(fields, p)
-    if has(FACTORS):
-        _read_factor_shape(fields, p)
+    if has(PREDICTED):
+        p.prediction = _read_prediction(fields, p.channels)
+    if p.neighbours or p.prediction:
+        _read_grid(fields, p)
     rest = data[fields.position :]
-    if p.channels * max(1, 2 * p.rank) > 8 * len(rest):
+    rank = p.prediction.rank if p.prediction else 0
+    if p.channels * max(1, 2 * rank) > 8 * len(rest):
         raise TruncatedFrame("the parameters end early")
     _read_arrays(_Bits(rest), p, tables)
     return p
@@ -115,11 +143,19 @@ def _read_neighbours(fields: Reader, p: Parameters) -> None:
     weights = np.frombuffer(fields.take(8), np.int8).astype(np.int64)
     p.weights, p.spread_weights = weights[:4], weights[4:]
     p.offset = int.from_bytes(fields.take(2), "little", signed=True)
+
+
+def _check_pairs(weights: Ints) -> None:
+    if (np.abs(weights.reshape(-1, 2)).sum(1) > 128).any():
+        raise CorruptFrame("a pair of weights is too large")
+
+
+def _read_grid(fields: Reader, p: Parameters) -> None:
     p.rows, p.columns = fields.u8(), fields.u8()
     if not 1 <= p.rows * p.columns <= 128:
         raise CorruptFrame("there are 1 to 128 context cells")
-    if (np.abs(weights).reshape(4, 2).sum(1) > 128).any():
-        raise CorruptFrame("a pair of weights is too large")
+    pairs = (p.weights, p.spread_weights, *([p.prediction.distance_weights] if p.prediction else []))
+    _check_pairs(np.concatenate(pairs))
     p.levels = _levels(fields, p.rows) * p.columns
     p.spread_levels = _levels(fields, p.columns)
 
@@ -131,18 +167,37 @@ def _levels(fields: Reader, count: int) -> Ints:
     return np.searchsorted(thresholds, np.arange(64), side="right").astype(np.int64)
 
 
-def _read_factor_shape(fields: Reader, p: Parameters) -> None:
-    p.rank, width, p.origin, p.gather_shift, p.spread_shift = fields.take(5)
-    p.width = 16 * width
-    in_range = 0 < p.rank <= 32 and p.rank % 2 == 0 and 0 < p.width <= 256 and p.channels <= 65535
-    if not in_range or p.gather_shift > 24 or p.spread_shift > 24:
+def _read_prediction(fields: Reader, channels: int) -> Prediction:
+    width, rank, gather_shift, spread_shift, origin, first_activity = fields.take(6)
+    small = np.frombuffer(fields.take(11), np.int8).astype(np.int64)
+    numbers = np.frombuffer(fields.take(14), "<i2").astype(np.int64).tolist()
+    shape = (4 * width, 16 * rank, gather_shift, spread_shift, origin, first_activity)
+    p = Prediction(*shape, small[:6], small[6:10], int(small[10]), *numbers)
+    too_large = p.rank > 64 or gather_shift > 24 or spread_shift > 24 or channels > 65535
+    if p.width == 0 or too_large or -(-channels // p.width) > 64:
         raise CorruptFrame("prediction across channels is out of range")
+    return p
+
+
+def _read_prediction_arrays(bits: _Bits, channels: int, p: Prediction) -> None:
+    p.own = _numbers(bits, channels * 7, 8).reshape(channels, 7)
+    of_channels = [_numbers(bits, channels, 16) for _ in range(5)]
+    p.offsets, p.shifts, p.spread_bias, p.zero_bias, p.zero_of_mean = of_channels
+    p.gather, p.spread = (_numbers(bits, channels * p.rank, 8).reshape(channels, p.rank) for _ in range(2))
+    if (np.abs(p.own[:, :6]).reshape(channels, 3, 2).sum(2) > 128).any():
+        raise CorruptFrame("prediction across channels is malformed")
+
+
+def _numbers(bits: _Bits, count: int, size: int) -> Ints:
+    array = bits.rice_array(count)
+    _check_range(array, size)
+    return array
 
 
 def _read_arrays(bits: _Bits, p: Parameters, tables: int) -> None:
     p.raw_bits = _read_runs(bits, tables)
     p.frequencies = _read_frequencies(bits, tables)
-    if p.neighbours:
+    if p.neighbours or p.prediction:
         p.table_of = _read_cells(bits, p, tables)
         p.zero_class_of = _read_cells(bits, p, 64)
     else:
@@ -153,11 +208,8 @@ def _read_arrays(bits: _Bits, p: Parameters, tables: int) -> None:
     if p.flags & OFFSETS:
         p.offsets = p.offset + 32 * bits.rice_array(p.channels)
         _check_range(p.offsets, 16)
-    if p.flags & FACTORS:
-        loadings = [bits.rice_array(p.channels * p.rank) for _ in range(2)]
-        for array in loadings:
-            _check_range(array, 8)
-        p.gather, p.spread = (array.reshape(p.channels, p.rank) for array in loadings)
+    if p.prediction:
+        _read_prediction_arrays(bits, p.channels, p.prediction)
     bits.close()
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import isqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fmapzip.errors import CorruptFrame
-from fmapzip.reference.context_parameters import TOKENS, Parameters, read
+from fmapzip.reference.context_parameters import TOKENS, Parameters, Prediction, read
 from fmapzip.reference.rans import LaneDecoder, LaneEncoder
 from fmapzip.reference.tiles import Tile, TileCodec, from_bytes
 
@@ -22,7 +23,8 @@ ZERO_PROBABILITY: NDArray[np.int64] = np.array(LOW_PROBABILITIES + [4096 - p for
 RUN_VALUES = 1024
 
 Ints = NDArray[np.int64]
-Place = tuple[int, slice, slice]
+Place = tuple[int, slice]  # row, columns
+Step = list[tuple[int, slice]]  # positions and their channels
 
 
 class Tokens:
@@ -60,40 +62,34 @@ class Contexts:
         self.table = compand(p.below)[p.value_of]
         self.companded = np.zeros((rows, width, channels), np.int64)
         self.start = np.full(channels, self.table[0])
-        self.factors = np.zeros(p.rank, np.int64)
-        self.sums = np.zeros(channels, np.int64)
 
     def places(self) -> Iterator[Place]:
         """Row, columns and channels of the spans, in order."""
         rows, width, channels = self.companded.shape
         columns = 1 if self.p.neighbours else max(1, RUN_VALUES // channels)
-        span = self.p.width if self.p.rank else channels
         for row in range(rows):
             for first in range(0, width, columns):
-                for channel in range(0, channels, span):
-                    yield (
-                        row,
-                        slice(first, min(first + columns, width)),
-                        slice(channel, min(channel + span, channels)),
-                    )
+                yield row, slice(first, min(first + columns, width))
+
+    def select(self, tile: Ints, place: Place) -> Ints:
+        """The values of a tile [R, W, C] that are coded at a place."""
+        return tile[place].reshape(-1)
+
+    def assign(self, tile: Ints, place: Place, values: Ints) -> None:
+        """Write them."""
+        tile[place] = values.reshape(tile[place].shape)
 
     def of(self, place: Place) -> tuple[Ints, Ints]:
         """Token tables and zero classes of a span."""
         p = self.p
-        row, columns, span = place
+        row, columns = place
         if not p.neighbours:
             count = columns.stop - columns.start
             return np.tile(p.table_of, count), np.tile(p.zero_class_of, count)
         column = columns.start
-        if span.start == 0:
-            self.factors[:] = 0
-        w, n, nw, ne = (neighbour[span] for neighbour in self._neighbours(row, column))
+        w, n, nw, ne = self._neighbours(row, column)
         mean = _saturated(np.stack([w, n, nw, ne], -1) @ p.weights)
-        mean = _saturated(mean + (p.offset if p.offsets is None else p.offsets[span]))
-        if p.rank:
-            self.sums[span] = mean
-            factors = _saturated(self.factors >> p.gather_shift)
-            mean = _saturated(mean + _saturated(p.spread[span] @ factors >> p.spread_shift))
+        mean = _saturated(mean + (p.offset if p.offsets is None else p.offsets))
         distances = np.abs(np.stack([w - n, w - nw, n - nw, n - ne], -1))
         spread = _saturated(distances @ p.spread_weights)
         cell = p.levels[np.clip(mean >> 8, 0, 63)] + p.spread_levels[np.clip(spread >> 8, 0, 63)]
@@ -103,10 +99,6 @@ class Contexts:
         """What a span turned out to be."""
         values = self.table[indices]
         self.companded[place] = values.reshape(self.companded[place].shape)
-        if self.p.rank:
-            span = place[2]
-            residuals = np.clip(values - ((self.sums[span] >> 6) - self.p.origin), -64, 63)
-            self.factors += residuals @ self.p.gather[span]
 
     def _neighbours(self, row: int, column: int) -> tuple[Ints, Ints, Ints, Ints]:
         """W, N, NW and NE; outside the tile the nearest that is inside and known."""
@@ -119,16 +111,116 @@ class Contexts:
         return w, above[column], above[max(column - 1, 0)], above[min(column + 1, last)]
 
 
+class Predictions:
+    """Contexts of one tile whose channels predict channels: a span's place is (position, channels)."""
+
+    def __init__(self, p: Parameters, prediction: Prediction, shape: tuple[int, int, int]) -> None:
+        channels, rows, width = shape
+        self.p, self.prediction, self.width = p, prediction, width
+        self.table = compand(p.below)[p.value_of]
+        self.companded = np.zeros((rows * width, channels), np.int64)
+        self.start = np.full(channels, self.table[0])
+        self.own_means = np.zeros((rows * width, channels), np.int64)
+        self.sums = np.zeros((rows * width, prediction.rank), np.int64)
+        self.magnitudes = np.zeros(rows * width, np.int64)
+
+    def places(self) -> Iterator[Step]:
+        """The spans of each step."""
+        positions, channels = self.companded.shape
+        width = self.prediction.width
+        spans = [slice(c, min(c + width, channels)) for c in range(0, channels, width)]
+        for step in range(positions + len(spans) - 1):
+            yield [(step - s, span) for s, span in enumerate(spans) if 0 <= step - s < positions]
+
+    def select(self, tile: Ints, places: Step) -> Ints:
+        """The values of a tile [R, W, C] that are coded in a step."""
+        flat = tile.reshape(self.companded.shape)
+        return np.concatenate([flat[place] for place in places])
+
+    def assign(self, tile: Ints, places: Step, values: Ints) -> None:
+        """Write them."""
+        flat = tile.reshape(self.companded.shape)
+        for place, part in self._parted(places, values):
+            flat[place] = part
+
+    def of(self, places: Step) -> tuple[Ints, Ints]:
+        """Token tables and zero classes of a step's values."""
+        found = [self._span(position, span) for position, span in places]
+        return np.concatenate([table for table, _ in found]), np.concatenate([zero for _, zero in found])
+
+    def put(self, places: Step, indices: Ints) -> None:
+        """What the values of a step turned out to be."""
+        for (position, span), here in self._parted(places, indices):
+            self.companded[position, span] = self.table[here]
+            residuals = np.clip(self.table[here] - (self.own_means[position, span] + 32 >> 6), -64, 63)
+            self.sums[position] += residuals @ self.prediction.gather[span]
+            self.magnitudes[position] += np.abs(residuals).sum()
+
+    def _parted(self, places: Step, values: Ints) -> Iterator[tuple[tuple[int, slice], Ints]]:
+        ends = np.cumsum([span.stop - span.start for _, span in places])
+        yield from zip(places, np.split(values, ends[:-1]), strict=True)
+
+    def _span(self, position: int, span: slice) -> tuple[Ints, Ints]:
+        p, q = self.p, self.prediction
+        w, n, nw, ne, ww, nn, _ = x = [neighbour[span] for neighbour in self._neighbours(position)]
+        mean = 8 * q.offsets[span] + (np.stack(x, -1) * q.own[span]).sum(-1)
+        self.own_means[position, span] = mean
+        mean = mean + 8 * q.shifts[span]
+        activity = q.first_activity
+        if span.start:
+            factors = np.clip(self.sums[position] >> q.gather_shift, -64, 63)
+            mean = mean + (q.spread[span] @ factors >> q.spread_shift)
+            activity = log(min(4 * int(self.magnitudes[position]) // span.start, 127))
+        distances = np.abs(np.stack([w - n, w - nw, n - nw, n - ne, w - ww, n - nn], -1))
+        distance = distances @ q.distance_weights + q.distance_offset
+        logs = np.array([log(i) for i in np.clip(distance >> 8, 0, 127).tolist()], np.int64)
+        half = mean >> 5
+        spread = 8 * q.spread_bias[span] + q.spread_of_log * logs + q.spread_of_mean * half
+        spread += q.spread_of_activity * activity
+        present = np.minimum(np.abs(np.stack([w, n, nw, ne], -1) - self.table[0]), 8)
+        zero = 8 * q.zero_bias[span] + q.zero_of_log * logs + q.zero_of_mean[span] * half
+        zero += q.zero_of_activity * activity + present @ q.zero_of_present
+        zero += 8 * q.zero_of_fold * np.abs(half - q.fold_origin)
+        cell = p.levels[np.clip(mean + 64 * q.origin >> 8, 0, 63)] + p.spread_levels[np.clip(spread >> 8, 0, 63)]
+        moved = np.clip((zero >> 8) + 32, 0, 127) + p.zero_class_of[cell] - 64
+        return p.table_of[cell], np.clip(moved, 0, 63)
+
+    def _neighbours(self, position: int) -> list[Ints]:
+        """W, N, NW, NE, WW, NN and NEE; outside the tile the nearest that is inside and known."""
+        row, column = divmod(position, self.width)
+        x, width = self.companded, self.width
+        n = x[position - width] if row else None
+        w = x[position - 1] if column else self.start if n is None else n
+        ww = x[position - 2] if column > 1 else w
+        if n is None:
+            return [w, w, w, w, ww, w, w]
+        right = width - 1 - column
+        above = position - width
+        nw = x[above - 1] if column else n
+        nn = x[above - width] if row > 1 else n
+        return [w, n, nw, x[above + min(right, 1)], ww, nn, x[above + min(right, 2)]]
+
+
+def log(i: int) -> int:
+    """32 log2(i + 1), rounded down."""
+    return int((i + 1) ** 32).bit_length() - 1
+
+
+def contexts_of(p: Parameters, shape: tuple[int, int, int]) -> Any:
+    """Where a tile's contexts come from."""
+    return Predictions(p, p.prediction, shape) if p.prediction else Contexts(p, shape)
+
+
 def encode(tile: Tile, below: int, parameters: bytes) -> bytes:
     """The body of a tile."""
     p, shape = _fitting(below, parameters, tile.shape)
     tokens, lanes = Tokens(p), lanes_of(p, shape)
-    indices = p.index_of[tile % 256].transpose(1, 2, 0)
-    contexts = Contexts(p, shape)
+    indices = np.ascontiguousarray(p.index_of[tile % 256].transpose(1, 2, 0))
+    contexts = contexts_of(p, shape)
     steps = []
     for place in contexts.places():
         tables, classes = contexts.of(place)
-        here = indices[place].reshape(-1)
+        here = contexts.select(indices, place)
         steps.append((here, tables, classes))
         contexts.put(place, here)
     encoder = LaneEncoder(lanes)
@@ -152,7 +244,7 @@ def decode(body: bytes, shape: tuple[int, int, int], below: int, parameters: byt
     """The tile of a body."""
     p, _ = _fitting(below, parameters, shape)
     tokens, lanes = Tokens(p), lanes_of(p, shape)
-    contexts, decoder = Contexts(p, shape), LaneDecoder(body, lanes)
+    contexts, decoder = contexts_of(p, shape), LaneDecoder(body, lanes)
     indices = np.zeros((shape[1], shape[2], shape[0]), np.int64)
     for place in contexts.places():
         tables, classes = contexts.of(place)
@@ -169,7 +261,7 @@ def decode(body: bytes, shape: tuple[int, int, int], below: int, parameters: byt
             raw = decoder.advance(tokens.frequencies[which], offsets, TOKEN_BITS, tokens.raw_bits[which])
             here[part] = (tokens.base[which] + raw) % 256
         contexts.put(place, here)
-        indices[place] = here.reshape(indices[place].shape)
+        contexts.assign(indices, place, here)
     decoder.close()
     if ((indices != 0) & (p.value_of[indices] == 0)).any():
         raise CorruptFrame("an index stands for no value")
@@ -195,8 +287,8 @@ def _fitting(below: int, parameters: bytes, shape: tuple[int, ...]) -> tuple[Par
 def lanes_of(p: Parameters, shape: tuple[int, int, int]) -> int:
     """Coder states of a tile."""
     channels, height, width = shape
-    most = min(p.width, channels) if p.rank else channels
-    if not p.neighbours:
+    most = channels
+    if not p.neighbours and not p.prediction:
         most = channels * min(max(1, RUN_VALUES // channels), width)
     lanes = 1
     while lanes < min(64, most) and 2048 * lanes <= channels * height * width:

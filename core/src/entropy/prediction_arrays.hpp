@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "entropy/context_params.hpp"
+#include "entropy/prediction.hpp"
+
+namespace fmapzip {
+
+// Zeros to begin with, at an address that no 64 bytes from a multiple of 64 on straddle two cache lines.
+template <class T>
+class AlignedArray {
+ public:
+  void assign(size_t count) { lines_.assign((count * sizeof(T) + sizeof(Line) - 1) / sizeof(Line), Line{}); }
+  T* data() { return reinterpret_cast<T*>(lines_.data()); }
+  T& operator[](size_t i) { return data()[i]; }
+
+ private:
+  struct alignas(64) Line {
+    uint8_t bytes[64];
+  };
+  std::vector<Line> lines_;
+};
+
+// What the prediction's kernels look up, laid out for them. Not to be moved once built.
+class PredictionArrays {
+ public:
+  // `zero`: companded value of index 0.
+  void build(const Prediction& prediction, uint32_t channels, uint8_t zero);
+
+  const PredictionTables& tables() const { return tables_; }
+
+ private:
+  void build_channels(const Prediction& prediction);
+  void build_loadings(const Prediction& prediction);
+
+  PredictionTables tables_{};
+  AlignedArray<int8_t> near_, far_, gather_, spread_;
+  AlignedArray<int32_t> offsets_, shifts_, spread_bias_, zero_bias_, zero_slopes_, gather_corrections_,
+      spread_corrections_;
+};
+
+}  // namespace fmapzip
