@@ -298,6 +298,64 @@ def test_what_onnx_runtimes_own_quantizer_writes_is_imported(
     assert_equal_integers(tmp_path / "int8.onnx", (2, 4, 12, 12))
 
 
+def bottlenecks() -> tuple[list[onnx.NodeProto], dict[str, Any]]:
+    """A stem and two inverted bottlenecks, the second with a shortcut, and a classifier: EfficientNet-Lite's parts."""
+    nodes, constants, read = [], {}, "x"
+    widths = [(4, 6, 1), (6, 24, 1), (24, 24, 24), (24, 8, 1), (8, 32, 1), (32, 32, 32), (32, 8, 1)]
+    for i, (wide, out, groups) in enumerate(widths):
+        kernel = 3 if groups > 1 else 1
+        constants[f"w{i}"] = RNG.standard_normal((out, wide // groups, kernel, kernel)).astype(F32) * F32(0.5)
+        constants[f"b{i}"] = RNG.standard_normal(out).astype(F32) * F32(0.1)
+        inputs, pads = [read, f"w{i}", f"b{i}"], [kernel // 2] * 4
+        nodes.append(helper.make_node("Conv", inputs, [f"c{i}"], f"conv{i}", group=groups, pads=pads))
+        read = f"c{i}"
+        if i not in (3, 6):
+            nodes.append(helper.make_node("Clip", [read, "zero", "six"], [f"r{i}"], f"clip{i}"))
+            read = f"r{i}"
+    constants |= {"zero": F32(0), "six": F32(6), "wy": RNG.standard_normal((5, 8)).astype(F32)}
+    nodes += [helper.make_node("Add", [read, "c3"], ["s"], "add"), helper.make_node("GlobalAveragePool", ["s"], ["g"])]
+    nodes += [helper.make_node("Flatten", ["g"], ["f"]), helper.make_node("Gemm", ["f", "wy"], ["y"], transB=1)]
+    return nodes, constants
+
+
+def quantize_statically(path: Path, made: Path, activations: str, images: Any) -> None:
+    """ONNX Runtime's own quantization, as QDQ."""
+    from onnxruntime import quantization
+
+    left = [{"x": image[None]} for image in images]
+
+    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc, unused-ignore]
+        def get_next(self) -> dict[str, Any] | None:
+            return left.pop() if left else None
+
+    kinds = {"uint8": quantization.QuantType.QUInt8, "int8": quantization.QuantType.QInt8}
+    quantization.quantize_static(path, made, Reader(), activation_type=kinds[activations])
+
+
+@pytest.mark.parametrize("activations", ["uint8", "int8"])
+def test_static_quantization_gives_the_integers_of_onnx_runtimes_fused_graph(
+    write: Any, tmp_path: Path, activations: str
+) -> None:
+    """With int8 activations ONNX Runtime leaves layers around shortcuts in float32: an output may move by one step."""
+    nodes, constants = bottlenecks()
+    path = write(nodes, {"x": ("float32", ["n", 4, 12, 12])}, ["y"], constants)
+    images = RNG.standard_normal((6, 4, 12, 12)).astype(F32)
+    quantize_statically(path, tmp_path / "quantized.onnx", activations, images[:4])
+    (step,) = (
+        float(numpy_helper.to_array(value))
+        for value in onnx.load(tmp_path / "quantized.onnx").graph.initializer
+        if value.name == "y_scale"
+    )
+    net = load_onnx(tmp_path / "quantized.onnx")
+    with torch.inference_mode():
+        found = net(torch.from_numpy(images)).numpy()
+    fused = np.concatenate([session(str(tmp_path / "quantized.onnx")).run(None, {"x": x[None]})[0] for x in images])
+    assert np.abs(found - fused).max() <= (1.01 * step if activations == "int8" else 0)
+    assert {
+        tap.quantizer is not None and tap.quantizer.calibrator for tap in taps(net, torch.from_numpy(images[:1]))
+    } == {"network"}
+
+
 def quantized_stack(zero: int, dtype: str = "uint8") -> tuple[list[onnx.NodeProto], dict[str, Any]]:
     """Two convolutions with the integers of one zero point between them."""
     constants: dict[str, Any] = quantized("x", "uint8", 0.02, 120) | quantized("m", dtype, 0.013, zero)
