@@ -11,7 +11,7 @@ from fmapzip import baselines, registry
 from fmapzip.archive import Archive
 from fmapzip.cli.app import run
 
-COMMANDS = ("eval", "demo", "plan", "bench", "capture", "encode", "decode", "inspect", "codecs")
+COMMANDS = ("eval", "demo", "plan", "bench", "capture", "export", "encode", "decode", "inspect", "codecs")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

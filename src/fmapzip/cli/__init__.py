@@ -8,6 +8,7 @@ from fmapzip.cli import (  # noqa: F401  (their commands register themselves)
     codecs,
     compact,
     evaluate,
+    export,
     files,
     inspect,
     plan,

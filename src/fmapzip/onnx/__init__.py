@@ -1,4 +1,4 @@
-"""ONNX files as PyTorch modules."""
+"""ONNX files as PyTorch modules, and with stored feature maps."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ try:
 except ImportError as error:
     raise MissingExtra(f"ONNX files need {error.name}: pip install 'fmapzip[onnx]'") from error
 
+from fmapzip.onnx.export import export_stored
 from fmapzip.onnx.load import load_onnx
+from fmapzip.onnx.runtime import session
 
-__all__ = ["load_onnx"]
+__all__ = ["export_stored", "load_onnx", "session"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import onnx
 import onnx.shape_inference
@@ -22,6 +22,8 @@ from fmapzip.onnx.registry import translator
 from fmapzip.onnx.values import Array, Value
 
 _ONNX_DOMAINS = ("", "ai.onnx")
+TENSORS = "tensors"
+"""Key of a module's ``meta``: for each node of its graph, the file's tensor that it makes, or "" for none."""
 
 
 @dataclass
@@ -31,6 +33,13 @@ class _Scope:
     model: onnx.ModelProto
     builder: Builder
     values: dict[str, Value]
+    made: dict[fx.Node, str] = field(default_factory=dict)
+
+    def put(self, name: str, value: Value) -> None:
+        """Give a tensor of the file its value."""
+        self.values[name] = replace(value, name=name)
+        if value.node is not None and not value.host:
+            self.made.setdefault(value.node, name)
 
 
 def translate(model: onnx.ModelProto, inputs: Sequence[GraphInput]) -> fx.GraphModule:
@@ -53,6 +62,7 @@ def translate(model: onnx.ModelProto, inputs: Sequence[GraphInput]) -> fx.GraphM
     module.graph.lint()
     module.recompile()
     module.delete_all_unused_submodules()
+    module.meta[TENSORS] = tuple(scope.made.get(node, "") for node in module.graph.nodes)
     return module.eval()
 
 
@@ -116,7 +126,7 @@ def _fused(scope: _Scope, proto: onnx.NodeProto, chains: Chains, done: set[str])
     if made is None:
         return False
     output = chain[-1].output[0]
-    scope.values[output] = replace(made, name=output)
+    scope.put(output, made)
     done.update(name for after in chain for name in after.output)
     return True
 
@@ -142,7 +152,7 @@ def _node(scope: _Scope, proto: onnx.NodeProto) -> None:
         results = [made] if isinstance(made, Value) else list(made)
     for name, value in zip(node.outputs, results, strict=False):
         if name:
-            scope.values[name] = replace(value, name=name)
+            scope.put(name, value)
     for name in node.outputs[len(results) :]:
         if name:
             raise node.unsupported(f"its output {name!r} is not supported")
@@ -152,7 +162,7 @@ def _branch(scope: _Scope, node: Node) -> list[Value]:
     """Translate the branch of an If that its constant condition takes."""
     condition = node.known(0)
     graph = node.attr("then_branch" if bool(condition.reshape(-1)[0]) else "else_branch")
-    inner = _Scope(scope.model, scope.builder, dict(scope.values))
+    inner = _Scope(scope.model, scope.builder, dict(scope.values), scope.made)
     return _graph(inner, graph)
 
 
