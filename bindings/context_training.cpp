@@ -91,14 +91,16 @@ class Statistics {
 };
 
 // Parameters for the frame of one map of values that are counted from their zero point.
-nb::bytes fit_one(const AnyArray& array, uint8_t below, uint32_t numerator, uint32_t denominator) {
+nb::bytes fit_one(const AnyArray& array, uint8_t below, uint32_t numerator, uint32_t denominator,
+                  bool neighbours) {
   static thread_local Scratch scratch;
   const MapArgument map = read_maps(array, false);
   std::vector<uint8_t> parameters;
   Status status;
   {
     const nb::gil_scoped_release release;
-    status = fit_context_params(map.samples[0], {below}, numerator, denominator, scratch, parameters);
+    const auto fit = neighbours ? fit_context_params : fit_channel_params;
+    status = fit(map.samples[0], {below}, numerator, denominator, scratch, parameters);
   }
   require(status);
   return to_bytes(parameters);
@@ -108,7 +110,7 @@ nb::bytes fit_one(const AnyArray& array, uint8_t below, uint32_t numerator, uint
 
 void bind_context_training(nb::module_& m) {
   m.def("fit_context_rans", &fit_one, nb::arg("values").noconvert(), nb::arg("below"), nb::arg("numerator"),
-        nb::arg("denominator"));
+        nb::arg("denominator"), nb::arg("neighbours"));
   nb::class_<Statistics>(m, "ContextStatistics")
       .def(nb::init<nb::handle>(), nb::arg("parameters"))
       .def("moments", &Statistics::moments, nb::arg("maps").noconvert())

@@ -151,7 +151,7 @@ def test_a_changed_payload_is_noticed_without_its_checksum() -> None:
     parsed = _core.Frame(frame, 0, 1 << 20, 1 << 20, True)
     rng = np.random.default_rng(0)
     unnoticed = 0
-    for _ in range(300):
+    for _ in range(3000):
         forged = bytearray(frame[:-4])
         forged[int(rng.integers(parsed.payload_offset, len(forged)))] ^= 1 << int(rng.integers(8))
         forged += _core.crc32c(bytes(forged)).to_bytes(4, "little")
@@ -160,7 +160,7 @@ def test_a_changed_payload_is_noticed_without_its_checksum() -> None:
             unnoticed += 1
         except FrameError:
             pass
-    assert unnoticed < 30  # raw bits whose change touches no context
+    assert unnoticed < 300  # raw bits whose change touches no context
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8])

@@ -77,19 +77,40 @@ def test_a_fit_to_one_map_costs_at_most_one_percent_against_training_on_it(
     assert len(fmapzip.encode(q, "context-rans")) <= 1.01 * len(by_training)
 
 
+def test_peaks_of_the_distribution_cost_no_more_than_in_training() -> None:
+    q = np.abs(smooth((32, 64, 64), np.int8, 9, 40.0)).astype(np.uint8)
+    flat = np.random.default_rng(2).random(q.shape) < 0.6
+    for peak in (33, 77, 141):
+        q[flat & (np.abs(q.astype(int) - peak) < 5)] = peak
+    size = training.ModelSize(levels=21, spread_levels=6, tables=24)
+    trained = training.train_neighbours(q[None], training.Requantizer(0, ContextRans()._step), size).to_bytes()
+    by_training = _core.encode(q, _core.Codec(ContextRans.number, trained), b"", False, 0, b"", 0, 1)
+    assert len(fmapzip.encode(q, "context-rans")) <= 1.01 * len(by_training)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8])
+def test_a_fit_of_channels_costs_at_most_one_percent_against_training_on_it(dtype: Any) -> None:
+    q = smooth((64, 32, 32), dtype, 3)
+    requantizer = training.Requantizer(128 if dtype is np.int8 else 0, ContextRans()._step)
+    trained = training.train_channels(q[None], requantizer, 16).to_bytes()
+    by_training = _core.encode(q, _core.Codec(ContextRans.number, trained), b"", False, 0, b"", 0, 1)
+    assert len(fmapzip.encode(q, "context-rans", level="fast")) <= 1.01 * len(by_training)
+
+
+@pytest.mark.parametrize("level", ["default", "fast"])
 @pytest.mark.parametrize("step", [1, 2, "7/3", 40])
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8])
 @pytest.mark.parametrize("kind", ["sparse", "noise"])
 @pytest.mark.parametrize("shape", [(1, 1, 1), (300, 1, 1), (3, 1, 700), (2, 900, 310), (600, 30, 40)])
 def test_fitted_parameters_are_valid_for_maps_of_any_shape(
-    shape: tuple[int, int, int], kind: str, dtype: Any, step: Any
+    shape: tuple[int, int, int], kind: str, dtype: Any, step: Any, level: str
 ) -> None:
     q = make_map(shape, kind, dtype, 4)
-    frame = fmapzip.encode(q, "context-rans", step=step)
+    frame = fmapzip.encode(q, "context-rans", step=step, level=level)
     decoded = fmapzip.decode(frame)
     if step == 1:
         assert np.array_equal(decoded, q)
-    assert fmapzip.encode(np.asfortranarray(q), "context-rans", step=step) == frame
+    assert fmapzip.encode(np.asfortranarray(q), "context-rans", step=step, level=level) == frame
 
 
 def test_maps_of_one_value_and_of_extremes_are_fitted() -> None:

@@ -7,13 +7,15 @@
 namespace fmapzip::test {
 namespace {
 
-void check_fit(Shape shape, ValueRange range, double nonzero, uint32_t numerator, uint32_t denominator,
-               std::mt19937& random) {
+using Fit = decltype(&fit_context_params);
+
+void check_fit(Fit fit, Shape shape, ValueRange range, double nonzero, uint32_t numerator,
+               uint32_t denominator, std::mt19937& random) {
   const std::vector<uint8_t> values = sparse_bytes(shape.size(), nonzero, random);
   const ConstView map = planar_view(values.data(), shape);
   Scratch scratch;
   std::vector<uint8_t> parameters;
-  CHECK(fit_context_params(map, range, numerator, denominator, scratch, parameters).ok());
+  CHECK(fit(map, range, numerator, denominator, scratch, parameters).ok());
   std::unique_ptr<TileCodec> codec;
   CHECK(make_codec(static_cast<uint8_t>(CodecNumber::context_rans), parameters, shape.c, codec).ok());
   std::vector<uint8_t> body(codec->tile_bound(shape));
@@ -31,9 +33,12 @@ void run() {
   for (const Shape shape : kShapes) {
     for (const ValueRange range :
          {kUnsignedRange, kSignedRange, ValueRange{7}, ValueRange{110}, ValueRange{255}}) {
-      for (const double nonzero : {0.0, 0.02, 0.5, 1.0}) check_fit(shape, range, nonzero, 1, 1, random);
-      check_fit(shape, range, 0.5, 5, 2, random);
-      check_fit(shape, range, 0.5, 200, 1, random);
+      for (const Fit fit : {fit_context_params, fit_channel_params}) {
+        for (const double nonzero : {0.0, 0.02, 0.5, 1.0})
+          check_fit(fit, shape, range, nonzero, 1, 1, random);
+        check_fit(fit, shape, range, 0.5, 5, 2, random);
+        check_fit(fit, shape, range, 0.5, 200, 1, random);
+      }
     }
   }
 }

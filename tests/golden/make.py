@@ -41,8 +41,8 @@ def main() -> None:
     for number, codec in enumerate(c for c in battery.SUBJECTS if c.id == name):
         for path in sorted((HERE / "maps").glob("*.npy")):
             file = f"{name}-{number}-{path.stem}.fmap"
-            if file in earlier:
-                file = f"{name}-{number}-{path.stem}-again.fmap"
+            while file in earlier:
+                file = file.replace(".fmap", "-again.fmap")
             if file in known:
                 continue
             (HERE / file).write_bytes(fmapzip.encode(np.load(path), codec))

@@ -35,8 +35,9 @@ struct ModelSize {
   size_t least_values;
   uint32_t levels, spread_levels, tables;
 };
-constexpr ModelSize kSizes[] = {{1 << 17, 21, 6, 24}, {1 << 15, 14, 5, 12}, {1 << 14, 12, 4, 10},
-                                {1 << 12, 8, 3, 5},   {1 << 10, 4, 2, 2},   {0, 2, 1, 1}};
+constexpr ModelSize kSizes[] = {{1 << 17, 21, 6, 24}, {5 << 14, 16, 6, 16}, {1 << 15, 14, 5, 12},
+                                {1 << 14, 12, 4, 10}, {1 << 12, 8, 3, 5},   {1 << 10, 4, 2, 2},
+                                {0, 2, 1, 1}};
 
 // A part of the map that is looked at. Its first row is only a neighbour where the map goes on above it.
 struct Patch {

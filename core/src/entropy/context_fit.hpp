@@ -15,4 +15,8 @@ namespace fmapzip {
 Status fit_context_params(ConstView map, ValueRange range, uint32_t numerator, uint32_t denominator,
                           Scratch& scratch, std::vector<uint8_t>& parameters);
 
+// The same without neighbours: a table for each channel, from all values.
+Status fit_channel_params(ConstView map, ValueRange range, uint32_t numerator, uint32_t denominator,
+                          Scratch& scratch, std::vector<uint8_t>& parameters);
+
 }  // namespace fmapzip

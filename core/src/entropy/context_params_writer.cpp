@@ -8,6 +8,7 @@ namespace {
 
 constexpr uint8_t kNeighbours = 1, kSigned = 2, kRequantized = 16, kZeroPoint = 64;
 constexpr uint32_t kRiceEscape = 15;
+constexpr uint32_t kChannelTableBits = 6;
 
 // Bits, least significant first.
 class BitWriter {
@@ -80,21 +81,7 @@ std::vector<int32_t> cell_residuals(const std::vector<int32_t>& cells, size_t co
   return found;
 }
 
-}  // namespace
-
-std::vector<uint8_t> write_context_params(const ContextDraft& draft) {
-  const bool requantized = draft.numerator != draft.denominator;
-  std::vector<uint8_t> out;
-  const bool is_signed = draft.range == kSignedRange;
-  const bool zero_pointed = !is_signed && draft.range != kUnsignedRange;
-  out.push_back(static_cast<uint8_t>(kNeighbours | (is_signed ? kSigned : 0) |
-                                     (requantized ? kRequantized : 0) | (zero_pointed ? kZeroPoint : 0)));
-  out.push_back(static_cast<uint8_t>(draft.raw_bits.size() / kTokens - 1));
-  if (zero_pointed) out.push_back(draft.range.below);
-  if (requantized) {
-    put_varint(out, draft.numerator);
-    put_varint(out, draft.denominator);
-  }
+void put_neighbours(const ContextDraft& draft, std::vector<uint8_t>& out) {
   for (const int8_t w : draft.mean_weights) out.push_back(static_cast<uint8_t>(w));
   for (const int8_t w : draft.spread_weights) out.push_back(static_cast<uint8_t>(w));
   out.push_back(static_cast<uint8_t>(draft.offset));
@@ -103,11 +90,36 @@ std::vector<uint8_t> write_context_params(const ContextDraft& draft) {
   out.push_back(static_cast<uint8_t>(draft.spread_thresholds.size() + 1));
   out.insert(out.end(), draft.mean_thresholds.begin(), draft.mean_thresholds.end());
   out.insert(out.end(), draft.spread_thresholds.begin(), draft.spread_thresholds.end());
+}
+
+}  // namespace
+
+std::vector<uint8_t> write_context_params(const ContextDraft& draft) {
+  const bool requantized = draft.numerator != draft.denominator;
+  std::vector<uint8_t> out;
+  const bool is_signed = draft.range == kSignedRange;
+  const bool zero_pointed = !is_signed && draft.range != kUnsignedRange;
+  out.push_back(static_cast<uint8_t>((draft.of_channels ? 0 : kNeighbours) | (is_signed ? kSigned : 0) |
+                                     (requantized ? kRequantized : 0) | (zero_pointed ? kZeroPoint : 0)));
+  out.push_back(static_cast<uint8_t>(draft.raw_bits.size() / kTokens - 1));
+  if (draft.of_channels) put_varint(out, static_cast<uint32_t>(draft.table_of.size()));
+  if (zero_pointed) out.push_back(draft.range.below);
+  if (requantized) {
+    put_varint(out, draft.numerator);
+    put_varint(out, draft.denominator);
+  }
+  if (!draft.of_channels) put_neighbours(draft, out);
   BitWriter bits(out);
   bits.rice(against_above(draft.raw_bits));
   bits.rice(against_above(draft.log_frequencies));
-  bits.rice(cell_residuals(draft.table_of, draft.spread_thresholds.size() + 1));
-  bits.rice(cell_residuals(draft.zero_class_of, draft.spread_thresholds.size() + 1));
+  if (draft.of_channels) {
+    for (size_t c = 0; c < draft.table_of.size(); ++c) {
+      bits.put(static_cast<uint32_t>(draft.table_of[c] | draft.zero_class_of[c] << kChannelTableBits), 12);
+    }
+  } else {
+    bits.rice(cell_residuals(draft.table_of, draft.spread_thresholds.size() + 1));
+    bits.rice(cell_residuals(draft.zero_class_of, draft.spread_thresholds.size() + 1));
+  }
   bits.finish();
   return out;
 }

@@ -7,9 +7,11 @@
 
 namespace fmapzip {
 
-// Parameters of `context-rans` with neighbours and without what belongs to channels, as they are written.
+// Parameters of `context-rans` as they are written: contexts of neighbours without what belongs to channels,
+// or of channels alone, which have no weights and no thresholds.
 struct ContextDraft {
   ValueRange range;
+  bool of_channels = false;
   uint32_t numerator = 1;
   uint32_t denominator = 1;
   int8_t mean_weights[4] = {};
@@ -17,8 +19,8 @@ struct ContextDraft {
   int16_t offset = 0;
   std::vector<uint8_t> mean_thresholds;
   std::vector<uint8_t> spread_thresholds;
-  std::vector<int32_t> table_of;       // [cell]
-  std::vector<int32_t> zero_class_of;  // [cell]
+  std::vector<int32_t> table_of;       // [cell or channel]
+  std::vector<int32_t> zero_class_of;  // likewise
   std::vector<int32_t> raw_bits;       // [table][token]
   std::vector<int32_t> log_frequencies;
 };

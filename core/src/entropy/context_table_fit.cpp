@@ -162,41 +162,17 @@ std::vector<uint32_t> grouped(const Rows& rows, uint32_t most) {
   return group;
 }
 
-// How many bytes may be covered where a run begins: few, so that few are tried; fine where magnitudes are
-// small, and at the ends of the range, where clipped values gather.
-std::vector<uint32_t> run_begins(bool is_signed) {
-  struct Stretch {
-    uint32_t end, step;
-  };
-  constexpr Stretch kUnsigned[] = {{20, 1},  {40, 2},  {80, 4},  {160, 8},     {240, 16},
-                                   {248, 8}, {252, 4}, {254, 2}, {kCovered, 1}};
-  constexpr Stretch kSigned[] = {{12, 1},  {24, 2},   {64, 4},  {112, 16}, {120, 8},
-                                 {124, 4}, {126, 2},  {130, 1}, {132, 2},  {136, 4},
-                                 {144, 8}, {192, 16}, {232, 4}, {244, 2},  {kCovered, 1}};
-  std::vector<uint32_t> begins;
-  uint32_t at = 0;
-  for (const Stretch& stretch : is_signed ? std::span<const Stretch>(kSigned) : kUnsigned) {
-    for (; at < stretch.end; at += stretch.step) begins.push_back(at);
-  }
-  return begins;
-}
-
 // Splits the bytes 1 to 255 into 16 runs of powers of two so that their code is shortest: dynamic programming
-// over (bytes covered, runs used), where a run of weight n and 2^r bytes costs n (log2(all / n) + r).
+// over (bytes covered, runs used), where a run of weight n and 2^r bytes costs n (log2(all / n) + r). A run
+// may begin behind a multiple of its length: few enough to try them all, and a peak anywhere (flat areas:
+// many values alike) can be a run of its own.
 class RunFit {
  public:
-  explicit RunFit(bool is_signed) : begins_(run_begins(is_signed)) {
-    std::array<uint32_t, kCovered + 1> place{};
-    for (uint32_t g = 0; g < begins_.size(); ++g) place[begins_[g]] = g + 1;
-    for (uint32_t g = 0; g < begins_.size(); ++g) {
-      if (g < kTokens) first_step_[g] = steps_.size();
-      for (uint32_t r = 0; r <= kMaxRawBits; ++r) {
-        const uint32_t end = begins_[g] + (1u << r);
-        if (end >= kCovered) {
-          steps_.push_back({g, static_cast<uint32_t>(begins_.size()), r});
-        } else if (place[end] != 0) {
-          steps_.push_back({g, place[end] - 1, r});
-        }
+  RunFit() {
+    for (uint32_t begin = 0; begin < kCovered; ++begin) {
+      if (begin < kTokens) first_step_[begin] = steps_.size();
+      for (uint32_t r = 0; r <= kMaxRawBits && begin % (1u << r) == 0; ++r) {
+        steps_.push_back({begin, std::min(begin + (1u << r), kCovered), r});
       }
     }
   }
@@ -212,7 +188,7 @@ class RunFit {
       std::partial_sum(weights[k].begin(), weights[k].end(), below[k].begin() + 1);
     }
     const std::vector<int32_t> costs = step_costs(below);
-    const size_t ends = begins_.size() + 1;
+    constexpr size_t ends = kCovered + 1;
     std::vector<int32_t> least(ends * tables, kFar);
     std::vector<int32_t> next(ends * tables);
     std::vector<int32_t> origin((kTokens + 1) * ends * tables);
@@ -227,7 +203,7 @@ class RunFit {
       least.swap(next);
     }
     for (size_t k = 0; k < tables; ++k) {
-      size_t end = begins_.size();
+      size_t end = kCovered;
       for (uint32_t t = kTokens; t-- > 0;) {
         const Step& step = steps_[static_cast<size_t>(origin[((t + 1) * ends + end) * tables + k])];
         raw_bits[k * kTokens + t] = static_cast<int32_t>(step.raw_bits);
@@ -239,7 +215,7 @@ class RunFit {
 
  private:
   struct Step {
-    uint32_t from, to, raw_bits;  // places among `begins_`; behind the last one lies the end
+    uint32_t from, to, raw_bits;  // bytes covered before and after
   };
   using Below = std::array<uint64_t, kCovered + 1>;
   static constexpr int32_t kFar = INT32_MAX / 2;
@@ -256,10 +232,7 @@ class RunFit {
     }
   }
 
-  uint64_t weight(const Below& below, const Step& step) const {
-    const uint32_t begin = begins_[step.from];
-    return below[std::min(begin + (1u << step.raw_bits), kCovered)] - below[begin];
-  }
+  uint64_t weight(const Below& below, const Step& step) const { return below[step.to] - below[step.from]; }
 
   // [step][table]
   std::vector<int32_t> step_costs(const std::vector<Below>& below) const {
@@ -280,7 +253,6 @@ class RunFit {
     return costs;
   }
 
-  std::vector<uint32_t> begins_;
   std::vector<Step> steps_;
   std::array<size_t, kTokens>
       first_step_{};  // a token's run begins behind as many bytes as there are tokens before
@@ -329,6 +301,10 @@ int32_t zero_class(uint64_t zeros, uint64_t others) {
 }
 
 void fill_unseen(std::vector<int32_t>& cells, int64_t columns) {
+  if (columns == 0) {
+    std::replace(cells.begin(), cells.end(), kUnseen, 0);
+    return;
+  }
   const std::vector<int32_t> known(cells);
   const auto count = static_cast<int64_t>(cells.size());
   for (int64_t cell = 0; cell < count; ++cell) {
@@ -406,7 +382,7 @@ FittedTables fit_context_tables(std::span<const uint32_t> counts, uint32_t colum
     }
   }
   const auto prior = prior_of(overall);
-  const RunFit runs(is_signed);
+  static const RunFit runs;
   found.raw_bits.resize(weights.size() * kTokens);
   found.log_frequencies.resize(weights.size() * kTokens);
   for (auto& table : weights) {

@@ -27,7 +27,7 @@ struct FittedTables {
 };
 
 // At most `most` tables for the cells of counts [cell][kFitSymbols], by code length; cells that have no
-// counts get what the nearest one in the grid of `columns` has.
+// counts get what the nearest one in the grid of `columns` has; 0 columns: no grid, and they get the first.
 FittedTables fit_context_tables(std::span<const uint32_t> counts, uint32_t columns, uint32_t most,
                                 ValueRange range);
 

@@ -8,7 +8,6 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 
 from fmapzip import _core
@@ -27,7 +26,6 @@ _FAST_TABLES = 8
 _LEVELS = ("fast", "default", "max")
 _LARGEST_STEP = 255
 _STATE_BYTES = 4
-_SPARSE = 3  # a map with fewer nonzero values than one in so many is fitted like a smaller one
 
 
 @dataclass(frozen=True, repr=False)
@@ -113,11 +111,8 @@ class ContextRans(Codec):
 
     def parameters_of_values(self, values: NDArray[Any], below: int) -> bytes:
         """`parameters` of values that are counted from their zero point."""
-        if self.level != "fast":
-            return _core.fit_context_rans(values, below, self._step.numerator, self._step.denominator)
-        batch = values.reshape(1, *worked_shape(values.shape))
-        tables = training.tables_for(min(values.size, _SPARSE * int(np.count_nonzero(values))))
-        return training.train_channels(batch, training.Requantizer(below, self._step), tables).to_bytes()
+        step = self._step
+        return _core.fit_context_rans(values, below, step.numerator, step.denominator, self.level != "fast")
 
     def sections(self, body: bytes, shape: tuple[int, int, int], parameters: bytes) -> dict[str, int]:
         """Bytes of the coder's states and of the words that follow them."""

@@ -68,15 +68,6 @@ class Requantizer:
     points: tuple[int, ...] = ()
 
 
-# Tables of channels without a plan: from so many values on.
-_TABLES = ((1 << 17, 24), (1 << 15, 16), (1 << 14, 10), (1 << 12, 5), (1 << 10, 2), (0, 1))
-
-
-def tables_for(values: int) -> int:
-    """How many tables pay for themselves in the frame of one map of so many values."""
-    return next(tables for least, tables in _TABLES if values >= least)
-
-
 def train_channels(maps: IntegerMap, requantizer: Requantizer, tables: int) -> ContextParameters:
     """A table and a zero class for each channel, without neighbours."""
     draft = _draft(maps, requantizer, neighbours=False)
