@@ -133,16 +133,13 @@ def split(
 
 
 def _image_input(given: Preprocessing | None) -> ImageInput | None:
-    from dataclasses import asdict
-
     from fmapzip.split.manifest import ImageInput
 
     if given is None:
         return None
-    fields = asdict(given)
-    if fields.pop("function") is not None:
+    if given.function is not None or given.distortion is not None:
         raise InvalidInput("a split keeps preprocessing as a declaration, not as a function of yours")
-    return ImageInput(**fields)
+    return ImageInput(**{name: getattr(given, name) for name in ImageInput.__struct_fields__})
 
 
 def _table(found: Cut, written: Split) -> RenderableType:
