@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fmapzip import QuantParams, encode, fit
 from fmapzip.archive import ArchiveWriter
 from fmapzip.bench import run as run_module
 from fmapzip.bench.measure import measure, timed
@@ -65,6 +66,20 @@ def test_every_byte_is_counted_once(maps: Path) -> None:
     sizes = [entry["total_bytes"] for entry in report["codecs"]]
     assert sizes == sorted(sizes)
     json.dumps(report, allow_nan=False)
+
+
+def test_zeros_are_as_cheap_for_every_lossless_method_wherever_they_lie(tmp_path: Path) -> None:
+    q = np.minimum(make_map((8, 12, 12), "sparse", np.uint8, 3), 200)
+    codecs, found = ("zvc", "context-rans", "ebpc:block=16", "huffman", "zero-bursts", "deflate:level=1"), []
+    for zero_point in (0, 40):
+        moved = q + np.uint8(zero_point)
+        plan = fit({"map": moved[None]}, "zvc", quantizer=QuantParams("uint8", (0.5,), "network", zero_point))
+        with ArchiveWriter(tmp_path / f"{zero_point}.fmz", plan=plan) as archive:
+            archive.add("map", 0, encode(moved, plan=plan))
+        report = report_of(tmp_path / f"{zero_point}.fmz", codecs)
+        assert all(entry["status"] == "ok" for entry in report["codecs"])
+        found.append({entry["codec"]: entry["bytes"] for entry in report["codecs"]})
+    assert all(abs(found[1][codec] - size) <= 0.02 * size + 8 for codec, size in found[0].items())
 
 
 def test_general_codecs_show_the_better_layout(maps: Path) -> None:

@@ -114,6 +114,15 @@ def test_storing_a_quantized_graph_without_loss_changes_no_bit(
     assert_operators_are_pytorchs(tmp_path / "stored.onnx", plan, images)
 
 
+def test_options_are_taken_again(write: Any, tmp_path: Path) -> None:
+    nodes, constants = shortcut()
+    path, options = write(nodes, IMAGE, ["y"], constants), plain()
+    images = RNG.standard_normal((2, 4, 12, 10)).astype(F32)
+    for codec in ("raw", "zvc"):
+        export_stored(path, planned(path, images, codec), tmp_path / "stored.onnx")
+        assert session(tmp_path / "stored.onnx", options).run(None, {"x": images})[1].shape == (2, 2)
+
+
 def test_layers_over_the_last_dimension_and_scales_a_channel(write: Any, tmp_path: Path) -> None:
     nodes = [helper.make_node("MatMul", ["x", "w1"], ["a"], "one"), helper.make_node("Relu", ["a"], ["r"], "relu")]
     nodes.append(helper.make_node("MatMul", ["r", "w2"], ["y"], "two"))

@@ -17,6 +17,8 @@ from fmapzip.codecs.base import Codec, IntegerMap
 from fmapzip.geometry import frame_bound
 from fmapzip.inspection import parts_of
 from fmapzip.plan import Plan
+from fmapzip.quantize import QuantParams
+from fmapzip.zero_point import value_bytes
 
 
 class Job(ABC):
@@ -109,12 +111,15 @@ class OurMethod(Method):
     def job(self, tap: Tap, place: int, plan: Plan | None) -> Job:
         """By the plan, or without one."""
         assert self.codec is not None
-        return _FrameJob(self.codec, plan, place, self.threads)
+        return _FrameJob(self.codec, plan, place, self.threads, tap.quantizer if tap.zero_point else None)
 
 
 class _FrameJob(Job):
-    def __init__(self, codec: Codec, plan: Plan | None, place: int, threads: int) -> None:
-        self._options: dict[str, Any] = {"codec": codec} if plan is None else {"plan": plan, "tap": place}
+    def __init__(
+        self, codec: Codec, plan: Plan | None, place: int, threads: int, quantizer: QuantParams | None
+    ) -> None:
+        alone = {"codec": codec, "quantizer": quantizer}
+        self._options: dict[str, Any] = alone if plan is None else {"plan": plan, "tap": place}
         self._plan, self._threads = plan, threads
         self._buffer = np.empty(0, np.uint8)
         if plan is not None:
@@ -160,30 +165,40 @@ class BaselineMethod(Method):
         if not self.baseline.trained:
             return b""
         maps = tap.training() if tap.training else np.stack([tap.load(i) for i in range(tap.samples)])
-        return self.baseline.train(maps)  # type: ignore[arg-type]
+        return self.baseline.train(value_bytes(maps, _counted_from(self.baseline, tap)))
 
     def job(self, tap: Tap, place: int, plan: Plan | None) -> Job:
         """With its side information for this tap."""
         assert self.baseline is not None
-        return _BaselineJob(self.baseline, self.side(tap))
+        return _BaselineJob(self.baseline, self.side(tap), _counted_from(self.baseline, tap))
 
 
 class _BaselineJob(Job):
-    def __init__(self, baseline: Baseline, side: bytes) -> None:
-        self._baseline, self._side = baseline, side
+    def __init__(self, baseline: Baseline, side: bytes, zero_point: int) -> None:
+        self._baseline, self._side, self._zero_point = baseline, side, zero_point
         self.side_bytes = len(side)
 
     def encode(self, q: IntegerMap) -> bytes:
-        return self._baseline.encode(q, self._side)
+        return self._baseline.encode(value_bytes(q, self._zero_point), self._side)
 
     def decode(self, data: Any, out: IntegerMap) -> IntegerMap:
-        return self._baseline.decode_to(data, out, self._side)
+        if self._zero_point == 0:
+            return self._baseline.decode_to(data, out, self._side)
+        moved = np.empty_like(value_bytes(out, self._zero_point))
+        values = self._baseline.decode_to(data, moved, self._side)
+        out.view(np.uint8)[...] = values.view(np.uint8) + np.uint8(self._zero_point & 255)
+        return out
 
     def parts(self, data: Any, shape: tuple[int, ...]) -> Parts:
         return self._baseline.parts(data, shape)
 
     def error_bound(self, shape: tuple[int, ...]) -> float | None:
         return self._baseline.error_bound(shape)
+
+
+def _counted_from(baseline: Baseline, tap: Tap) -> int:
+    """What a baseline's integers are counted from: zero is as cheap for it as for ours, where it does not lose."""
+    return tap.zero_point if baseline.lossless else 0
 
 
 def of_baseline(label: str, baseline: Baseline, layout_given: bool) -> list[BaselineMethod]:

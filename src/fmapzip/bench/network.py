@@ -119,7 +119,8 @@ class NetworkSource:
         def training() -> IntegerMap:
             return self._ready.calibration.maps(place)
 
-        return Tap(name, len(self._archive.samples(name)), lambda i: self._archive.read(name, i), training)
+        quantizer = self._ready.calibration.quantizers[place]
+        return Tap(name, len(self._archive.samples(name)), lambda i: self._archive.read(name, i), training, quantizer)
 
 
 def _figures(found: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from fmapzip.arrays import SUFFIXES, read_arrays
 from fmapzip.codecs.base import Codec, IntegerMap
 from fmapzip.errors import InvalidInput, InvalidType
 from fmapzip.plan import Plan
-from fmapzip.quantize import make_observer
+from fmapzip.quantize import QuantParams, make_observer
 
 ARCHIVE = ".fmz"
 FILES = (ARCHIVE, *SUFFIXES)
@@ -36,12 +36,20 @@ class Tap:
         From a sample's position to its integers.
     training
         The calibration maps [N, ...], or None where the source has no calibration.
+    quantizer
+        How floats became the integers, where that is known.
     """
 
     name: str
     samples: int
     load: Callable[[int], IntegerMap]
     training: Callable[[], IntegerMap] | None = None
+    quantizer: QuantParams | None = None
+
+    @property
+    def zero_point(self) -> int:
+        """The integer that stands for 0."""
+        return 0 if self.quantizer is None else self.quantizer.zero
 
 
 class Source(Protocol):
@@ -120,7 +128,9 @@ class FileSource:
         archive = self._stack.enter_context(Archive(path))
         for name in archive.names:
             samples = archive.samples(name)
-            yield Tap(prefix + name, len(samples), lambda i, n=name, s=samples: archive.read(n, s[i]))  # type: ignore[misc]
+            quantizer = _quantizer(archive, name)
+            load = lambda i, n=name, s=samples: archive.read(n, s[i])  # noqa: E731
+            yield Tap(prefix + name, len(samples), load, quantizer=quantizer)
 
     def _arrays(self, path: Path, prefix: str) -> Iterator[Tap]:
         for name, array in read_arrays(path):
@@ -139,3 +149,8 @@ class FileSource:
         observer.update(samples)
         self.quantized = True
         return observer.finish().quantize(samples, axis=1, name=name)
+
+
+def _quantizer(archive: Archive, name: str) -> QuantParams | None:
+    """What an archive's plan says of a name."""
+    return next((tap.quantizer for tap in archive.plan or () if tap.name == name), None)

@@ -7,6 +7,7 @@ import os
 from functools import cache
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 import onnx
@@ -23,6 +24,7 @@ BYTES_OUTPUT = "stored_bytes"
 """The output that tells how many bytes each feature map of each sample took, [N, taps]."""
 
 _plans: dict[str, Plan] = {}
+_extended: WeakSet[onnxruntime.SessionOptions] = WeakSet()  # that know the operator; ONNX Runtime takes it once
 
 
 def session(
@@ -53,7 +55,9 @@ def session(
         raise InvalidInput(f"no such file: {file}")
     register_plan(_plan_of(file))
     options = onnxruntime.SessionOptions() if options is None else options
-    options.register_custom_ops_library(_library())
+    if options not in _extended:
+        options.register_custom_ops_library(_library())
+        _extended.add(options)
     return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
 
