@@ -26,3 +26,11 @@ def test_entropy_is_in_bits_a_value(values: list[int], bits: float) -> None:
     seen = ValueHistogram("uint8")
     seen.add(np.array(values, np.uint8))
     assert seen.entropy_bits == pytest.approx(bits)
+
+
+def test_values_are_counted_from_a_zero_point() -> None:
+    for dtype, zero_point in (("uint8", 7), ("int8", -20)):
+        seen = ValueHistogram(dtype, zero_point)
+        seen.add(np.array([zero_point, zero_point, zero_point + 1, np.iinfo(dtype).min], dtype))
+        assert (seen.first, seen.zeros, seen.counts[0]) == (np.iinfo(dtype).min - zero_point, 0.5, 1)
+        assert seen.counts[1 - seen.first] == 1

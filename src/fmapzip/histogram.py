@@ -17,11 +17,13 @@ class ValueHistogram:
     Parameters
     ----------
     dtype : {"uint8", "int8"} or such a dtype
+    zero_point : int
+        The integer that stands for 0; values are counted from it.
 
     Attributes
     ----------
     first : int
-        The least value of the type.
+        The least value.
     counts : ndarray
         256 counts, of the values from `first` on.
 
@@ -33,14 +35,15 @@ class ValueHistogram:
     (4, 0.5, 1.5)
     """
 
-    def __init__(self, dtype: DTypeLike) -> None:
-        self.first = int(np.iinfo(np.dtype(dtype)).min)
+    def __init__(self, dtype: DTypeLike, zero_point: int = 0) -> None:
+        self._least = int(np.iinfo(np.dtype(dtype)).min)
+        self.first = self._least - zero_point
         self.counts: NDArray[np.int64] = np.zeros(256, np.int64)
 
     def add(self, q: NDArray[np.uint8] | NDArray[np.int8]) -> None:
-        """Count the values of an array of the type, of any shape."""
+        """Count the integers of an array of the type, of any shape."""
         bytes_ = np.ascontiguousarray(q).view(np.uint8).reshape(-1)
-        self.counts += np.roll(np.bincount(bytes_, minlength=256), -self.first)
+        self.counts += np.roll(np.bincount(bytes_, minlength=256), -self._least)
 
     def to_json(self) -> dict[str, Any]:
         """What reports say: see `fmapzip.documents.maps`."""

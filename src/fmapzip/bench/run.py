@@ -109,7 +109,7 @@ def _figures(
     results: list[list[TapFigures]] = [[] for _ in methods]
     for place, tap in enumerate(taps):
         maps: list[IntegerMap] = [tap.load(i) for i in range(tap.samples)]
-        entries.append(tap_entry(tap.name, maps))
+        entries.append(tap_entry(tap.name, maps, tap.zero_point))
         identity = f"{tap.name} {_fingerprint(maps):08x}"
         for number, (method, found) in enumerate(zip(methods, results, strict=True)):
             plan = plans.get(method.label)

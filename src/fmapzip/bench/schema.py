@@ -18,9 +18,9 @@ MB = 1e6
 _POOLED = ("zeros", "entropy_bits")
 
 
-def tap_entry(name: str, maps: Sequence[IntegerMap]) -> dict[str, Any]:
+def tap_entry(name: str, maps: Sequence[IntegerMap], zero_point: int = 0) -> dict[str, Any]:
     """Shape, zeros, histogram and order-0 entropy of a tap's integers."""
-    seen = ValueHistogram(maps[0].dtype)
+    seen = ValueHistogram(maps[0].dtype, zero_point)
     for q in maps:
         seen.add(q)
     facts = {"name": name, "shape": list(maps[0].shape), "dtype": str(maps[0].dtype), "samples": len(maps)}

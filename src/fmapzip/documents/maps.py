@@ -19,7 +19,9 @@ class MapsOfTap(Part):
     zeros: Annotated[float, says("share of values that are zero")]
     entropy_bits: Annotated[float, says("order-0, a value")]
     first_value: Annotated[int, says("of the histogram")]
-    histogram: Annotated[list[int], says("256 counts, of the values from `first_value` on")]
+    histogram: Annotated[
+        list[int], says("256 counts, of the values from `first_value` on; where there is a zero point, counted from it")
+    ]
 
 
 def pooled(taps: Sequence[dict[str, Any]], key: str) -> float:

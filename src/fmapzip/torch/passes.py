@@ -102,7 +102,7 @@ class Int8Pass(TappedPass):
     """
 
     def __init__(self, captured: Captured, taps: Sequence[Tap], quantizers: Sequence[QuantParams]) -> None:
-        self._seen = [ValueHistogram(quantizer.dtype) for quantizer in quantizers]
+        self._seen = [ValueHistogram(quantizer.dtype, quantizer.zero) for quantizer in quantizers]
         rounding = [
             FakeQuantize(tap, quantizer, lambda sample, seen=seen: seen.add(sample.numpy()))  # type: ignore[misc]
             for tap, quantizer, seen in zip(taps, quantizers, self._seen, strict=True)
