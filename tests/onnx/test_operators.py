@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -373,3 +374,9 @@ def test_gelu_of_microsoft_agrees(write: Any) -> None:
 
 def test_operators_are_listed() -> None:
     assert {"Conv", "Resize", "QuantizeLinear"} <= set(operators())
+
+
+def test_every_supported_operator_is_held_against_onnx_runtime() -> None:
+    tests = "\n".join(path.read_text("utf-8") for path in Path(__file__).parent.glob("test_*.py"))
+    missing = [name for name in operators() if f'"{name.rpartition(".")[2]}"' not in tests]
+    assert missing == []

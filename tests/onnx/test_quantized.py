@@ -132,12 +132,12 @@ def pair(op: str, scales: tuple[float, float, float], zeros: tuple[int, int, int
     for name, scale, zero in zip("aby", scales, zeros, strict=True):
         constants |= quantized(name, dtype, scale, zero)
     node = helper.make_node(
-        f"QLinear{op}", ["a", "a_s", "a_z", "b", "b_s", "b_z", "y_s", "y_z"], ["y"], "pair", domain="com.microsoft"
+        op, ["a", "a_s", "a_z", "b", "b_s", "b_z", "y_s", "y_z"], ["y"], "pair", domain="com.microsoft"
     )
     return node, constants
 
 
-@pytest.mark.parametrize("op", ["Add", "Mul"])
+@pytest.mark.parametrize("op", ["QLinearAdd", "QLinearMul"])
 @settings(max_examples=15)
 @given(
     scales=st.tuples(*[st.floats(0.004, 0.1)] * 3),
