@@ -17,6 +17,7 @@ from textwrap import fill
 from results_breadth import breadth
 from results_files import NETWORKS, Values, arenas, keep, loaded
 from results_plans import plans
+from results_split import split_links
 from results_stores import linear_head, stores
 from results_tables import WIDTH, arena, evals, grid, memory, pca, short_table, speed, speeds
 
@@ -46,6 +47,7 @@ def document() -> str:
     parts += [memory(found) for found in loaded("memory.json")]
     parts += [stores(found) for found in loaded("stores.json")]
     parts += [linear_head(found) for found in loaded("linear_head.json")]
+    parts += [split_links(found) for found in loaded("split_links.json")]
     parts += [breadth(found) for found in loaded("breadth.json")]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
