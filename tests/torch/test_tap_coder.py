@@ -13,6 +13,7 @@ from fmapzip.errors import InvalidInput
 from fmapzip.registry import make
 from fmapzip.torch.chunks import empty_like, replaced
 from fmapzip.torch.tap_coder import TapCoder
+from fmapzip.torch.tensor_quantizer import TensorQuantizer
 
 CODECS = ("raw", "zvc", "context-rans", "context-rans:fast", "context-rans:step", "dct-cm")
 LAYOUTS = {
@@ -100,10 +101,11 @@ def test_the_core_refuses_what_it_could_not_store_in_one_pass():
     x, axis = batch("contiguous")
     plan = planned("zvc", x, axis)
     prepared = plan.bound(0).prepared
+    limits = TensorQuantizer(plan[0].quantizer, axis, "map").limits
     values, out, scales = x.numpy(), np.empty(x.shape, np.float32), np.float32([0.05])
 
     def store(values, out, scales=scales, plan_hash=plan.hash8):
-        return _core.store(values, scales, prepared, False, plan_hash, 0, 1, False, out)
+        return _core.store(values, scales, prepared, False, limits, plan_hash, 0, 1, False, out)
 
     with pytest.raises(InvalidInput, match="not dense"):
         store(values[:, ::2], out[:, ::2])
