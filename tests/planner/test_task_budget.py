@@ -60,7 +60,8 @@ def test_a_plan_loses_no_more_than_it_may_and_spends_most_of_it() -> None:
 
 
 def test_a_loss_that_cannot_be_kept_to_is_told_with_the_nearest_plan() -> None:
-    exact = OfFunction("exact", lambda output, target: float((output == target).all()))
+    # The last bits of a float network hang on the batch size; a quantised map moves the output by far more.
+    exact = OfFunction("exact", lambda output, target: float(torch.allclose(output, target, atol=1e-4)))
     with torch.no_grad():
         images = [(IMAGES, list(network()(IMAGES)))]
     found = make_plan(network(), images, Budget("task", 0.5, "exact"), codecs=["zvc"], task=exact, time_limit=0)
