@@ -8,12 +8,13 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import fmapzip
-from fmapzip.archive import Archive, StoreWriter, compact, verify_store
+from fmapzip.archive import Archive, ArchiveWriter, StoreWriter, compact, verify_store
 from fmapzip.archive.store_index import INDEX, StoreIndex, read_index
 from fmapzip.errors import FrameError, InvalidInput
 from fmapzip.plan import Plan, TapPlan
@@ -102,13 +103,12 @@ out = StoreWriter(sys.argv[1], plan=PLAN, shard_bytes=3000)
 for number in range(40):
     if f"{number}.png" in out.names: continue
     out.add(f"{number}.png", frames_of(number), number % 3)
-    if number % 2: out.flush()
     if number == int(sys.argv[3]): os._exit(9)
 out.close()
 """
 
 
-def test_a_killed_writer_loses_nothing_that_was_flushed(tmp_path: Path) -> None:
+def test_a_killed_writer_loses_nothing_that_was_added(tmp_path: Path) -> None:
     for last, code in ((7, 9), (8, 9), (21, 9), (-1, 0)):
         command = [sys.executable, "-c", KILLED, str(tmp_path), str(Path(__file__).parent), str(last)]
         done = subprocess.run(command, check=False)
@@ -122,7 +122,6 @@ def test_an_unfinished_shard_is_kept_up_to_where_it_is_whole(tmp_path: Path, cut
     out = StoreWriter(tmp_path, plan=PLAN)
     for number in range(6):
         out.add(f"{number}.png", frames_of(number), number % 3)
-        out.flush()
     out.__exit__(KeyboardInterrupt, None, None)
     (partial,) = tmp_path.glob("*.partial")
     os.truncate(partial, partial.stat().st_size - cut)
@@ -201,6 +200,42 @@ def test_verification_names_what_is_wrong(tmp_path: Path) -> None:
     assert any(problem.startswith("0-00000.fmz: ") for problem in problems)
     assert any(problem.startswith("0-00001.fmz: ") and "No such file" in problem for problem in problems)
     assert any("'3.png' is in 0-00002.fmz too" in problem for problem in problems)
+
+
+@pytest.mark.parametrize("said", [{"images": 5}, {"images": ["a"], "labels": ["b"]}, {"images": ["a", "b"]}])
+def test_verification_goes_on_after_a_wrong_description(tmp_path: Path, said: dict[str, Any]) -> None:
+    fill(tmp_path, range(2))
+    first = index_of(tmp_path).shards[0]
+    with ArchiveWriter(tmp_path / first.file, plan=PLAN, metadata=said) as out:
+        out.add_sample(0, frames_of(0))
+    (tmp_path / index_of(tmp_path).shards[1].file).unlink()
+    assert {problem.split(":")[0] for problem in verify_store(tmp_path)} == {"0-00000.fmz", "0-00001.fmz"}
+
+
+def test_a_shard_is_described_once_however_small_its_samples(tmp_path: Path) -> None:
+    fill(tmp_path, range(300), 1 << 20)
+    (shard,) = index_of(tmp_path).shards
+    with Archive(tmp_path / shard.file) as archive:
+        described = len(json.dumps(archive.metadata))
+        frames = sum(archive.frame_bytes(*key) for key in archive)
+    assert shard.bytes < frames + 60 * 2 * 300 + 2 * described
+
+
+def test_a_writer_may_have_any_name(tmp_path: Path) -> None:
+    fill(tmp_path, [0], writer="index")
+    fill(tmp_path, [1], writer="store")
+    is_whole(tmp_path, range(2))
+
+
+def test_a_sample_that_cannot_be_written_is_not_noted(tmp_path: Path) -> None:
+    out = StoreWriter(tmp_path, plan=PLAN)
+    out.add("0.png", frames_of(0), 0)
+    with pytest.raises(FrameError):
+        out.add("9.png", {"early": b"", "late": b""}, 0)
+    out.__exit__(KeyboardInterrupt, None, None)
+    with StoreWriter(tmp_path, plan=PLAN) as again:
+        assert again.names == {"0.png"}
+    is_whole(tmp_path, [0])
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"schema": 2}', "not JSON"])

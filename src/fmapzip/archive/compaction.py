@@ -7,15 +7,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 from fmapzip.archive.reader import Archive
+from fmapzip.archive.shard import Samples, about, samples_of
 from fmapzip.archive.store_index import LOCK, SHARD, SHARD_BYTES, UNFINISHED, Shard, StoreIndex, locked, writers_lock
 from fmapzip.archive.writer import ArchiveWriter
+from fmapzip.atomic import replacing
 from fmapzip.errors import InvalidInput
 
 _GENERATION = re.compile(rf"(?:~(\d+))?{re.escape(SHARD)}$")
-_OF_SAMPLES = ("images", "labels")
 
 
 def compact(folder: str | PathLike[str], shard_bytes: int = SHARD_BYTES) -> tuple[int, int]:
@@ -59,11 +59,11 @@ def compact(folder: str | PathLike[str], shard_bytes: int = SHARD_BYTES) -> tupl
 @contextmanager
 def _without_writers(folder: Path) -> Iterator[None]:
     """Keep writers away."""
-    unfinished = next(folder.glob(f"*{SHARD}{UNFINISHED}*"), None)
     with ExitStack() as stack:
         for path in folder.glob("*.lock"):
             if path.name != LOCK:
                 stack.callback(writers_lock(path).release)
+        unfinished = next(folder.glob(f"*{SHARD}{UNFINISHED}*"), None)
         if unfinished is not None:
             raise InvalidInput(f"{folder}: {unfinished.name} is not finished; run its writer again, or remove it")
         yield
@@ -74,41 +74,33 @@ def _groups(folder: Path, index: StoreIndex, shard_bytes: int) -> list[list[Shar
     groups: list[list[Shard]] = []
     size, said = 0, None
     for shard in index.shards:
-        about = _about(folder / shard.file)
-        if groups and size + shard.bytes <= shard_bytes and about == said:
+        with Archive(folder / shard.file) as archive:
+            says = about(archive), bool(samples_of(archive).labels)
+        if groups and size + shard.bytes <= shard_bytes and says == said:
             groups[-1].append(shard)
             size += shard.bytes
         else:
             groups.append([shard])
-            size, said = shard.bytes, about
+            size, said = shard.bytes, says
     return groups
 
 
-def _about(path: Path) -> dict[str, Any]:
-    with Archive(path) as archive:
-        has_labels = bool(archive.metadata.get("labels"))
-        return {key: x for key, x in archive.metadata.items() if key not in _OF_SAMPLES} | {"": has_labels}
-
-
 def _joined(folder: Path, group: Sequence[Shard]) -> Shard:
-    first = folder / group[0].file
-    path = first.with_name(_next_generation(first.name))
-    unfinished = path.with_name(f".{path.name}.tmp")
-    names: list[str] = []
-    labels: list[int] = []
-    with Archive(first) as archive:
-        plan, about = archive.plan, archive.metadata
-    with ArchiveWriter(unfinished, plan=plan) as out:
+    path = folder / _next_generation(group[0].file)
+    found = Samples()
+    with Archive(folder / group[0].file) as first:
+        plan, says = first.plan, about(first)
+    with replacing(path) as unfinished, ArchiveWriter(unfinished, plan=plan) as out:
         for shard in group:
             with Archive(folder / shard.file) as archive:
-                for sample in range(shard.samples):
+                of_shard = samples_of(archive)
+                for sample in range(len(of_shard.names)):
                     frames = {tap: archive.frame(tap, sample) for tap in archive.names}
-                    out.add_sample(len(names) + sample, frames)
-                names += archive.metadata["images"]
-                labels += archive.metadata.get("labels") or []
-        out.describe({**about, "images": names, "labels": labels or None})
-    unfinished.rename(path)
-    return Shard(path.name, path.stat().st_size, len(names))
+                    out.add_sample(len(found.names) + sample, frames)
+            found.names += of_shard.names
+            found.labels += of_shard.labels
+        out.describe(found.described(says))
+    return Shard(path.name, path.stat().st_size, len(found.names))
 
 
 def _next_generation(name: str) -> str:

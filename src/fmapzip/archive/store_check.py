@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 
 from fmapzip.archive.reader import Archive
+from fmapzip.archive.shard import samples_of
 from fmapzip.archive.store_index import INDEX, SHARD, Shard, StoreIndex, read_index
-from fmapzip.errors import CorruptArchive, InvalidInput, UnsupportedVersion
+from fmapzip.errors import CorruptArchive, InvalidInput, InvalidPlan, UnsupportedVersion
 from fmapzip.frame import DEFAULT_LIMITS, Limits
 
 
@@ -33,14 +35,22 @@ def verify_store(folder: str | PathLike[str], limits: Limits = DEFAULT_LIMITS, t
     for shard in index.shards:
         try:
             with Archive(folder / shard.file, limits) as archive:
-                problems = [*_against_index(archive, shard, index, folder), *_names(archive, shard, seen)]
-                yield from (f"{shard.file}: {problem}" for problem in [*problems, *archive.verify(threads)])
+                for problem in _problems(archive, shard, index, folder, seen, threads):
+                    yield f"{shard.file}: {problem}"
         except (OSError, CorruptArchive, UnsupportedVersion) as error:
             yield f"{shard.file}: {error}"
     listed = {shard.file for shard in index.shards}
     for path in sorted(folder.glob(f"*{SHARD}")):
         if path.name not in listed:
             yield f"{path.name} is not in the index"
+
+
+def _problems(
+    archive: Archive, shard: Shard, index: StoreIndex, folder: Path, seen: dict[str, str], threads: int
+) -> Iterator[str]:
+    yield from archive.verify(threads)
+    yield from _against_index(archive, shard, index, folder)
+    yield from _names(archive, shard, seen)
 
 
 def _against_index(archive: Archive, shard: Shard, index: StoreIndex, folder: Path) -> Iterator[str]:
@@ -51,13 +61,14 @@ def _against_index(archive: Archive, shard: Shard, index: StoreIndex, folder: Pa
         yield "has other maps than the index says"
     if any(archive.samples(tap) != list(range(shard.samples)) for tap in archive.names):
         yield f"has not the {shard.samples} samples that the index says"
-    plan = None if archive.plan is None else archive.plan.hash.hex()
-    if plan != index.plan:
-        yield "is of another plan than the index says"
+    with suppress(CorruptArchive, InvalidPlan, UnsupportedVersion):  # told already
+        plan = None if archive.plan is None else archive.plan.hash.hex()
+        if plan != index.plan:
+            yield "is of another plan than the index says"
 
 
 def _names(archive: Archive, shard: Shard, seen: dict[str, str]) -> Iterator[str]:
-    names = archive.metadata.get("images") or []
+    names = samples_of(archive).names
     if len(names) != shard.samples:
         yield f"has {len(names)} names for {shard.samples} samples"
     for name in names:

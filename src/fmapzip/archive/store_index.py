@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from filelock import FileLock
 
 INDEX = "store.json"
-LOCK = "store.lock"
+LOCK = ".index.lock"
+"""Begins as no writer's name does."""
 SHARD = ".fmz"
 SHARD_BYTES = 256_000_000
 """Size from which on a shard is closed."""

@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from fmapzip.archive.reader import Archive
+from fmapzip.archive.shard import JOURNAL, OpenShard, samples_of, unfinished_samples, whole_samples
 from fmapzip.archive.store_index import SHARD, SHARD_BYTES, UNFINISHED, Shard, StoreIndex, locked, writers_lock
-from fmapzip.archive.writer import ArchiveWriter
 from fmapzip.errors import CorruptArchive, InvalidInput
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ class StoreWriter:
     """Adds samples, each with all its maps, to a store: a folder of archives with an index.
 
     Several writers, each with a name of its own, may write into one store at once, from any processes. Readers see a
-    shard when it is closed. A writer that was killed goes on where it was when it is made again: what `flush` had
-    described is kept.
+    shard when it is closed. A writer that was killed goes on where it was when it is made again: all that was added is
+    kept.
 
     Parameters
     ----------
@@ -75,13 +75,14 @@ class StoreWriter:
         self._plan, self._metadata = plan, dict(metadata or {})
         self._folder.mkdir(parents=True, exist_ok=True)
         self._lock = writers_lock(self._folder / f"{writer}.lock")
-        self._shard: _OpenShard | None = None
+        self._shard: OpenShard | None = None
         try:
             self._index = self._agreed()
             self._taps = self._index.taps
             self.names: set[str] = set()
             for shard in self._index.shards:
-                self.names.update(_described(self._folder / shard.file)[0])
+                with Archive(self._folder / shard.file) as archive:
+                    self.names.update(samples_of(archive).names)
             self._adopt()
             self._resume()
         except BaseException:
@@ -125,11 +126,6 @@ class StoreWriter:
         if self._shard.size >= self._shard_bytes:
             self._finish()
 
-    def flush(self) -> None:
-        """Describe what was added, so that it is kept if the process is killed."""
-        if self._shard is not None:
-            self._shard.describe()
-
     def close(self) -> None:
         """Close the last shard and list it. Closing again does nothing."""
         if not self._lock.is_locked:
@@ -146,8 +142,6 @@ class StoreWriter:
         try:
             if kind is None:
                 self.close()
-            else:
-                self.flush()
         finally:
             self._release()
 
@@ -172,50 +166,53 @@ class StoreWriter:
         """List whole shards of this writer that it could not list before it was killed."""
         listed = {shard.file for shard in self._index.shards}
         for path in sorted(self._folder.glob(f"{self._writer}-*{SHARD}")):
-            names = [] if path.name in listed else _described(path)[0]
+            if path.name in listed:
+                continue
+            with Archive(path) as archive:
+                names, taps = samples_of(archive).names, archive.names
             if names and self.names.isdisjoint(names):
-                self._list(path, len(names))
+                self._list(path, len(names), taps)
                 self.names.update(names)
 
     def _resume(self) -> None:
-        """Go on with the shard that was not finished: what is whole and described is copied into a new one."""
+        """Go on with the shard that was not finished: what is whole of it is copied into a new one."""
         name = f"{self._writer}-*{SHARD}{UNFINISHED}"
         earlier = sorted(self._folder.glob(name + _SALVAGED))
         for path in [*earlier, *(p.rename(f"{p}{_SALVAGED}") for p in sorted(self._folder.glob(name)))]:
             self._salvage(path)
             path.unlink()
+        for journal in self._folder.glob(f"{self._writer}-*{SHARD}{JOURNAL}"):
+            if self._shard is None or journal.name != f"{self._shard.path.name}{JOURNAL}":
+                journal.unlink()
 
     def _salvage(self, path: Path) -> None:
+        noted = unfinished_samples(path.with_name(path.name.removesuffix(UNFINISHED + _SALVAGED)))
         try:
-            names, labels = _described(path)
             source = Archive(path)
         except CorruptArchive:  # killed before its header was whole
             return
         with source:
-            for sample, name in enumerate(names):
+            for sample, name in enumerate(noted.names[: whole_samples(source)]):
                 if name in self.names:
                     continue
                 frames = {tap: source.frame(tap, sample) for tap in source.names}
-                self.add(name, frames, labels[sample] if labels else None)
-        self.flush()
+                self.add(name, frames, noted.labels[sample] if noted.labels else None)
 
-    def _begin(self) -> _OpenShard:
+    def _begin(self) -> OpenShard:
         pattern = re.compile(rf"{self._writer}-(\d+)")
         found = (pattern.match(path.name) for path in self._folder.iterdir())
         number = 1 + max((int(each[1]) for each in found if each), default=-1)
         path = self._folder / f"{self._writer}-{number:05d}{SHARD}"
-        return _OpenShard(path, self._plan, self._metadata)
+        return OpenShard(path, self._plan, self._metadata)
 
     def _finish(self) -> None:
         if self._shard is None:
             return
         self._shard.finish()
-        self._list(self._shard.path, len(self._shard.names))
+        self._list(self._shard.path, len(self._shard.samples.names), self._taps)
         self._shard = None
 
-    def _list(self, path: Path, samples: int) -> None:
-        with Archive(path) as archive:
-            taps = archive.names
+    def _list(self, path: Path, samples: int, taps: tuple[str, ...]) -> None:
         with locked(self._folder) as found:
             index = found or self._index
             self._taps = index.taps or taps
@@ -223,48 +220,3 @@ class StoreWriter:
                 raise InvalidInput(f"{path.name} has the maps {sorted(taps)}; the store has {sorted(self._taps)}")
             shard = Shard(path.name, path.stat().st_size, samples)
             replace(index, taps=self._taps).replacing([], [shard]).write(self._folder)
-
-
-class _OpenShard:
-    """The archive that a writer is at."""
-
-    def __init__(self, path: Path, plan: Plan | None, metadata: Mapping[str, Any]) -> None:
-        self.path, self._metadata = path, metadata
-        self._partial = path.with_name(path.name + UNFINISHED)
-        self._archive = ArchiveWriter(self._partial, plan=plan)
-        self.names: list[str] = []
-        self._labels: list[int] = []
-
-    @property
-    def size(self) -> int:
-        return self._archive.size
-
-    def add(self, name: str, frames: Mapping[str, bytes], label: int | None) -> None:
-        if self.names and (label is None) == bool(self._labels):
-            raise InvalidInput(f"{name!r}: either all samples of a shard have labels or none")
-        self._archive.add_sample(len(self.names), frames)
-        self.names.append(name)
-        self._labels += [] if label is None else [label]
-
-    def describe(self) -> None:
-        self._archive.describe({**self._metadata, "images": self.names, "labels": self._labels or None})
-
-    def finish(self) -> None:
-        self.describe()
-        self._archive.close()
-        self._partial.rename(self.path)
-
-    def abandon(self) -> None:
-        """Leave the file as it is, to be resumed."""
-        self._archive.abandon()
-
-
-def _described(path: Path) -> tuple[list[str], list[int]]:
-    """Names and labels of a shard's samples."""
-    with Archive(path) as archive:
-        metadata = archive.metadata
-        names, labels = metadata.get("images") or [], metadata.get("labels") or []
-        whole = min((len(archive.samples(tap)) for tap in archive.names), default=0)
-    if not isinstance(names, list) or not isinstance(labels, list) or len(names) > whole:
-        raise CorruptArchive(f"{path}: it has no sample for each of its {len(names)} names")
-    return names, labels

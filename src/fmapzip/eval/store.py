@@ -81,7 +81,6 @@ def capture_store(
             for frames in samples:
                 out.add(missing.names[new], _single(frames), _label(missing, new))
                 new += 1
-            out.flush()
             progress(STORING, len(images) - len(missing) + new, len(images))
     return Kept(len(taps), len(images), new)
 
