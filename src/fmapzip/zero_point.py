@@ -27,6 +27,17 @@ def value_bytes(q: NDArray[Any], zero_point: int) -> NDArray[Any]:
     return as_bytes(q.view(np.uint8) - np.uint8(zero_point & 255), below_zero(q.dtype, zero_point))
 
 
+def restore(values: NDArray[Any], zero_point: int, out: NDArray[Any]) -> NDArray[Any]:
+    """The integers whose `value_bytes` are `values`, into `out`, whose memory may be that of `values`."""
+    np.add(values.view(np.uint8), np.uint8(zero_point & 255), out=out.view(np.uint8))
+    return out
+
+
+def as_values(out: NDArray[Any], zero_point: int) -> NDArray[np.uint8] | NDArray[np.int8]:
+    """The memory of integers in the dtype of their `value_bytes`."""
+    return out.view(np.int8) if below_zero(out.dtype, zero_point) == SIGNED else out.view(np.uint8)
+
+
 def as_bytes(values: NDArray[Any], below: int) -> NDArray[Any]:
     """Values, or their bytes, in the dtype that `value_bytes` gives them."""
     return values.astype(np.uint8).view(np.int8 if below == SIGNED else np.uint8)

@@ -18,7 +18,7 @@ from fmapzip.geometry import frame_bound
 from fmapzip.inspection import parts_of
 from fmapzip.plan import Plan
 from fmapzip.quantize import QuantParams
-from fmapzip.zero_point import value_bytes
+from fmapzip.zero_point import as_values, restore, value_bytes
 
 
 class Job(ABC):
@@ -184,10 +184,8 @@ class _BaselineJob(Job):
     def decode(self, data: Any, out: IntegerMap) -> IntegerMap:
         if self._zero_point == 0:
             return self._baseline.decode_to(data, out, self._side)
-        moved = np.empty_like(value_bytes(out, self._zero_point))
-        values = self._baseline.decode_to(data, moved, self._side)
-        out.view(np.uint8)[...] = values.view(np.uint8) + np.uint8(self._zero_point & 255)
-        return out
+        moved = as_values(out, self._zero_point)
+        return restore(self._baseline.decode_to(data, moved, self._side), self._zero_point, out)
 
     def parts(self, data: Any, shape: tuple[int, ...]) -> Parts:
         return self._baseline.parts(data, shape)
