@@ -28,6 +28,7 @@ METHODS: list[tuple[str, dict[str, Any]]] = [
     ("ebpc", {"block": 16}),
     ("huffman", {}),
     ("rans0", {}),
+    ("apack", {}),
     ("deflate", {}),
     ("pca", {}),
     ("jpeg-act", {"table": "optL", "coding": "zvc"}),
@@ -46,6 +47,10 @@ METHODS: list[tuple[str, dict[str, Any]]] = [
     ("zfp", {"tolerance": 0.4, "dims": 3}),
     ("brotli", {}),
     ("xz", {}),
+    ("jpeg-ls", {}),
+    ("jpeg-ls", {"layout": "tiled"}),
+    ("jpeg-xl", {}),
+    ("jpeg-xl", {"layout": "tiled", "effort": 3}),
 ]
 
 

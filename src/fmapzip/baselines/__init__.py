@@ -29,6 +29,7 @@ _BASELINES = {
     "ebpc": "ebpc:Ebpc",
     "huffman": "huffman:Huffman",
     "rans0": "rans:OrderZeroRans",
+    "apack": "apack:APack",
     "pca": "pca:Pca",
     "jpeg-act": "jpeg_act:JpegAct",
     "deflate": "general:Deflate",
@@ -39,6 +40,8 @@ _BASELINES = {
     "zfp": "numeric:Zfp",
     "brotli": "general:Brotli",
     "xz": "general:Xz",
+    "jpeg-ls": "images:JpegLs",
+    "jpeg-xl": "images:JpegXl",
 }
 
 

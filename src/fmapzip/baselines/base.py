@@ -38,6 +38,8 @@ class Baseline(ABC):
         Where the method is published.
     package
         The module that it needs (extra ``baselines``), or "".
+    layouts
+        The values of its setting ``layout``, of which a bench shows the best; empty where it has none.
     speed_meaningful
         Whether the time it takes says something of the method: false for methods written here in NumPy.
     """
@@ -45,6 +47,7 @@ class Baseline(ABC):
     id: ClassVar[str]
     source: ClassVar[str]
     package: ClassVar[str] = ""
+    layouts: ClassVar[tuple[str, ...]] = ()
     speed_meaningful: ClassVar[bool] = False
 
     @property

@@ -22,6 +22,7 @@ LAYOUTS = ("planar", "channels-last")
 class General(Baseline):
     """A codec for any bytes. The map's order in memory is a setting: planar [C, H, W] or channels-last [H, W, C]."""
 
+    layouts: ClassVar[tuple[str, ...]] = LAYOUTS
     speed_meaningful: ClassVar[bool] = True
 
     layout: str = "planar"

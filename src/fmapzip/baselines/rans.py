@@ -23,9 +23,8 @@ def lanes(size: int) -> int:
     return max(1, min(_MAX_LANES, size // _VALUES_PER_LANE))
 
 
-def quantized_frequencies(counts: NDArray[Any]) -> NDArray[np.int64]:
-    """Frequencies that sum to ``2**SCALE_BITS``, at least 1 for each symbol that occurs."""
-    total = 1 << SCALE_BITS
+def quantized_frequencies(counts: NDArray[Any], total: int = 1 << SCALE_BITS) -> NDArray[np.int64]:
+    """Frequencies that sum to `total`, at least 1 for each symbol that occurs."""
     frequencies = np.maximum(np.rint(counts * (total / counts.sum())).astype(np.int64), counts > 0)
     while excess := int(frequencies.sum()) - total:
         # Take from (or give to) the symbols that lose (or gain) least, one step each.

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fmapzip
+from fmapzip import baselines
 from fmapzip.baselines.base import Baseline, Parts
-from fmapzip.baselines.general import LAYOUTS, General
 from fmapzip.bench.source import Tap
 from fmapzip.codecs.base import Codec, IntegerMap
 from fmapzip.geometry import frame_bound
@@ -62,7 +62,7 @@ class Method(ABC):
     label
         As it was asked for on the command line.
     layout
-        For general codecs, the order of the values that they see.
+        For general and image codecs, the order of the values that they see.
     """
 
     label: str
@@ -200,10 +200,13 @@ def _counted_from(baseline: Baseline, tap: Tap) -> int:
 
 
 def of_baseline(label: str, baseline: Baseline, layout_given: bool) -> list[BaselineMethod]:
-    """A baseline as methods: a general codec whose layout was not asked for as one for each layout."""
-    if not isinstance(baseline, General):
+    """A baseline as methods: one with layouts, of which none was asked for, as one for each layout."""
+    if not baseline.layouts:
         return [BaselineMethod(label, baseline=baseline)]
+    settings = baseline.config()
+    name, given = settings.pop("codec"), settings.pop("layout")
     if layout_given:
-        return [BaselineMethod(label, baseline.layout, baseline)]
-    settings = {key: value for key, value in baseline.config().items() if key not in ("codec", "layout")}
-    return [BaselineMethod(label, layout, type(baseline)(layout=layout, **settings)) for layout in LAYOUTS]
+        return [BaselineMethod(label, given, baseline)]
+    return [
+        BaselineMethod(label, layout, baselines.make(name, layout=layout, **settings)) for layout in baseline.layouts
+    ]

@@ -25,7 +25,7 @@ from fmapzip.measurements import MeasurementCache
 from fmapzip.plan import Plan
 
 SCHEMA = 1
-BASELINE_PACKAGES = ("zstandard", "lz4", "blosc2", "pcodec", "zfpy", "brotli")
+BASELINE_PACKAGES = ("zstandard", "lz4", "blosc2", "pcodec", "zfpy", "brotli", "imagecodecs")
 BENCHING = "encoding and decoding"
 PARTIAL = ".partial"
 """Behind the name of a report: the file of what is finished."""

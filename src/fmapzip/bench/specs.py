@@ -28,6 +28,7 @@ _BASELINES = (
     "ebpc:block=16",
     "huffman",
     "rans0",
+    "apack",
     "deflate",
     "pca",
     "jpeg-act:table=optL,coding=zvc",
@@ -48,6 +49,8 @@ _BASELINES = (
     "zfp:tolerance=2",
     "brotli",
     "xz",
+    "jpeg-ls",
+    "jpeg-xl",
 )
 
 

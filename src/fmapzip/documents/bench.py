@@ -105,9 +105,9 @@ class Method(Part):
         str,
         says("`ok`; `missing: ...` where its package is not installed; `wrong: ...` where it broke a promise"),
     ]
-    layout: Annotated[str | UnsetType, says("of general codecs: the order of the values that was the better one")] = (
-        UNSET
-    )
+    layout: Annotated[
+        str | UnsetType, says("of general and image codecs: the order of the values that was the better one")
+    ] = UNSET
     codec: Annotated[str | UnsetType, says("its id")] = UNSET
     config: Annotated[dict[str, Any] | UnsetType, says("all settings")] = UNSET
     ours: Annotated[bool | UnsetType, says("whether it is a codec of this package")] = UNSET

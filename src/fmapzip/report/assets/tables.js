@@ -52,7 +52,7 @@ function methodColumns(has) {
     { ...distortion("top-1", "top1", (value) => (value === null ? "" : figure.percent(value))), needs: "top1" },
     { ...distortion("output SQNR dB", "output_sqnr_db", figure.fixed(1)), needs: "output_sqnr_db" },
     { name: "peak memory", value: (row) => row.peak, text: figure.size, needs: "peak" },
-    { name: "order", title: "of the values, for general codecs", value: (row) => row.layout, text: words, words: true, needs: "layout" },
+    { name: "order", title: "of the values, for general and image codecs", value: (row) => row.layout, text: words, words: true, needs: "layout" },
     { name: "", value: (row) => (row.status === "ok" ? "" : row.status), text: words, words: true, needs: "status" },
   ];
   return all.filter((column) => !column.needs || has(column.needs));
