@@ -168,7 +168,8 @@ def measure(store: Path, repeat: int) -> dict[str, Any]:
 
 
 def codecs_of(store: Path) -> str:
-    plan = fmapzip.open(next(store.glob("*.fmz"))).plan
+    with fmapzip.open(next(store.glob("*.fmz"))) as archive:
+        plan = archive.plan
     return "no plan" if plan is None else ", ".join(sorted({tap.codec.id for tap in plan}))
 
 

@@ -11,10 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
 
 from fmapzip import QuantParams, encode, fit
 from fmapzip.archive import ArchiveWriter
 from fmapzip.bench import run as run_module
+from fmapzip.bench.break_even import break_even, break_even_of, mbit
 from fmapzip.bench.measure import measure, timed
 from fmapzip.bench.methods import BaselineMethod, OurMethod
 from fmapzip.bench.run import PARTIAL, bench
@@ -26,6 +30,7 @@ from fmapzip.cli.app import run as command
 from fmapzip.cli.exits import Exit
 from fmapzip.errors import InvalidInput, UnknownCodec
 from fmapzip.registry import make
+from fmapzip.report.model import model_of
 from strategies import make_map
 
 CODECS = ("zvc", "ebpc:block=16", "huffman", "deflate:level=1", "jpeg-act")
@@ -223,6 +228,35 @@ def test_csv_has_a_line_for_each_method_and_tap(maps: Path) -> None:
     lines = list(csv.DictReader(StringIO(file.getvalue())))
     assert len(lines) == 5 * 2
     assert {line["tap"] for line in lines} == {"early", "late"}
+
+
+@settings(max_examples=30)
+@given(st.integers(2, 10**7), st.floats(0.01, 0.99), st.floats(1e-6, 1.0), st.floats(1e-6, 1.0))
+def test_coding_pays_below_the_bandwidth_at_which_both_ways_take_the_same(
+    raw: int, share: float, encode: float, decode: float
+) -> None:
+    coded = int(raw * share)
+    found = break_even(raw, coded, encode, decode)
+    assert encode + 8 * coded / found.serial + decode == pytest.approx(8 * raw / found.serial)
+    assert max(encode, 8 * coded / found.overlapped, decode) == pytest.approx(8 * raw / found.overlapped)
+    assert break_even(raw, raw, encode, decode) == (0.0, 0.0)
+
+
+def test_the_table_the_page_and_the_csv_say_below_which_bandwidth_a_method_pays(maps: Path) -> None:
+    report = report_of(maps, ["zvc"])
+    wanted = break_even_of(report["codecs"][0], report["totals"]["raw_bytes"])
+    console = Console(width=200, record=True, file=StringIO())
+    console.print(render(report))
+    text = console.export_text()
+    assert "pays below" in text
+    assert {mbit(wanted.serial), mbit(wanted.overlapped)} <= set(text.split())
+    row = model_of(report)["rows"][0]
+    assert (row["pays_below"], row["pays_overlapped"]) == wanted
+    file = StringIO()
+    write_csv(report, file)
+    line = next(iter(csv.DictReader(StringIO(file.getvalue()))))
+    tap, raw = report["codecs"][0]["taps"][0], report["taps"][0]["raw_bytes"]
+    assert line["pays_below_mbit_per_s"] == mbit(break_even_of(tap, raw).serial)
 
 
 def test_csv_hands_a_spreadsheet_no_formula(maps: Path) -> None:

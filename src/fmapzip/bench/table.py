@@ -9,6 +9,7 @@ from typing import IO, Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from fmapzip.bench.break_even import break_even_of, mbit
 from fmapzip.bench.schema import MB
 from fmapzip.bench.summary import sentences
 from fmapzip.eval.environment import busy_note
@@ -18,7 +19,8 @@ Report = dict[str, Any]
 
 _CSV = (
     "label", "layout", "ours", "lossless", "status", "tap", "raw_bytes", "bytes", "side_bytes", "payload_bytes",
-    "mask_bytes", "table_bytes", "header_bytes", "ratio", "encode_mb_per_s", "decode_mb_per_s", "sqnr_db", "max_error",
+    "mask_bytes", "table_bytes", "header_bytes", "ratio", "encode_mb_per_s", "decode_mb_per_s",
+    "pays_below_mbit_per_s", "overlapped_mbit_per_s", "sqnr_db", "max_error",
 )  # fmt: skip
 
 _FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
@@ -36,13 +38,15 @@ def render(report: Report) -> RenderableType:
             "bits",
             "encode\nMB/s",
             "decode\nMB/s",
+            "pays below\nMbit/s",
+            "over-\nlapped",
             "SQNR",
             "KL",
             "side",
             "peak",
             "order",
         ],
-        left_out=("peak", "order", "bits", "side"),
+        left_out=("peak", "order", "bits", "side", "over-\nlapped", "pays below\nMbit/s"),
         left_aligned=("order",),
         title=_title(report),
     )
@@ -55,7 +59,8 @@ def render(report: Report) -> RenderableType:
     busy = busy_note(report)
     notes = [*sentences(report), *missing, *_wrong(report), *([busy] if busy else [])]
     notes.append(
-        "Ratio: 8-bit values over all bytes; side: tables kept once, beside the maps. ~: a time that says nothing."
+        "Ratio: 8-bit values over all bytes; side: tables kept once, beside the maps. ~: a time that says nothing. "
+        "Pays below: the bandwidth below which coded maps arrive sooner than 8-bit values; overlapped: coded meanwhile."
     )
     return Group(table, Text(), *(Text(note) for note in notes))
 
@@ -73,6 +78,7 @@ def _title(report: Report) -> str:
 def _row(entry: dict[str, Any], raw: int) -> list[str]:
     mark = "" if entry["speed_meaningful"] else "~"
     distortion = entry["distortion"] or {}
+    pays = break_even_of(entry, raw)
     return [
         entry["label"] + (" *" if entry["ours"] else ""),
         f"{raw / entry['total_bytes']:.3f}",
@@ -80,6 +86,8 @@ def _row(entry: dict[str, Any], raw: int) -> list[str]:
         f"{8 * entry['total_bytes'] / raw:.2f}",
         mark + speed(raw, entry["encode_seconds"]),
         mark + speed(raw, entry["decode_seconds"]),
+        mark + mbit(pays.serial),
+        mark + mbit(pays.overlapped),
         "exact" if entry["sqnr_db"] is None else f"{entry['sqnr_db']:.1f} dB",
         "" if distortion.get("kl_vs_float") is None else f"{distortion['kl_vs_float']:.4f}",
         f"{entry['side_bytes'] / 1e3:.0f} kB" if entry["side_bytes"] else "",
@@ -116,6 +124,7 @@ def _text(text: str) -> str:
 
 def _line(entry: dict[str, Any], tap: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     raw = tap["raw_bytes"]
+    pays = break_even_of(found, raw)
     return {
         **{name: _text(entry[name]) for name in ("label", "layout", "status")},
         **{name: entry[name] for name in ("ours", "lossless")},
@@ -130,6 +139,8 @@ def _line(entry: dict[str, Any], tap: dict[str, Any], found: dict[str, Any]) -> 
         "ratio": f"{raw / found['bytes']:.4f}" if found["bytes"] else "",
         "encode_mb_per_s": speed(raw, found["encode_seconds"]),
         "decode_mb_per_s": speed(raw, found["decode_seconds"]),
+        "pays_below_mbit_per_s": mbit(pays.serial),
+        "overlapped_mbit_per_s": mbit(pays.overlapped),
         "sqnr_db": "" if found["sqnr_db"] is None else f"{found['sqnr_db']:.2f}",
         "max_error": found["max_error"],
     }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from fmapzip import registry
+from fmapzip.bench.break_even import break_even_of
 from fmapzip.bench.summary import sentences
 from fmapzip.documents.maps import pooled
 from fmapzip.errors import InvalidInput, UnknownCodec
@@ -59,6 +61,8 @@ def _of_bench(report: Values) -> Values:
             "Along the depth, what is kept beside the maps is left out.",
             "Hollow points and figures in grey are times that say nothing of the method: it is written in NumPy here.",
             "SQNR is of the decoded integers against the integers.",
+            "Pays below: the bandwidth of a link below which coded maps arrive sooner than their 8-bit values: map by "
+            "map, and where coding and sending overlap.",
         ],
     }
 
@@ -67,6 +71,7 @@ def _bench_row(entry: Values, taps: list[Values]) -> Values:
     if "bytes" not in entry:
         return {"label": entry["label"], "status": entry["status"]}
     raw = sum(tap["raw_bytes"] for tap in taps)
+    pays = break_even_of(entry, raw)
     return {
         **{key: entry[key] for key in ("label", "status", "ours", "lossless", "layout", "source", "bytes")},
         "timed": entry["speed_meaningful"],
@@ -75,6 +80,8 @@ def _bench_row(entry: Values, taps: list[Values]) -> Values:
         "parts": entry["parts"],
         "encode": _speed(raw, entry["encode_seconds"]),
         "decode": _speed(raw, entry["decode_seconds"]),
+        "pays_below": _finite(pays.serial),
+        "pays_overlapped": _finite(pays.overlapped),
         "sqnr": entry["sqnr_db"],
         "max_error": entry["max_error"],
         "peak": entry["peak_bytes"],
@@ -246,6 +253,10 @@ def _environment(found: Values) -> list[tuple[str, str]]:
     packages = ", ".join(f"{name} {version}" for name, version in found.get("packages", {}).items())
     shown = [(key.replace("_", " "), str(value)) for key, value in found.items() if not isinstance(value, dict)]
     return [*shown, ("packages", packages)]
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _speed(raw: int, seconds: float) -> float | None:

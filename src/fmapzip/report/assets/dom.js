@@ -22,6 +22,7 @@ function fill(element, attributes, children) {
 const figure = {
   fixed: (digits) => (value) => (value === null || value === undefined ? "" : value.toFixed(digits)),
   speed: (value) => (value === null || value === undefined ? "" : value >= 10 ? value.toFixed(0) : value.toFixed(1)),
+  megabits: (value) => (value === null || value === undefined ? "" : figure.speed(value / 1e6)),
   percent: (value) => `${(100 * value).toFixed(1)} %`,
   size(bytes) {
     if (bytes === null || bytes === undefined) return "";

@@ -35,6 +35,7 @@ const words = (value) => value ?? "";
 
 function methodColumns(has) {
   const timed = (name, key) => ({ name, value: (row) => row[key], text: figure.speed, idle: (row) => !row.timed });
+  const pays = (name, key, title) => ({ name, title, value: (row) => row[key], text: figure.megabits, idle: (row) => !row.timed, needs: key });
   const distortion = (name, key, text) => ({ name, value: (row) => row.distortion && row.distortion[key], text });
   const all = [
     { name: "method", value: (row) => row.label, words: true, hint: (row) => row.source },
@@ -45,6 +46,8 @@ function methodColumns(has) {
     { name: "beside", title: "bytes kept once beside the maps", value: (row) => row.side || null, text: figure.size },
     timed("encode MB/s", "encode"),
     timed("decode MB/s", "decode"),
+    pays("pays below Mbit/s", "pays_below", "the bandwidth below which coded maps arrive sooner than their 8-bit values, map by map"),
+    pays("overlapped", "pays_overlapped", "the same where coding and sending overlap"),
     { name: "SQNR dB", value: (row) => row.sqnr, text: figure.fixed(1), needs: "sqnr" },
     { name: "largest error", value: (row) => row.max_error || null, text: words, needs: "max_error" },
     { ...distortion("KL to float", "kl_vs_float", figure.small), needs: "kl_vs_float" },
