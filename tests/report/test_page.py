@@ -140,6 +140,33 @@ def test_it_works_in_a_browser(report: dict[str, Any], tmp_path: Path, size: str
     assert found["wide"]
 
 
+def test_the_page_of_a_split_works_in_a_browser(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from fmapzip.eval.environment import environment
+    from fmapzip.split.choice_report import report_of
+    from fmapzip.split.partition import Conditions, Way
+    from fmapzip.split.survey import Survey
+
+    ways = (
+        Way("here", (), "", 0.2, 0.0, 0.0, 0.0, 0.0, 0.0),
+        Way("image", (), "", 0.01, 0.22, 60_000, 4000, 0.0, 0.3),
+        Way(EVIL, ("a",), "raw", 0.05, 0.15, 100_000, 4000, 100_000, 0.01),
+        Way("coded", ("a",), "context-rans", 0.06, 0.16, 30_000, 4000, 100_000, 0.01),
+    )
+    conditions = Conditions(1e7, 0.02, 4, device_watts=5, radio_watts=1)
+    report = report_of(Survey(ways, 9, 1, True, 4), conditions, "latency", 0.1, ("net", "data"), environment(1))
+    assert [way["name"] for way in report["ways"]] == ["image", "coded", EVIL, "here"]
+    steps = """<script>addEventListener("load", () => tell({
+      lines: [...document.querySelectorAll("figure")].map((one) => one.querySelectorAll("polyline").length),
+      rows: [...document.querySelectorAll("table[aria-label=ways] tbody tr")].map((row) => row.cells[0].textContent),
+    }));</script>"""
+    found, log = in_browser(to_html(report), tmp_path, "1280,900", steps)
+    assert found["problems"] == []
+    assert "CONSOLE" not in log
+    assert found["lines"] == [3, 3]  # the image is not allowed
+    assert sorted(found["rows"]) == sorted(way.name for way in ways)
+
+
 def test_plots_are_saved_as_svg_and_png(report: dict[str, Any], tmp_path: Path) -> None:
     found, log = in_browser(to_html(report), tmp_path, "1280,900", EXPORTS)
     assert found["problems"] == []

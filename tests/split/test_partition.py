@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,10 @@ from torch import Tensor, nn
 
 from fmapzip.cli.app import run
 from fmapzip.cli.exits import Exit
+from fmapzip.documents.partition import PARTITION
+from fmapzip.errors import InvalidInput
 from fmapzip.registry import make
+from fmapzip.report.model import model_of
 from fmapzip.split import load
 from fmapzip.split.partition import Conditions, Way, best, break_even
 from fmapzip.split.survey import survey
@@ -57,6 +61,19 @@ def test_break_even_is_where_both_take_the_same() -> None:
     assert break_even(free, RAW, 4).latency == math.inf
 
 
+def test_the_least_energy_is_that_of_computing_and_of_the_link() -> None:
+    there = Conditions(8e6, 0.02, 4, device_watts=5, radio_watts=2)
+    assert CODED.energy(there) == pytest.approx(4 * 0.06 * 5 + 34_000 / 1e6 * 2)
+    assert HERE.energy(there) == pytest.approx(4 * 0.2 * 5)
+    assert best(WAYS, there, "energy", None)[0] is IMAGE
+    assert best(WAYS, replace(there, radio_watts=200), "energy", 0.1)[0] is HERE
+    assert CODED.energy(Conditions(8e6, 0.02)) is None
+    with pytest.raises(InvalidInput, match="watts"):
+        best(WAYS, Conditions(8e6, 0.02), "energy", None)
+    with pytest.raises(InvalidInput, match="both"):
+        Conditions(8e6, 0.02, device_watts=5)
+
+
 def test_a_survey_measures_the_cuts_that_can_be_best(network: nn.Sequential, images: Tensor) -> None:
     found = survey(network, images, [make("context-rans"), make("context-rans", step=6)])
     assert found.cuts == 5
@@ -77,13 +94,21 @@ def test_the_command_chooses_for_a_link(tmp_path: Path, capsys: pytest.CaptureFi
     assert run(where) == Exit.INPUT
     assert run([*where, "--at", "classifier", "--bandwidth", "1"]) == Exit.INPUT
     capsys.readouterr()
-    report = tmp_path / "report.json"
-    options = ["--bandwidth", "10", "--rtt", "5", "--client-slower", "1000", "--json", str(report)]
+    report, page = tmp_path / "report.json", tmp_path / "report.html"
+    options = ["--bandwidth", "10", "--rtt", "5", "--client-slower", "1000", "--json", str(report), "--html", str(page)]
+    assert run([*where, "--at", "classifier", "--html", str(page)]) == Exit.INPUT
     assert run([*where, *options]) == Exit.OK
     out = capsys.readouterr().out
     assert "10 Mbit/s, 5 ms" in out
     found = json.loads(report.read_text())
-    assert found["kind"] == "partition"
+    assert PARTITION.checked(found) == found
+    assert found["conditions"]["bandwidth"] == 1e7
+    near = min(range(41), key=lambda i: abs(found["bandwidths"][i] - 1e7))
+    assert all(way["latencies"][near] == pytest.approx(way["latency"]) for way in found["ways"])
+    shown = model_of(found)
+    assert {"all on the device", found["ways"][0]["name"]} <= {line["name"] for line in shown["lines"]}
+    assert found["ways"][0]["name"] in shown["summary"][0]
+    assert "partitionPage" in page.read_text()
     chosen = next(way for way in found["ways"] if way["codec"] == "context-rans")
     assert load(tmp_path / "net").manifest.at == tuple(chosen["at"])
     assert run([*where, *options, "--max-distortion", "0"]) == Exit.INPUT

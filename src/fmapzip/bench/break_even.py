@@ -29,8 +29,8 @@ def break_even(raw: int, coded: int, encode_seconds: float, decode_seconds: floa
 
     Examples
     --------
-    >>> break_even(raw=1_000_000, coded=500_000, encode_seconds=0.03, decode_seconds=0.02)
-    BreakEven(serial=80000000.0, overlapped=266666666.66666669)
+    >>> break_even(raw=1_000_000, coded=500_000, encode_seconds=0.04, decode_seconds=0.01)
+    BreakEven(serial=80000000.0, overlapped=200000000.0)
     """
     if coded >= raw:
         return BreakEven(0.0, 0.0)

@@ -35,7 +35,12 @@ class Outputs:
     @property
     def kept_json(self) -> Path | None:
         """The JSON's file, if it goes to one."""
-        return None if self.json_file == _STDOUT else self.json_file
+        return None if self.json_to_stdout else self.json_file
+
+    @property
+    def json_to_stdout(self) -> bool:
+        """Whether the JSON takes the tables' place."""
+        return self.json_file == _STDOUT
 
     def check(self, *others: Path | None) -> None:
         """Refuse files that cannot be written, before the work is done; `others` are the command's own."""
@@ -52,7 +57,7 @@ class Outputs:
             write_html(report, self.html)
         if self.json_file is not None:
             text = json.dumps(report, indent=1, allow_nan=False) + "\n"
-            if self.json_file == _STDOUT:
+            if self.json_to_stdout:
                 sys.stdout.write(text)
                 return
             write_atomically(self.json_file, text.encode())

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from fmapzip.atomic import write_atomically
 from fmapzip.cli.exits import tell
 from fmapzip.errors import InvalidInput
 from fmapzip.eval.request import Request
@@ -18,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from fmapzip.cli.output import Outputs
     from fmapzip.cli.progress import Advance
     from fmapzip.codecs.base import Codec
     from fmapzip.eval.request import Inputs
@@ -38,17 +36,20 @@ def choose(
     conditions: Conditions,
     goal: str,
     most_distortion: float | None,
-    json_file: Path | None,
+    outputs: Outputs,
     advance: Advance,
 ) -> list[str]:
-    """The taps of the best cut; tables of what was measured go to stdout, and to a file as JSON.
+    """The taps of the best cut; what was measured is reported.
 
     Raises
     ------
     InvalidInput
         No cut keeps to the distortion.
     """
-    from fmapzip.cli.console import stdout
+    from rich.console import Group
+
+    from fmapzip.eval.environment import environment
+    from fmapzip.split.choice_report import report_of
     from fmapzip.split.partition import best
     from fmapzip.split.survey import survey
 
@@ -56,48 +57,15 @@ def choose(
     found = survey(inputs.model, inputs.calibration, codecs, request.quantizer, pictures, normalise, advance)
     ranked = best(found.ways, conditions, goal, most_distortion)
     cuts = [way for way in ranked if way.at and not _is_plain(way, codecs)]
-    if json_file is not None:
-        text = json.dumps(to_json(found, conditions, goal, most_distortion), indent=1, allow_nan=False) + "\n"
-        write_atomically(json_file, text.encode())
-    console = stdout()
-    console.print(_ways(found, ranked, conditions))
-    console.print(_by_bandwidth(found, conditions, goal, most_distortion))
+    machine = environment(request.threads)
+    report = report_of(found, conditions, goal, most_distortion, (request.model, request.data), machine)
+    by_bandwidth = _by_bandwidth(found, conditions, goal, most_distortion)
+    outputs.write(report, lambda _: Group(_ways(found, ranked, conditions), by_bandwidth))
     if not cuts:
         raise InvalidInput(f"no cut has a distortion of at most {most_distortion:g}: nothing is written")
     if ranked[0] is not cuts[0]:
         tell(f"better than any cut at this link: {ranked[0].name}; the best cut is written all the same")
     return list(cuts[0].at)
-
-
-def to_json(found: Survey, conditions: Conditions, goal: str, most_distortion: float | None) -> dict[str, Any]:
-    """What a choice is made from: sizes in bytes, times in seconds of one image, bandwidths in bits a second."""
-    from fmapzip.split.partition import best, break_even
-
-    ways = []
-    for way in best(found.ways, conditions, goal, None):
-        pays = None
-        if way.at:
-            plain = next(other for other in found.ways if other.at == way.at and other.codec == "raw")
-            even = break_even(way, plain, conditions.client_slower)
-            pays = {"latency": _finite(even.latency), "interval": _finite(even.interval)}
-        figures = {"latency": way.latency(conditions), "interval": way.interval(conditions), "break_even": pays}
-        ways.append({**asdict(way), **figures})
-    return {
-        "schema": 1,
-        "kind": "partition",
-        "conditions": asdict(conditions),
-        "goal": goal,
-        "most_distortion": most_distortion,
-        "distortion": "kl" if found.class_scores else "noise",
-        "images": found.images,
-        "cuts": found.cuts,
-        "measured_cuts": found.measured_cuts,
-        "ways": ways,
-    }
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _is_plain(way: Way, codecs: Sequence[Codec]) -> bool:
@@ -127,6 +95,7 @@ def _pictures(
 
 
 def _ways(found: Survey, ranked: Sequence[Way], conditions: Conditions) -> Figures:
+    from fmapzip.split.choice_report import plain_of
     from fmapzip.split.partition import break_even
     from fmapzip.tables import Figures, number, size
 
@@ -136,10 +105,13 @@ def _ways(found: Survey, ranked: Sequence[Way], conditions: Conditions) -> Figur
         left_out=["server ms", "device ms", "overlapped"],
         title=f"{link}; {found.measured_cuts} of {found.cuts} cuts can be best, {found.images} images",
     )
+    known = conditions.device_watts is not None
+    if known:
+        table.columns = [*table.columns, "mJ"]
     for way in [*ranked[:_SHOWN], *(way for way in ranked[_SHOWN:] if not way.at)]:
         pays = ["-", "-"]
-        if way.at and way.codec != "raw":
-            plain = next(other for other in found.ways if other.at == way.at and other.codec == "raw")
+        plain = plain_of(way, found)
+        if plain is not None and plain is not way:
             even = break_even(way, plain, conditions.client_slower)
             pays = [_mbit(even.latency), _mbit(even.interval)]
         table.rows.append(
@@ -152,6 +124,7 @@ def _ways(found: Survey, ranked: Sequence[Way], conditions: Conditions) -> Figur
                 size(way.sent),
                 f"{way.distortion:.2g}",
                 *pays,
+                *([number(way.energy(conditions), 1, 1000)] if known else []),
             ]
         )
     return table

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from fmapzip.atomic import check_writable
 from fmapzip.cli import options
 from fmapzip.cli.app import app
 from fmapzip.cli.help import Command
+from fmapzip.cli.output import Outputs
 from fmapzip.cli.partition import choose
 from fmapzip.errors import InvalidInput
 from fmapzip.eval.request import Request, require_torch
@@ -57,8 +57,22 @@ Slower = Annotated[
     ),
 ]
 Goal = Annotated[
-    Literal["latency", "images"],
-    typer.Option(help="The least latency, or the most images a second.", rich_help_panel=LINK),
+    Literal["latency", "images", "energy"],
+    typer.Option(
+        help="The least latency, the most images a second, or the least energy of the device.", rich_help_panel=LINK
+    ),
+]
+DeviceWatts = Annotated[
+    float | None,
+    typer.Option(
+        "--device-watts", min=0, metavar="W", help="What the device takes while it computes.", rich_help_panel=LINK
+    ),
+]
+RadioWatts = Annotated[
+    float | None,
+    typer.Option(
+        "--radio-watts", min=0, metavar="W", help="What it takes while it sends or receives.", rich_help_panel=LINK
+    ),
 ]
 MostDistortion = Annotated[
     float | None,
@@ -71,19 +85,14 @@ MostDistortion = Annotated[
         rich_help_panel=LINK,
     ),
 ]
-JsonFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--json", metavar="FILE", help="Write what the choice was made from as JSON.", rich_help_panel=options.REPORTS
-    ),
-]
 
 
 @app.command("split", cls=Command)
-@options.gathers(request=options.request("taps", "metrics", "images", "threads"))
+@options.gathers(request=options.request("taps", "metrics", "images", "threads"), outputs=options.OUTPUTS)
 def split(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The folder to write.")],
     request: Request,
+    outputs: Outputs,
     at: At = None,
     codec: Codecs = None,
     bandwidth: Bandwidth = None,
@@ -91,7 +100,8 @@ def split(
     client_slower: Slower = 1.0,
     goal: Goal = "latency",
     max_distortion: MostDistortion = None,
-    json_file: JsonFile = None,
+    device_watts: DeviceWatts = None,
+    radio_watts: RadioWatts = None,
 ) -> None:
     """Cut MODEL in two, calibrated on images of DATA: a head for a device, a tail for a server.
 
@@ -109,15 +119,17 @@ def split(
 
     if (at is None) == (bandwidth is None):
         raise InvalidInput("give --at TAP, or the --bandwidth of a link that the best cut is to be found for")
-    check_writable(json_file)
+    if at is not None and (outputs.json_file or outputs.html):
+        raise InvalidInput("--json and --html tell of the cuts for a link: give its --bandwidth instead of --at")
+    outputs.check()
     chosen = [parse_codec(spec) for spec in codec or ["context-rans"]]
     inputs = load(request)
     preprocess = _image_input(inputs.preprocessing)
     image, _ = next(iter(inputs.calibration))
     with progress() as advance:
         if bandwidth is not None:
-            conditions = Conditions(bandwidth * 1e6, rtt / 1000, client_slower)
-            at = choose(request, inputs, chosen, conditions, goal, max_distortion, json_file, advance)
+            conditions = Conditions(bandwidth * 1e6, rtt / 1000, client_slower, device_watts, radio_watts)
+            at = choose(request, inputs, chosen, conditions, goal, max_distortion, outputs, advance)
         found = cut(inputs.model, image[:1], at or [])
         save_split(
             found,
@@ -129,7 +141,8 @@ def split(
             preprocess=preprocess,
             progress=advance,
         )
-    stdout().print(_table(found, read(output)))
+    if not outputs.json_to_stdout:
+        stdout().print(_table(found, read(output)))
 
 
 def _image_input(given: Preprocessing | None) -> ImageInput | None:

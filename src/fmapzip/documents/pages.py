@@ -96,8 +96,9 @@ def pages() -> dict[str, str]:
     """Text of every document's page, by its name below ``docs/``."""
     from fmapzip.documents.bench import BENCH
     from fmapzip.documents.evaluation import EVALUATION
+    from fmapzip.documents.partition import PARTITION
     from fmapzip.documents.planning import PLANNING
     from fmapzip.documents.store import STORE
 
-    documents = {"EVAL": EVALUATION, "BENCH": BENCH, "PLAN": PLANNING, "STORE": STORE}
+    documents = {"EVAL": EVALUATION, "BENCH": BENCH, "PLAN": PLANNING, "STORE": STORE, "PARTITION": PARTITION}
     return {f"{name}_JSON.md": page(document) for name, document in documents.items()}

@@ -11,6 +11,7 @@ from fmapzip.bench.summary import sentences
 from fmapzip.documents.maps import pooled
 from fmapzip.errors import InvalidInput, UnknownCodec
 from fmapzip.inspection import parts_of
+from fmapzip.report.partition_model import model_of_partition
 from fmapzip.report.plan_model import model_of_plan
 from fmapzip.report.tasks import task_words
 
@@ -27,9 +28,11 @@ def model_of(report: Values) -> Values:
         return _of_bench(report)
     if report.get("kind") == "plan":
         return model_of_plan(report, _environment(report["environment"]))
+    if report.get("kind") == "partition":
+        return model_of_partition(report, _environment(report["environment"]))
     if "baselines" in report and "codecs" in report:
         return _of_eval(report)
-    raise InvalidInput("not a report of 'fmapzip bench', 'eval' or 'plan'")
+    raise InvalidInput("not a report of 'fmapzip bench', 'eval', 'plan' or 'split'")
 
 
 def _of_bench(report: Values) -> Values:

@@ -21,6 +21,7 @@ SCRIPTS = (
     "pictures.js",
     "pages.js",
     "plan.js",
+    "partition.js",
     "start.js",
 )
 """In this order: each uses what those before it define."""
@@ -32,7 +33,7 @@ def to_html(report: dict[str, Any]) -> str:
     Parameters
     ----------
     report
-        What ``fmapzip bench``, ``fmapzip eval`` or ``fmapzip plan`` writes with ``--json``.
+        What ``fmapzip bench``, ``eval``, ``plan`` or ``split`` writes with ``--json``.
 
     Raises
     ------

@@ -21,13 +21,19 @@ class Conditions:
         Of the link, seconds.
     client_slower
         How many times longer the device takes than this machine; the server is as fast as this machine.
+    device_watts, radio_watts
+        What the device takes while it computes, and while it sends or receives; None where energy is not asked for.
     """
 
     bandwidth: float
     round_trip: float
     client_slower: float = 1.0
+    device_watts: float | None = None
+    radio_watts: float | None = None
 
     def __post_init__(self) -> None:
+        if (self.device_watts is None) != (self.radio_watts is None):
+            raise InvalidInput("energy needs both: the watts of the device and of its radio")
         if not (self.bandwidth > 0 and self.round_trip >= 0 and self.client_slower > 0):
             raise InvalidInput("a link has a bandwidth above 0 and a round trip of at least 0; a client some speed")
 
@@ -66,13 +72,25 @@ class Way:
         """Seconds from an image to its output."""
         if not self.sent:
             return conditions.client_slower * self.device
-        transfer = 8 * (self.sent + self.returned) / conditions.bandwidth
-        return conditions.client_slower * self.device + conditions.round_trip + transfer + self.server
+        return conditions.client_slower * self.device + conditions.round_trip + self._transfer(conditions) + self.server
 
     def interval(self, conditions: Conditions) -> float:
         """Seconds from one output to the next where device, link and server work at once on images that follow."""
         link = 8 * max(self.sent, self.returned) / conditions.bandwidth
         return max(conditions.client_slower * self.device, link, self.server)
+
+    def energy(self, conditions: Conditions) -> float | None:
+        """Joules that the device spends on an image, on computing and on the link; None where its watts are not known.
+
+        Waiting for the server costs nothing here.
+        """
+        if conditions.device_watts is None or conditions.radio_watts is None:
+            return None
+        computing = conditions.client_slower * self.device * conditions.device_watts
+        return computing + self._transfer(conditions) * conditions.radio_watts
+
+    def _transfer(self, conditions: Conditions) -> float:
+        return 8 * (self.sent + self.returned) / conditions.bandwidth
 
 
 @dataclass(frozen=True)
@@ -112,8 +130,23 @@ def break_even(way: Way, plain: Way, client_slower: float) -> BreakEven:
 
 
 def best(ways: Sequence[Way], conditions: Conditions, goal: str, most_distortion: float | None) -> list[Way]:
-    """The ways that keep to the distortion, the best first: the least ``latency``, or the most ``images`` a second."""
+    """The ways that keep to the distortion, the best first.
+
+    Parameters
+    ----------
+    goal
+        The least ``latency``, the most ``images`` a second, or the least ``energy`` of the device.
+
+    Raises
+    ------
+    InvalidInput
+        The goal is energy, and the device's watts are not known.
+    """
     kept = [way for way in ways if most_distortion is None or way.distortion <= most_distortion]
     if goal == "images":
         return sorted(kept, key=lambda way: (way.interval(conditions), way.latency(conditions)))
+    if goal == "energy":
+        if conditions.device_watts is None:
+            raise InvalidInput("the least energy is found for a device whose watts are given")
+        return sorted(kept, key=lambda way: (way.energy(conditions) or 0.0, way.latency(conditions)))
     return sorted(kept, key=lambda way: way.latency(conditions))

@@ -4,7 +4,8 @@ function show() {
   tip.hide();
   const wanted = /^#\/tap\/(\d+)$/.exec(location.hash);
   const i = wanted ? Number(wanted[1]) - 1 : -1;
-  const [whole, one] = DATA().kind === "plan" ? [planOverview, planTapPage] : [overview, tapPage];
+  const pages = { plan: [planOverview, planTapPage], partition: [partitionPage, null] };
+  const [whole, one] = pages[DATA().kind] || [overview, tapPage];
   const content = DATA().taps[i] ? one(i) : whole();
   const page = document.getElementById("page");
   page.replaceChildren(...content.filter(Boolean));
