@@ -40,8 +40,10 @@ def trace(model: nn.Module, example: Inputs) -> tuple[fx.GraphModule, Any]:
 
 
 def _refuse_hidden_layers(graph: fx.Graph) -> None:
-    """Refuse functions that torch.fx was told not to look into (torch.fx.wrap) and that get a layer's parameters."""
+    """Refuse functions that get a layer's parameters and that torch.fx does not look into: wrapped ones, attention."""
     for node in graph.nodes:
+        if node.target is nn.functional.multi_head_attention_forward:
+            raise ValueError(f"{node.name} is taken as one operation and has linear layers inside")
         home = str(getattr(node.target, "__module__", None) or "torch")
         if node.op != "call_function" or home.partition(".")[0] in ("torch", "_operator", "builtins", "math"):
             continue

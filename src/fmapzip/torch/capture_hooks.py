@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, fx, nn
@@ -297,27 +297,37 @@ class _Finder:
 class _FunctionalLayers(TorchFunctionMode):
     """The call sites of convolutions and products that are no layers of their own."""
 
-    _FUNCTIONS: ClassVar[frozenset[str]] = ops.READERS | ops.OTHER_PRODUCTS | set(ops.MATRIX_PRODUCTS)
-
     def __init__(self, model: nn.Module, parts: Collection[str]) -> None:
         super().__init__()
         self._model, self._parts = model, parts
-        self._constants = {id(tensor) for tensor in [*model.parameters(), *model.buffers()]}
+        self._constants = [*model.parameters(), *model.buffers()]  # and what is computed of them alone
+        self._marks = {_mark(tensor) for tensor in self._constants}
         self._around: list[tuple[str, nn.Module]] = []  # the modules around what runs
         self.names: list[str] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        op = str(getattr(func, "__name__", "")).strip("_")
+        op = str(getattr(func, "__name__", "")).partition(".")[0].strip("_")
         closed = any(is_leaf(module) or path in self._parts for path, module in self._around)
-        if op in self._FUNCTIONS and not closed and (op in ops.READERS or self._has_constant(args, kwargs)):
+        read = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        constant = [_mark(tensor) in self._marks for tensor in read]
+        multiplies = op in ops.MATRIX_PRODUCTS or ops.is_other_product(op, func)
+        by_matrix = any(is_constant and tensor.ndim > 1 for is_constant, tensor in zip(constant, read, strict=True))
+        if not closed and (op in ops.READERS or (multiplies and by_matrix)) and not all(constant):
             path = self._around[-1][0] if self._around else ""
             name = f"{path}.{ops.reader_name(op)}".removeprefix(".")
             if name not in self.names:
                 self.names.append(name)
-        return func(*args, **(kwargs or {}))
+        result = func(*args, **(kwargs or {}))
+        if read and all(constant):
+            self._keep(result)
+        return result
 
-    def _has_constant(self, args: Any, kwargs: Any) -> bool:
-        return any(id(leaf) in self._constants for leaf in pytree.tree_leaves((args, kwargs)))
+    def _keep(self, result: Any) -> None:
+        """Take for constant what was computed of constants."""
+        for made in pytree.tree_leaves(result):
+            if isinstance(made, Tensor) and _mark(made) not in self._marks:
+                self._constants.append(made)  # alive, so that no other tensor gets its mark
+                self._marks.add(_mark(made))
 
     def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
         self._around.pop()
@@ -424,6 +434,14 @@ def _version(x: Tensor) -> int:
 
 def _address(x: Tensor) -> int:
     return x.untyped_storage().data_ptr()
+
+
+def _mark(x: Tensor) -> int:
+    """Return what `x` and its views have in common; they have only themselves inside of `torch.vmap`."""
+    try:
+        return _address(x)
+    except NotImplementedError:
+        return id(x)
 
 
 def _stored(x: Tensor) -> Tensor:

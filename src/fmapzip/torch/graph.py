@@ -166,18 +166,20 @@ def _reading(node: fx.Node, kinds: dict[fx.Node, Kind]) -> tuple[fx.Node, int | 
     if op in ops.READERS:
         read = node.args[0] if node.args else node.kwargs["input"]
         return (read, -1 if op == "linear" else 1) if isinstance(read, fx.Node) else None
-    if op not in ops.MATRIX_PRODUCTS and op not in ops.OTHER_PRODUCTS:
-        return None
-    if op in ops.OTHER_PRODUCTS:
+    other = ops.is_other_product(op, node.target)
+    if other:
         factors = node.all_input_nodes
-    else:
-        given = (*node.args, *(node.kwargs[name] for name in ("mat1", "mat2", "other") if name in node.kwargs))
+    elif op in ops.MATRIX_PRODUCTS:
+        given = (*node.args, *(node.kwargs[name] for name in ops.FACTOR_NAMES if name in node.kwargs))
         factors = [given for given in given[ops.MATRIX_PRODUCTS[op] :][:2] if isinstance(given, fx.Node)]
+    else:
+        return None
     constant = [kinds[factor] is Kind.CONSTANT and len(shape_of(factor) or ()) > 1 for factor in factors]
     if not any(constant) or all(kinds[factor] is Kind.CONSTANT for factor in factors):
         return None
-    if op in ops.OTHER_PRODUCTS:
-        return next(factor for factor in factors if kinds[factor] is not Kind.CONSTANT), None
+    if other:
+        computed = (factor for factor in factors if kinds[factor] is Kind.VALUE)
+        return next(computed, next(factor for factor in factors if kinds[factor] is not Kind.CONSTANT)), None
     return (factors[1], -2) if constant[0] else (factors[0], -1)
 
 

@@ -7,7 +7,7 @@ An operation is known by its base name (``conv2d``, ``flatten``, ``add``), which
 from __future__ import annotations
 
 from torch import fx, nn
-from torch._ops import OpOverload
+from torch._ops import OpOverload, OpOverloadPacket
 
 from fmapzip.torch.operation import Operation
 
@@ -22,9 +22,17 @@ READER_MODULES = (
 WITHOUT_PRODUCTS = (nn.Embedding, nn.EmbeddingBag, nn.LayerNorm, nn.RMSNorm)
 
 # Products of matrices, and the place of the first factor among the arguments: linear layers where one is constant.
-MATRIX_PRODUCTS = {"matmul": 0, "mm": 0, "bmm": 0, "addmm": 1, "baddbmm": 1}
-# Products that may sum over several axes or none.
-OTHER_PRODUCTS = frozenset(["bilinear", "einsum", "tensordot"])
+MATRIX_PRODUCTS = {"matmul": 0, "linalg_matmul": 0, "mm": 0, "bmm": 0, "addmm": 1, "baddbmm": 1}
+# What their arguments are called where they are given by name, in this order.
+FACTOR_NAMES = ("input", "mat1", "batch1", "other", "mat2", "batch2")
+# Products that sum over several axes or none, and functions that multiply more than once.
+# fmt: off
+OTHER_PRODUCTS = frozenset([
+    "addbmm", "addmv", "bilinear", "chain_matmul", "conv_tbc", "deform_conv2d", "einsum", "gru", "gru_cell", "inner",
+    "kron", "linalg_multi_dot", "lstm", "lstm_cell", "multi_head_attention_forward", "mv", "rnn_relu", "rnn_relu_cell",
+    "rnn_tanh", "rnn_tanh_cell", "tensordot",
+])
+# fmt: on
 
 # The same stored values, seen otherwise: views, permutations, parts, padding, and what does nothing at inference.
 # fmt: off
@@ -87,6 +95,7 @@ _MODULE_OPS: dict[type[nn.Module], str] = {
     nn.modules.padding.CircularPad3d: "pad",
     nn.modules.batchnorm._BatchNorm: "batch_norm",
 }
+_TORCH_OPERATORS = ("torch._ops.aten", "torch._ops.prim")
 _OPERATOR_NAMES = {"truediv": "div", "iadd": "add", "isub": "sub", "imul": "mul", "itruediv": "div"}
 _IN_PLACE_OPERATORS = frozenset(["iadd", "isub", "imul", "itruediv", "iand", "ior", "ixor", "ipow", "ifloordiv"])
 
@@ -111,6 +120,16 @@ def is_reader(module: nn.Module) -> bool:
     if isinstance(module, Operation):
         return module.op in READERS or module.op in MATRIX_PRODUCTS
     return isinstance(module, READER_MODULES)
+
+
+def is_other_product(op: str, function: object) -> bool:
+    """Whether calling `function`, whose base name is `op`, with a matrix may multiply by it unlike a linear layer.
+
+    So may every operator that is not PyTorch's own.
+    """
+    return op in OTHER_PRODUCTS or (
+        isinstance(function, OpOverload | OpOverloadPacket) and not function.__module__.startswith(_TORCH_OPERATORS)
+    )
 
 
 def op_name(node: fx.Node) -> str:
