@@ -10,6 +10,7 @@ from fmapzip.cli import (  # noqa: F401  (their commands register themselves)
     evaluate,
     export,
     files,
+    hardware,
     inspect,
     plan,
     send,

@@ -27,6 +27,8 @@ ORDER = (
     "inspect",
     "verify",
     "compact",
+    "rtl",
+    "vectors",
     "codecs",
 )
 

@@ -1,0 +1,74 @@
+"""``fmapzip rtl`` and ``vectors``: blocks as Verilog, and cases that prove them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fmapzip.cli.app import app
+from fmapzip.cli.console import counted, say
+
+if TYPE_CHECKING:
+    from fmapzip.hardware.tiles import Tile
+
+Name = Annotated[str, typer.Argument(metavar="BLOCK", help="A block, or a codec for its encoder and its decoder.")]
+Values = Annotated[int, typer.Option("--values", min=1, metavar="N", help="Values a cycle.")]
+Folder = Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Where the files go.")]
+
+
+@app.command()
+def rtl(name: Name, output: Folder, values: Values = 8) -> None:
+    """Write encoders and decoders of tiles as Verilog, each with a test bench.
+
+    docs/HARDWARE.md describes the blocks and their ports.
+    """
+    from fmapzip.hardware.blocks import named
+    from fmapzip.hardware.vectors import write_block
+
+    for each in named(name):
+        write_block(each, values, output)
+        say(f"{output / each.module_name(values)}.v")
+
+
+@app.command()
+def vectors(
+    name: Name,
+    archive: Annotated[Path, typer.Argument(metavar="FILE.fmz", help="An archive of frames.")],
+    output: Folder,
+    values: Values = 8,
+    maps: Annotated[str, typer.Option("--name", metavar="GLOB", help="Only the maps of these names.")] = "*",
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="At most so many tiles.")] = 10,
+) -> None:
+    """Write an archive's tiles as test vectors for blocks, beside their Verilog and a test bench.
+
+    Each tile is a folder of words for $readmemh, arrays (.npy) and a case.json. Tiles that are stored raw are left out.
+    """
+    from fmapzip.errors import InvalidInput
+    from fmapzip.hardware.blocks import named
+    from fmapzip.hardware.vectors import write_vectors
+
+    for each in named(name):
+        chosen = islice(_tiles(archive, maps, each.codec), limit)
+        written = write_vectors(each, values, chosen, output / each.module_name(values))
+        if not written:
+            raise InvalidInput(f"{archive} has no tile of {each.codec} that is coded")
+        say(f"{output / each.module_name(values)}: {counted(len(written), 'case')}")
+
+
+def _tiles(path: Path, pattern: str, codec: str) -> Iterator[tuple[str, Tile]]:
+    """An archive's tiles of a codec, with the names of their folders."""
+    from fnmatch import fnmatchcase
+
+    from fmapzip.archive import Archive
+    from fmapzip.hardware.tiles import tiles
+
+    with Archive(path) as archive:
+        for map_number, map_name in enumerate(archive.names):
+            for sample in archive.samples(map_name) if fnmatchcase(map_name, pattern) else ():
+                for number, tile in enumerate(tiles(archive.frame(map_name, sample), archive.plan)):
+                    if tile.codec == codec:
+                        yield f"map{map_number}_sample{sample}_tile{number}", tile

@@ -1,0 +1,85 @@
+"""The blocks by name, with what their parameters may be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from fmapzip.errors import InvalidInput
+from fmapzip.hardware import cases
+from fmapzip.hardware.zvc import ZvcDecoder, ZvcEncoder
+
+
+@dataclass(frozen=True)
+class Block:
+    """A generator of hardware.
+
+    Attributes
+    ----------
+    name : of the block
+    codec : the codec whose tiles it takes
+    widths : values a cycle that it can be made for
+    make : values a cycle to the component
+    case : a tile and values a cycle to the words of each stream
+    """
+
+    name: str
+    codec: str
+    widths: tuple[int, ...]
+    make: Callable[[int], Any]
+    case: cases.MakeCase
+
+    def module_name(self, values: int) -> str:
+        """Name of the Verilog module.
+
+        Examples
+        --------
+        >>> block("zvc-decoder").module_name(8)
+        'zvc_decoder_8'
+        """
+        return f"{self.name.replace('-', '_')}_{values}"
+
+    def component(self, values: int) -> Any:
+        """The component for so many values a cycle.
+
+        Raises
+        ------
+        InvalidInput
+            The block cannot be made for so many.
+        """
+        if values not in self.widths:
+            raise InvalidInput(f"{self.name} takes {', '.join(map(str, self.widths))} values a cycle, not {values}")
+        return self.make(values)
+
+
+POWERS = (1, 2, 4, 8, 16, 32)
+BLOCKS = (
+    Block("zvc-encoder", "zvc", POWERS, ZvcEncoder, cases.zvc_encoder),
+    Block("zvc-decoder", "zvc", POWERS, ZvcDecoder, cases.zvc_decoder),
+)
+
+
+def block(name: str) -> Block:
+    """The block of a name.
+
+    Raises
+    ------
+    InvalidInput
+        There is none.
+    """
+    found = [each for each in BLOCKS if each.name == name]
+    if not found:
+        raise InvalidInput(f"no block {name!r}; there are: {', '.join(each.name for each in BLOCKS)}")
+    return found[0]
+
+
+def named(name: str) -> list[Block]:
+    """The block of a name, or both blocks of a codec.
+
+    Examples
+    --------
+    >>> [each.name for each in named("zvc")]
+    ['zvc-encoder', 'zvc-decoder']
+    """
+    return [each for each in BLOCKS if each.codec == name] or [block(name)]

@@ -1,0 +1,48 @@
+"""What goes into a block for a tile, and what must come out of it: words for each of its streams."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from fmapzip.hardware.streams import Error, status_word, words
+from fmapzip.hardware.tiles import Tile
+from fmapzip.hardware.zvc import bitmap_bytes
+
+Words = Mapping[str, list[int]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One tile through one block.
+
+    Attributes
+    ----------
+    inputs, outputs : words by the name of the stream
+    """
+
+    inputs: Words
+    outputs: Words
+
+
+MakeCase = Callable[[Tile, int], Case]
+
+
+def zvc_encoder(tile: Tile, values: int) -> Case:
+    """A tile's values in, the two parts of its body out."""
+    flat = tile.values.reshape(-1)
+    final = flat[(flat.size - 1) // values * values :]
+    body = _zvc_body(tile, values, end=not final.any())  # known to be the end only when the last values were seen
+    return Case({"values": words(flat.tobytes(), values)}, body)
+
+
+def zvc_decoder(tile: Tile, values: int) -> Case:
+    """The two parts of a tile's body in, its values out."""
+    outputs = {"values": words(tile.values.tobytes(), values), "status": [status_word(Error.NONE)]}
+    return Case({"size": [tile.values.size], **_zvc_body(tile, values)}, outputs)
+
+
+def _zvc_body(tile: Tile, values: int, end: bool = False) -> dict[str, list[int]]:
+    split = (tile.values.size + 7) // 8
+    bitmap = words(tile.body[:split], bitmap_bytes(values))
+    return {"bitmap": bitmap, "nonzero": words(tile.body[split:], values, end=end)}

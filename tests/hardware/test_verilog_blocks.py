@@ -1,0 +1,85 @@
+"""Exported Verilog with its test bench, on maps of the demo network, by the commands that people run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+import pytest
+
+pytest.importorskip("amaranth")
+pytest.importorskip("torch")
+
+from fmapzip.cli.app import run
+from fmapzip.hardware.blocks import BLOCKS, block
+from fmapzip.hardware.testbench import COUNTS
+from verilog_runs import compiled, has_simulator, said
+
+if not has_simulator():
+    pytest.skip("no iverilog: the exported Verilog is not run", allow_module_level=True)
+
+CODECS = ("zvc",)
+
+
+@pytest.fixture(scope="module")
+def vectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two small maps of the demo network as cases, for each block at 1 and at 8 values a cycle."""
+    folder = tmp_path_factory.mktemp("vectors")
+    for codec in CODECS:
+        archive = str(folder / f"{codec}.fmz")
+        assert (
+            run(["capture", "demo", "demo", "--codec", codec, "--limit", "4", "--taps", "stages.2*", "-o", archive])
+            == 0
+        )
+        for values in ("1", "8"):
+            arguments = ["--values", values, "--limit", "2", "-o", str(folder)]
+            assert run(["vectors", codec, archive, *arguments]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module", params=[(each.name, values) for each in BLOCKS for values in (1, 8)], ids=str)
+def played(request: pytest.FixtureRequest, vectors: Path) -> tuple[Path, list[Path]]:
+    """A compiled test bench and its cases."""
+    name, values = request.param
+    folder = vectors / block(name).module_name(values)
+    return compiled(folder), [path.parent for path in sorted(folder.glob("*/case.json"))]
+
+
+def test_cases_pass_with_and_without_stalls_and_after_a_reset(played: tuple[Path, list[Path]]) -> None:
+    program, cases = played
+    assert len(cases) == 2
+    for case in cases:
+        told = json.loads((case / "case.json").read_text())
+        assert said(program, case, budget=told["budget"]).startswith("PASS")
+        stalled = {"stall": told["stall"], "seed": told["seed"], "budget": told["budget"]}
+        assert said(program, case, reset=100, **stalled).startswith("PASS")
+
+
+def test_a_case_describes_itself(played: tuple[Path, list[Path]]) -> None:
+    case = played[1][0]
+    told = json.loads((case / "case.json").read_text())
+    values, body = np.load(case / "values.npy"), np.load(case / "body.npy")
+    assert list(values.shape) == told["shape"]
+    assert len(body) == told["body_bytes"]
+    assert told["crc32"] == {"values": crc32(values.tobytes()), "body": crc32(body.tobytes())}
+    assert [int(line) for line in (case / COUNTS).read_text().split()] == list(told["words"].values())
+
+
+def test_a_wrong_word_fails(played: tuple[Path, list[Path]], tmp_path: Path) -> None:
+    program, cases = played
+    for file in cases[0].iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    output = "values.hex" if (tmp_path / "status.hex").exists() else sorted(tmp_path.glob("*.hex"))[0].name
+    first, *rest = (tmp_path / output).read_text().splitlines()
+    changed = f"{int(first, 16) ^ 1:0{len(first)}x}"
+    (tmp_path / output).write_text("\n".join([changed, *rest]) + "\n")
+    assert said(program, tmp_path).startswith("FAIL")
+
+
+def test_rtl_names_what_a_block_takes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert run(["rtl", "zvc", "--values", "3", "-o", str(tmp_path)]) == 3
+    assert "1, 2, 4, 8, 16, 32 values a cycle, not 3" in capsys.readouterr().err
+    assert run(["rtl", "jpeg", "-o", str(tmp_path)]) == 3
+    assert "zvc-encoder" in capsys.readouterr().err
