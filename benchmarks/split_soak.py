@@ -6,19 +6,20 @@ python benchmarks/split_soak.py --requests 100000 --json soak.json
 from __future__ import annotations
 
 import argparse
-import json
-import re
-import signal
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
+from common import write_result
 from torch import nn
 
 from fmapzip.split import Client, cut, load, save_split
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "split"))
+from serving import ServerProcess  # the tests' own
 
 
 def main() -> None:
@@ -34,39 +35,28 @@ def main() -> None:
         folder = Path(place) / "net"
         save_split(cut(nn.Sequential(*layers).eval(), images[:1], "2"), folder, images)
         figures = soak(folder, images, given.requests)
-    print(json.dumps(figures, indent=1))
+    print(figures)
     if given.json:
-        given.json.write_text(json.dumps(figures, indent=1) + "\n")
+        write_result(given.json, "split_soak", figures)
 
 
-def soak(folder: Path, images: torch.Tensor, requests: int) -> dict[str, object]:
+def soak(folder: Path, images: torch.Tensor, requests: int) -> dict[str, Any]:
     split = load(folder)
     with torch.inference_mode():  # the head as the client runs it, on the batch; the tail image by image
         messages = split.codec.encode(split.head(images))
         wanted = torch.cat([split.tail(*split.codec.decode([message])) for message in messages])
-    command = [sys.executable, "-m", "fmapzip", "serve", str(folder), "--insecure", "--port", "0"]
-    with subprocess.Popen([*command, "--torch-threads", "1"], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        found = re.search(r" on (\S+), batches", process.stdout.readline())
-        assert found is not None
-        memory = []
-        start = time.monotonic()
-        try:
-            with Client(found[1], split, insecure=True) as client:
-                for i in range(0, requests, len(images)):
-                    if not torch.equal(client(images), wanted):
-                        raise SystemExit(f"request {i}: another output than in one place")
-                    if i % max(1, requests // 20 // len(images) * len(images)) == 0:
-                        memory.append(resident(process.pid))
-            seconds = time.monotonic() - start
-        finally:
-            process.send_signal(signal.SIGTERM)
-    return {"requests": requests, "seconds": round(seconds, 1), "server_rss_mb": memory, "exit": process.returncode}
-
-
-def resident(pid: int) -> float:
-    text = Path(f"/proc/{pid}/status").read_text()
-    return round(int(re.search(r"VmRSS:\s+(\d+)", text)[1]) / 1000, 1)
+    memory = []
+    start = time.monotonic()
+    with ServerProcess(folder) as server:
+        with Client(server.address, split, insecure=True) as client:
+            for i in range(0, requests, len(images)):
+                if not torch.equal(client(images), wanted):
+                    raise SystemExit(f"request {i}: another output than in one place")
+                if i % max(1, requests // 20 // len(images) * len(images)) == 0:
+                    memory.append(round(server.rss() / 1e6, 1))
+        seconds = time.monotonic() - start
+        code = server.stop()
+    return {"requests": requests, "seconds": round(seconds, 1), "server_rss_mb": memory, "exit": code}
 
 
 if __name__ == "__main__":

@@ -7,20 +7,39 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
 
 class ServerProcess:
-    """``fmapzip serve`` on a port of its own; ``address`` is where."""
+    """``fmapzip serve`` on a port of its own; ``address`` is where.
 
-    def __init__(self, folder: Path, *arguments: str | Path, insecure: bool = True) -> None:
-        ways = ["--insecure"] if insecure else []
-        command = [sys.executable, "-m", "fmapzip", "serve", folder, "--port", "0", "--torch-threads", "1"]
-        if "--port" in arguments:
-            command = [sys.executable, "-m", "fmapzip", "serve", folder, "--torch-threads", "1"]
+    Parameters
+    ----------
+    folder, arguments
+        Of the command.
+    insecure
+        Whether it is told to serve without TLS.
+    within
+        What stands before the command, to run it somewhere else.
+    program
+        What Python runs.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: str | Path,
+        insecure: bool = True,
+        within: Sequence[str] = (),
+        program: Sequence[str] = ("-m", "fmapzip"),
+    ) -> None:
+        command = [*within, sys.executable, *program, "serve", folder, "--torch-threads", "1"]
+        command += ["--insecure"] if insecure else []
+        command += [] if "--port" in arguments else ["--port", "0"]
         self.process = subprocess.Popen(
-            [*map(str, command), *ways, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [*map(str, command), *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         self.lines: list[str] = []
         self.metrics = ""

@@ -21,6 +21,7 @@ torch = pytest.importorskip("torch")
 grpc = pytest.importorskip("grpc")
 pytest.importorskip("grpc_health")
 
+from certificates import authority, certificate
 from torch import Tensor, nn
 
 from fmapzip.errors import DeadlineExceeded, PlanMismatch, Refused, Unreachable
@@ -297,26 +298,16 @@ def test_a_client_is_held_to_its_rate_and_its_streams(folder: Path, images: Tens
         first(images[:1])
 
 
-def _openssl(*arguments: str | Path) -> None:
-    subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
-
-
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder: an authority, another one, a server's certificate, an expired one, and a client's."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed: certificates cannot be made")
     folder = tmp_path_factory.mktemp("certificates")
-    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     for name in ("ca", "other"):
-        _openssl("req", "-x509", *key, "-keyout", folder / f"{name}.key", "-out", folder / f"{name}.pem",
-                 "-subj", f"/CN={name}", "-days", "30")  # fmt: skip
-    (folder / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
-    for name, days in (("server", "30"), ("expired", "-1"), ("camera", "30")):
-        _openssl("req", *key, "-keyout", folder / f"{name}.key", "-out", folder / f"{name}.csr", "-subj", f"/CN={name}")
-        _openssl("x509", "-req", "-in", folder / f"{name}.csr", "-CA", folder / "ca.pem", "-CAkey", folder / "ca.key",
-                 "-CAcreateserial", "-days", days, "-extfile", folder / "names",
-                 "-out", folder / f"{name}.pem")  # fmt: skip
+        authority(folder, name)
+    for name, days in (("server", 30), ("expired", -1), ("camera", 30)):
+        certificate(folder, name, days)
     return folder
 
 

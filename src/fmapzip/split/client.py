@@ -85,12 +85,14 @@ class Client:
         How often a broken stream is opened again without an output in between. Waits grow from 0.1 to 5 seconds.
     target : float, optional
         Seconds that an image may take on the link: where it takes longer, the ladder's smaller rungs are used, and
-        better ones when the link allows them again. None: the first rung.
+        better ones when the link allows them again. None: always the same rung.
+    rung : int
+        The rung to begin with.
 
     Raises
     ------
     InvalidInput
-        The folder is no split, or a file cannot be read.
+        The folder is no split, a file cannot be read, or there is no such rung.
 
     Examples
     --------
@@ -111,11 +113,12 @@ class Client:
         timeout: float | None = 60.0,
         retries: int = 5,
         target: float | None = None,
+        rung: int = 0,
     ) -> None:
         self.split = split if isinstance(split, Split) else load(split)
         self._timeout = timeout
         manifest = self.split.manifest
-        self._ladder = Ladder([rung.bytes for rung in manifest.ladder], target)
+        self._ladder = Ladder([each.bytes for each in manifest.ladder], target, rung)
         self._lock = threading.Lock()
         self._report = ClientReport()
         self._channel = _channel(address, ca, certificate, key, insecure)

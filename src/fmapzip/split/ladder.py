@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fmapzip.errors import InvalidInput
+
 _SMOOTHING = 0.3
 _LATE_TO_GO_DOWN = 2
 _EARLY_TO_GO_UP, _MOST_TO_GO_UP = 5, 80
@@ -23,7 +25,14 @@ class Ladder:
     sizes
         Mean bytes of an image at each rung, falling.
     target
-        Seconds that an image may take; None: the first rung stays.
+        Seconds that an image may take; None: the rung stays.
+    rung
+        The one to begin with.
+
+    Raises
+    ------
+    InvalidInput
+        There is no such rung.
 
     Attributes
     ----------
@@ -41,9 +50,11 @@ class Ladder:
     2
     """
 
-    def __init__(self, sizes: Sequence[float], target: float | None) -> None:
+    def __init__(self, sizes: Sequence[float], target: float | None, rung: int = 0) -> None:
+        if not 0 <= rung < len(sizes):
+            raise InvalidInput(f"the ladder has {len(sizes)} rungs; there is no rung {rung}")
         self._sizes, self._target = list(sizes), target
-        self.rung = 0
+        self.rung = rung
         self.rate: float | None = None
         self._fixed = 0.0
         self._late = self._early = 0
