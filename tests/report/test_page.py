@@ -300,6 +300,9 @@ addEventListener("load", () => {
   all("[aria-label='Method whose maps are shown'] button")[0].click();
   found.sameLossless = all(".map .same").length;
   found.painted = measured().map((row) => paintOf(row));
+  location.hash = "#/tap/1";
+  show();
+  found.onItsPage = all(".alone img").length;
   tell(found);
 });
 </script>"""
@@ -311,3 +314,12 @@ addEventListener("load", () => {
     assert (found["cards"], found["maps"], found["bad"]) == (3, 6, 0)
     assert (found["same"], found["sameLossless"]) == (0, 5)
     assert len(set(found["painted"])) == 2
+    assert found["onItsPage"] == 3
+
+
+def test_a_busy_machine_is_said_in_words(report: dict[str, Any]) -> None:
+    busy = report | {"environment": report["environment"] | {"others_cpu": 0.62}}
+    assert "used 62 % of the machine meanwhile" in model_of(busy)["summary"][-1]
+    assert ("other programs", "used 62 % of the machine meanwhile") in model_of(busy)["environment"]
+    calm = report | {"environment": report["environment"] | {"others_cpu": 0.01}}
+    assert not any("machine" in sentence for sentence in model_of(calm)["summary"])

@@ -10,6 +10,7 @@ from fmapzip.bench.break_even import break_even_of
 from fmapzip.bench.summary import sentences
 from fmapzip.documents.maps import pooled
 from fmapzip.errors import InvalidInput, UnknownCodec
+from fmapzip.eval.environment import busy_note
 from fmapzip.inspection import parts_of
 from fmapzip.report.partition_model import model_of_partition
 from fmapzip.report.plan_model import model_of_plan
@@ -53,7 +54,7 @@ def _of_bench(report: Values) -> Values:
         "title": f"Arena: {name}",
         "kind": "bench",
         "facts": facts,
-        "summary": sentences(report),
+        "summary": [*sentences(report), *_busy(report)],
         "environment": _environment(report["environment"]),
         "taps": report["taps"],
         "rows": rows,
@@ -123,7 +124,7 @@ def _of_eval(report: Values) -> Values:
         "title": f"{_short(report['model'])} on {_short(report['data'])}",
         "kind": "eval",
         "facts": facts,
-        "summary": _eval_words(report, rows),
+        "summary": [*_eval_words(report, rows), *_busy(report)],
         "environment": _environment(report["environment"]),
         "taps": report["taps"],
         "rows": rows,
@@ -254,8 +255,20 @@ def _distortion_axis(rows: list[Values]) -> Values | None:
 
 def _environment(found: Values) -> list[tuple[str, str]]:
     packages = ", ".join(f"{name} {version}" for name, version in found.get("packages", {}).items())
-    shown = [(key.replace("_", " "), str(value)) for key, value in found.items() if not isinstance(value, dict)]
-    return [*shown, ("packages", packages)]
+    shown = [
+        (key.replace("_", " "), str(value))
+        for key, value in found.items()
+        if not isinstance(value, dict) and key != "others_cpu"
+    ]
+    share = found.get("others_cpu")
+    others = [] if share is None else [("other programs", f"used {100 * share:.0f} % of the machine meanwhile")]
+    return [*shown, *others, ("packages", packages)]
+
+
+def _busy(report: Values) -> list[str]:
+    """Whether times are to be trusted."""
+    note = busy_note(report)
+    return [] if note is None else [f"Careful: {note}."]
 
 
 def _finite(value: float) -> float | None:

@@ -5,7 +5,6 @@ const measured = () => DATA().rows.filter((row) => row.taps);
 
 function overview() {
   const data = DATA(), rows = measured();
-  if (!paints.size) firstLines(rows).forEach(paint);
   return [
     heading(data),
     headline(data),
@@ -24,7 +23,7 @@ function overview() {
     partsLegend(),
     partsPlot("Bytes by part", rows, (row) => ({ parts: { ...row.parts, side: row.side }, total: row.total })),
     make("h2", {}, "Feature maps"),
-    make("p", { class: "soft" }, "The smallest lossless method of each kind on each map. Names open the map's page."),
+    make("p", { class: "soft" }, "The smallest lossless method on each map. Names open the map's page."),
     tapTable(rows),
     make("h2", {}, "Conditions"),
     make("dl", {}, data.environment.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)])),
@@ -56,6 +55,10 @@ function fronts(data, rows) {
     frontPlot("Ratio against decode speed", "decode, MB/s", (row) => row.decode ?? NaN, { rows, hollow: idle }),
     distortion ? frontPlot("Ratio against distortion", distortion.name, (row) => distortionOf(row) ?? NaN, { rows, log: distortion.log, less: distortion.log }) : null,
   ].filter(Boolean);
+}
+
+function paintFirst() {
+  if (!paints.size) firstLines(measured()).forEach(paint);
 }
 
 // A line gets a colour that no other has while there are some left.
@@ -109,6 +112,7 @@ function tapPage(i) {
     tapLinks(i),
     tapHeading(tap.name, facts),
     make("h2", {}, "What is in it"),
+    ...tapPictures(DATA(), rows, i),
     histogramPlot(tap),
     make("h2", {}, "Where the bytes went"),
     partsLegend(),

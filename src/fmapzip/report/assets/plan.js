@@ -17,6 +17,7 @@ function planOverview() {
     make("h2", {}, "Conditions"),
     make("dl", {}, data.environment.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)])),
     ...data.notes.map((note) => make("p", { class: "soft" }, note)),
+    ...vocabulary(),
   ];
 }
 

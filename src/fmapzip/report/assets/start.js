@@ -2,6 +2,7 @@
 
 function show() {
   tip.hide();
+  paintFirst();
   const wanted = /^#\/tap\/(\d+)$/.exec(location.hash);
   const i = wanted ? Number(wanted[1]) - 1 : -1;
   const pages = { plan: [planOverview, planTapPage], partition: [partitionPage, null] };
