@@ -68,14 +68,7 @@ std::vector<uint32_t> count_channels(const ConstView& map, const Requantizer& re
 
 Status fit_channel_params(ConstView map, ValueRange range, uint32_t numerator, uint32_t denominator,
                           Scratch& scratch, std::vector<uint8_t>& parameters) {
-  ContextDraft draft;
-  draft.range = range;
-  draft.of_channels = true;
-  draft.numerator = numerator;
-  draft.denominator = denominator;
-  draft.table_of = draft.zero_class_of = std::vector<int32_t>(map.shape.c, 0);
-  draft.raw_bits.assign(kTokens, 4);
-  draft.log_frequencies.assign(kTokens, 32);
+  ContextDraft draft = draft_of(range, numerator, denominator, map.shape.c, true);
   ContextModel model;
   if (const Status s = model.build(write_context_params(draft)); !s.ok()) return s;
   const std::vector<uint32_t> counts = count_channels(map, model.params().requantizer, scratch);
@@ -83,11 +76,7 @@ Status fit_channel_params(ConstView map, ValueRange range, uint32_t numerator, u
   for (size_t c = 0; c < map.shape.c; ++c) zeros += counts[c * kFitSymbols];
   const size_t size = map.shape.size();
   const uint32_t most = tables_for(std::min(size, kSparse * (size - zeros)));
-  FittedTables found = fit_context_tables(counts, 0, most, range);
-  draft.table_of = std::move(found.table_of);
-  draft.zero_class_of = std::move(found.zero_class_of);
-  draft.raw_bits = std::move(found.raw_bits);
-  draft.log_frequencies = std::move(found.log_frequencies);
+  fit_context_tables(counts, 0, most, draft);
   parameters = write_context_params(draft);
   return {};
 }

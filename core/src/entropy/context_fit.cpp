@@ -142,9 +142,25 @@ void put_weights(const std::array<double, 5>& weights, double gain, int8_t* out)
 }
 
 int32_t saturated(int32_t x) { return std::clamp(x, -32768, 32767); }
-uint32_t step_of(int32_t x) { return static_cast<uint32_t>(std::clamp(x >> 8, 0, 63)); }
 
-std::vector<uint8_t> thresholds(const std::array<uint64_t, kContextSteps>& counts, uint32_t levels) {
+// The weighted sums of four columns, in 1/64.
+void weigh(const Columns& x, const int8_t* weights, int16_t offset, std::vector<int16_t>& sums) {
+  const int16_t a = weights[0], b = weights[1], c = weights[2], d = weights[3];
+  const int16_t *const p = x[0], *const q = x[1], *const r = x[2], *const s = x[3];
+  for (size_t i = 0; i < sums.size(); ++i) {
+    sums[i] = static_cast<int16_t>(saturated(saturated(a * p[i] + b * q[i] + c * r[i] + d * s[i]) + offset));
+  }
+}
+
+using StepCounts = std::array<uint64_t, kContextSteps>;
+
+StepCounts steps_of(const std::vector<int16_t>& sums) {
+  StepCounts counts{};
+  for (const int16_t sum : sums) ++counts[static_cast<size_t>(std::clamp(sum >> 8, 0, 63))];
+  return counts;
+}
+
+std::vector<uint8_t> thresholds(const StepCounts& counts, uint32_t levels) {
   const std::vector<uint32_t> level = even_levels(counts, levels);
   std::vector<uint8_t> found;
   for (uint32_t k = 1; k < levels; ++k) {
@@ -164,14 +180,11 @@ void put_levels(const std::vector<uint8_t>& ascending, uint32_t scale, uint8_t* 
 class ContextFit {
  public:
   ContextFit(ConstView map, ValueRange range, uint32_t numerator, uint32_t denominator, Scratch& scratch)
-      : map_(map), patches_(patches_of(map)), kernels_(context_kernels(kMaxLanes)), scratch_(scratch) {
-    draft_.range = range;
-    draft_.numerator = numerator;
-    draft_.denominator = denominator;
-    draft_.table_of = draft_.zero_class_of = {0};
-    draft_.raw_bits.assign(kTokens, 4);
-    draft_.log_frequencies.assign(kTokens, 32);
-  }
+      : map_(map),
+        patches_(patches_of(map)),
+        kernels_(context_kernels(kMaxLanes)),
+        scratch_(scratch),
+        draft_(draft_of(range, numerator, denominator, 1, false)) {}
 
   Status fit(std::vector<uint8_t>& parameters) {
     if (const Status s = model_.build(write_context_params(draft_)); !s.ok()) return s;
@@ -184,11 +197,7 @@ class ContextFit {
     put_levels(draft_.mean_thresholds, size.spread_levels, tables_.level1);
     put_levels(draft_.spread_thresholds, 1, tables_.level2);
     const std::vector<uint32_t> counts = count_cells(size.levels * size.spread_levels);
-    FittedTables found = fit_context_tables(counts, size.spread_levels, size.tables, draft_.range);
-    draft_.table_of = std::move(found.table_of);
-    draft_.zero_class_of = std::move(found.zero_class_of);
-    draft_.raw_bits = std::move(found.raw_bits);
-    draft_.log_frequencies = std::move(found.log_frequencies);
+    fit_context_tables(counts, size.spread_levels, size.tables, draft_);
     parameters = write_context_params(draft_);
     return {};
   }
@@ -249,10 +258,13 @@ class ContextFit {
       counted += (patch.view.shape.h - (patch.first_is_neighbour ? 1 : 0)) * row_values();
     }
     const size_t stride = counted / std::max(counted / kSampledShare, kLeastSampled) | 1;
-    const size_t channels = map_.shape.c;
+    const size_t channels = map_.shape.c, values = row_values();
+    for (auto* x : {&samples_.w, &samples_.n, &samples_.nw, &samples_.ne, &samples_.value}) {
+      x->reserve(counted / stride + 1);
+    }
     size_t next = 0;  // counted from the row's beginning
     each_row([&](const ContextRow& row, const uint8_t*) {
-      for (; next < row_values(); next += stride) {
+      for (; next < values; next += stride) {
         const uint8_t* west = row.current + next - channels;
         const uint8_t* north = row.above != nullptr ? row.above + next : west;
         const ptrdiff_t step = row.above != nullptr ? static_cast<ptrdiff_t>(channels) : 0;
@@ -262,7 +274,7 @@ class ContextFit {
         samples_.ne.push_back(north[step]);
         samples_.value.push_back(row.current[next]);
       }
-      next -= row_values();
+      next -= values;
     });
   }
 
@@ -288,31 +300,24 @@ class ContextFit {
     draft_.offset =
         static_cast<int16_t>(std::clamp<long>(std::lround(kWeightOne * (means[4] + origin)), -32768, 32767));
 
-    std::array<uint64_t, kContextSteps> steps{};
     std::array<std::vector<int16_t>, 5> spreads;
     for (auto& x : spreads) x.resize(count);
-    const int8_t* a = draft_.mean_weights;
+    std::vector<int16_t> sums(count);
+    weigh({s.w.data(), s.n.data(), s.nw.data(), s.ne.data()}, draft_.mean_weights, draft_.offset, sums);
+    draft_.mean_thresholds = thresholds(steps_of(sums), size.levels);
     for (size_t i = 0; i < count; ++i) {
-      const int32_t sum = saturated(a[0] * s.w[i] + a[1] * s.n[i] + a[2] * s.nw[i] + a[3] * s.ne[i]);
-      const int32_t mean = saturated(sum + draft_.offset);
-      ++steps[step_of(mean)];
       spreads[0][i] = static_cast<int16_t>(std::abs(s.w[i] - s.n[i]));
       spreads[1][i] = static_cast<int16_t>(std::abs(s.w[i] - s.nw[i]));
       spreads[2][i] = static_cast<int16_t>(std::abs(s.n[i] - s.nw[i]));
       spreads[3][i] = static_cast<int16_t>(std::abs(s.n[i] - s.ne[i]));
-      spreads[4][i] = static_cast<int16_t>(std::abs(s.value[i] - (std::clamp(mean >> 6, 0, 255) - origin)));
+      spreads[4][i] =
+          static_cast<int16_t>(std::abs(s.value[i] - (std::clamp(sums[i] >> 6, 0, 255) - origin)));
     }
-    draft_.mean_thresholds = thresholds(steps, size.levels);
 
     const Columns distances = {spreads[0].data(), spreads[1].data(), spreads[2].data(), spreads[3].data()};
     put_weights(solve(moments_of(distances, spreads[4].data(), count)), kSpreadGain, draft_.spread_weights);
-    steps = {};
-    const int8_t* b = draft_.spread_weights;
-    for (size_t i = 0; i < count; ++i) {
-      ++steps[step_of(saturated(b[0] * spreads[0][i] + b[1] * spreads[1][i] + b[2] * spreads[2][i] +
-                                b[3] * spreads[3][i]))];
-    }
-    draft_.spread_thresholds = thresholds(steps, size.spread_levels);
+    weigh(distances, draft_.spread_weights, 0, sums);
+    draft_.spread_thresholds = thresholds(steps_of(sums), size.spread_levels);
     std::copy_n(draft_.mean_weights, 4, tables_.mean_weights);
     std::copy_n(draft_.spread_weights, 4, tables_.spread_weights);
     tables_.offset = draft_.offset;
@@ -323,11 +328,21 @@ class ContextFit {
     ContextWork work{};
     work.table = scratch_.get(kContextsSlot, 2 * row);
     work.zero_class = work.table + row;
-    std::vector<uint32_t> counts(size_t{cells} * kFitSymbols);
+    // Two histograms take turns, so that equal neighbours need not wait for one another.
+    const size_t size = size_t{cells} * kFitSymbols;
+    std::vector<uint32_t> counts(size), others(size);
+    const size_t values = row_values();
     each_row([&](const ContextRow& current, const uint8_t* indices) {
       kernels_.row_contexts(tables_, current, work);
-      for (size_t i = 0; i < row_values(); ++i) ++counts[work.table[i] * kFitSymbols + indices[i]];
+      const uint8_t* const cell = work.table;
+      size_t i = 0;
+      for (; i + 2 <= values; i += 2) {
+        ++counts[cell[i] * kFitSymbols + indices[i]];
+        ++others[cell[i + 1] * kFitSymbols + indices[i + 1]];
+      }
+      if (i < values) ++counts[cell[i] * kFitSymbols + indices[i]];
     });
+    for (size_t i = 0; i < size; ++i) counts[i] += others[i];
     return counts;
   }
 

@@ -94,6 +94,19 @@ void put_neighbours(const ContextDraft& draft, std::vector<uint8_t>& out) {
 
 }  // namespace
 
+ContextDraft draft_of(ValueRange range, uint32_t numerator, uint32_t denominator, size_t contexts,
+                      bool of_channels) {
+  ContextDraft draft;
+  draft.range = range;
+  draft.of_channels = of_channels;
+  draft.numerator = numerator;
+  draft.denominator = denominator;
+  draft.table_of = draft.zero_class_of = std::vector<int32_t>(contexts, 0);
+  draft.raw_bits.assign(kTokens, 4);
+  draft.log_frequencies.assign(kTokens, 32);
+  return draft;
+}
+
 std::vector<uint8_t> write_context_params(const ContextDraft& draft) {
   const bool requantized = draft.numerator != draft.denominator;
   std::vector<uint8_t> out;

@@ -25,6 +25,10 @@ struct ContextDraft {
   std::vector<int32_t> log_frequencies;
 };
 
+// One table for so many cells or channels: a beginning that is valid.
+ContextDraft draft_of(ValueRange range, uint32_t numerator, uint32_t denominator, size_t contexts,
+                      bool of_channels);
+
 // docs/FORMAT.md, "context-rans": what parse_context_params reads.
 std::vector<uint8_t> write_context_params(const ContextDraft& draft);
 
