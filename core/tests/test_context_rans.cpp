@@ -153,29 +153,46 @@ const PredictionKernels& prediction_kernels_of(Isa isa) {
   return kScalarPredictionKernels;
 }
 
-// What a position's spans are predicted to be, and the contexts of it.
+// What a position's spans are predicted to be, in steps of one span and of several, and the contexts of it.
 std::vector<uint8_t> predictions_with(Isa isa, const ContextTables& tables,
                                       const std::vector<uint8_t>& bytes) {
   const PredictionTables& t = *tables.prediction;
   const PredictionKernels& kernels = prediction_kernels_of(isa);
   const size_t padded = t.channels + size_t{kVectorPad};
-  std::vector<uint8_t> current(bytes.begin(), bytes.begin() + static_cast<ptrdiff_t>(padded));
-  std::vector<int16_t> means(1024 + kVectorPad);
-  PredictionPlace place{};
-  for (size_t k = 0; k < 7; ++k) place.neighbours[k] = bytes.data() + (k + 1) * padded;
-  place.current = current.data();
-  place.means = means.data();
-  place.activity = t.first_activity;
-  std::vector<uint8_t> mean(padded), spread(padded), zero(padded), table(padded), zero_class(padded);
+  std::vector<int32_t> projected(padded);
+  std::vector<int16_t> means(padded);
+  std::vector<uint8_t> mean(padded), spread(padded), zero(padded), residuals(padded);
+  std::vector<PredictionPlace> places(t.spans);
+  std::vector<PredictionPlace*> of_spans(t.spans);
+  PredictionStep step{};
+  for (size_t k = 0; k < 7; ++k) step.neighbours[k] = bytes.data() + (k + 1) * padded;
+  step.current = bytes.data();
+  step.projected = projected.data();
+  step.means = means.data();
+  step.residuals = residuals.data();
+  step.places = of_spans.data();
+  step.context = {mean.data(), spread.data(), zero.data()};
+  std::vector<uint8_t> all;
   for (uint32_t span = 0; span < t.spans; ++span) {
-    const size_t at = size_t{span} * t.width;
-    kernels.predict(t, place, span, {mean.data() + at, spread.data() + at, zero.data() + at});
-    if (span + 1 < t.spans) kernels.gather(t, place, span);
+    for (uint32_t s = 0; s < t.spans; ++s) of_spans[s] = &places[(s + span) % t.spans];
+    for (uint32_t first = 0; first <= span; first += 1 + span / 2) {
+      step.first = first * t.width;
+      step.end = std::min((span + 1) * t.width, t.channels);
+      kernels.predict(t, step);
+      kernels.gather(t, step);
+      for (const auto* part : {&mean, &spread, &zero}) {
+        all.insert(all.end(), part->begin() + step.first, part->begin() + step.end);
+      }
+      for (const PredictionPlace& place : places) {
+        all.push_back(static_cast<uint8_t>(place.activity));
+        all.insert(all.end(), place.factors, place.factors + t.rank);
+      }
+    }
   }
+  std::vector<uint8_t> table(padded), zero_class(padded);
   kernels_of(isa).predicted_contexts(tables, {mean.data(), spread.data(), zero.data()}, t.channels,
                                      table.data(), zero_class.data());
-  std::vector<uint8_t> all;
-  for (const auto* part : {&mean, &spread, &zero, &table, &zero_class}) {
+  for (const auto* part : {&table, &zero_class}) {
     all.insert(all.end(), part->begin(), part->begin() + t.channels);
   }
   return all;

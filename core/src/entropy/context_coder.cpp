@@ -65,28 +65,23 @@ size_t close_body(const WordWriter& words, const uint8_t* end, uint32_t lanes, s
 size_t encode_predicted(const ContextTables& tables, const uint8_t* indices, Shape tile, uint32_t lanes,
                         uint8_t* out, Scratch& scratch) {
   const ContextKernels& kernels = context_kernels(lanes);
-  PredictionWalk walk(tables, tile, tile.size(), tile.size(), scratch);
-  const ContextWork& work = walk.work();
-  kernels.look_up(tables.companded, indices, tile.size(), walk.companded());
-  size_t at = 0;
+  PredictionWalk walk(tables, tile, true, 0, scratch);
   for (uint32_t step = 0; step < walk.steps(); ++step) {
-    const uint32_t count = walk.values(step);
+    const uint32_t count = walk.count(step);
+    const ContextWork work = walk.work(step);
     walk.predict(step);
-    kernels.predicted_contexts(tables, walk.predicted(), count, work.table + at, work.zero_class + at);
-    walk.each_span(step, [&](size_t in_tile, size_t in_step, size_t n) {
-      std::memcpy(walk.indices() + at + in_step, indices + in_tile, n);
-    });
-    walk.gather(step);
-    at += count;
+    kernels.predicted_contexts(tables, walk.predicted(step), count, work.table, work.zero_class);
+    walk.take_indices(step, indices);
+    kernels.look_up(tables.companded, walk.indices(step), count, walk.companded(step));
+    walk.gather();
   }
   uint8_t* const end = out + context_bound(tile) - kVectorPad;
   WordWriter words;
   words.at = end;
   std::fill_n(words.state, kMaxLanes, kStateFloor);
   for (uint32_t step = walk.steps(); step-- > 0;) {
-    const uint32_t count = walk.values(step);
-    at -= count;
-    kernels.encode_span(tables, work, work.table + at, work.zero_class + at, walk.indices() + at, count,
+    const ContextWork work = walk.work(step);
+    kernels.encode_span(tables, work, work.table, work.zero_class, walk.indices(step), walk.count(step),
                         lanes, words);
     if (static_cast<size_t>(end - words.at) >= tile.size()) return tile.size();
   }
@@ -96,24 +91,19 @@ size_t encode_predicted(const ContextTables& tables, const uint8_t* indices, Sha
 bool decode_predicted(const ContextTables& tables, Shape tile, uint32_t lanes, WordReader& words,
                       const RowSink& rows, Scratch& scratch) {
   const ContextKernels& kernels = context_kernels(lanes);
-  const size_t step_bytes = tile.c + kVectorPad;
-  PredictionWalk walk(tables, tile, tile.c, tile.size() + 2 * step_bytes, scratch);
-  const ContextWork& work = walk.work();
-  uint8_t* const values = walk.indices();
-  uint8_t* const companded = values + step_bytes;
-  uint8_t* const indices = companded + step_bytes;
+  PredictionWalk walk(tables, tile, false, tile.size(), scratch);
   for (uint32_t step = 0; step < walk.steps(); ++step) {
-    const uint32_t count = walk.values(step);
+    const uint32_t count = walk.count(step);
+    const ContextWork work = walk.work(step);
     walk.predict(step);
-    kernels.predicted_contexts(tables, walk.predicted(), count, work.table, work.zero_class);
-    if (!kernels.decode_span(tables, work, count, lanes, values, companded, words)) return false;
-    walk.each_span(step, [&](size_t in_tile, size_t in_step, size_t n) {
-      std::memcpy(indices + in_tile, values + in_step, n);
-      std::memcpy(walk.companded() + in_tile, companded + in_step, n);
-    });
-    walk.gather(step);
+    kernels.predicted_contexts(tables, walk.predicted(step), count, work.table, work.zero_class);
+    if (!kernels.decode_span(tables, work, count, lanes, walk.indices(step), walk.companded(step), words)) {
+      return false;
+    }
+    walk.gather();
+    walk.give_indices(step, walk.extra());
   }
-  rows(0, tile.h, indices);
+  rows(0, tile.h, walk.extra());
   return true;
 }
 

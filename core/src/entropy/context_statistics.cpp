@@ -128,20 +128,20 @@ void ContextStatistics::count_predicted(std::span<const ConstView> maps, std::sp
     uint8_t* indices = scratch_.get(kMapSlot, n + kVectorPad);
     load_interleaved(map, indices);
     if (requantizer.active) kernels.look_up(requantizer.index_of.data(), indices, n, indices);
-    PredictionWalk walk(tables_, map.shape, 0, 0, scratch_);
-    kernels.look_up(tables_.companded, indices, n, walk.companded());
-    const PredictionSteps& steps = walk.predicted();
+    PredictionWalk walk(tables_, map.shape, false, 0, scratch_);
     for (uint32_t step = 0; step < walk.steps(); ++step) {
+      const uint32_t values = walk.count(step);
       walk.predict(step);
-      walk.each_span(step, [&](size_t in_tile, size_t in_step, size_t count) {
-        for (size_t i = 0; i < count; ++i) {
-          const size_t pair = size_t{steps.mean[in_step + i]} * kContextSteps + steps.spread[in_step + i];
-          const uint8_t index = indices[in_tile + i];
-          ++symbols[pair * kSymbols + index];
-          ++zeros[(pair * kZeroNumbers + steps.zero[in_step + i]) * 2 + (index != 0 ? 1 : 0)];
-        }
-      });
-      walk.gather(step);
+      walk.take_indices(step, indices);
+      const PredictionSteps found = walk.predicted(step);
+      for (uint32_t i = 0; i < values; ++i) {
+        const size_t pair = size_t{found.mean[i]} * kContextSteps + found.spread[i];
+        const uint8_t index = walk.indices(step)[i];
+        ++symbols[pair * kSymbols + index];
+        ++zeros[(pair * kZeroNumbers + found.zero[i]) * 2 + (index != 0 ? 1 : 0)];
+      }
+      kernels.look_up(tables_.companded, walk.indices(step), values, walk.companded(step));
+      walk.gather();
     }
   }
 }

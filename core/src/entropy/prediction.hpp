@@ -14,6 +14,7 @@ inline constexpr uint32_t kPredictionGroup = 4;   // channels or factors that on
 inline constexpr uint32_t kMaxPredictionRank = 64;
 inline constexpr uint32_t kMaxPredictionSpans = 64;
 inline constexpr uint32_t kLogSteps = 128;
+inline constexpr uint32_t kReciprocalBits = 42;
 inline constexpr int32_t kSignedSeven = 64;    // residuals and factors are -64 to 63, kept as 0 to 127
 inline constexpr uint32_t kPresent = 8;        // a neighbour that is not zero is at least so far from it
 inline constexpr uint32_t kZeroNumbers = 128;  // of a predicted zero class, from kZeroNumberOrigin below 0
@@ -24,7 +25,9 @@ struct PredictionTables {
   uint32_t channels;
   uint32_t width;  // channels of a span
   uint32_t spans;
-  uint32_t rank;  // factors, a multiple of 16, or 0
+  uint32_t rank;                   // factors, a multiple of 16, or 0
+  const uint8_t* span_of;          // [channel / 4]
+  const uint64_t* channels_until;  // [span]: 2^42 over their number, rounded up
   uint32_t gather_shift;
   uint32_t spread_shift;
   int32_t origin;                         // what is added to a mean before its step is taken
@@ -50,33 +53,47 @@ struct PredictionTables {
   // [channel / 4][factor][4], and what corrects its sums for the residuals' offset: [span][factor].
   const int8_t* gather;
   const int32_t* gather_corrections;
-  // [span][chunk][factor / 4][16][4], and what corrects its sums: [span][chunk][16].
+  // [channel / 16][factor / 4][16][4], and what corrects its sums: [channel]; zeros for the first span.
   const int8_t* spread;
   const int32_t* spread_corrections;
 };
 
-// A position whose spans are being coded.
+// A position whose spans are being coded: what those before say to the next one.
 struct PredictionPlace {
-  const uint8_t* neighbours[7];  // companded values of W, N, NW, NE, WW, NN, NEE: [channel]
-  uint8_t* current;              // its own companded values
-  int16_t* means;                // of the span in work: what its residuals are taken from
-  uint32_t residuals;            // sum of magnitudes, in the spans before
-  int32_t activity;              // logarithm of their mean
+  uint32_t residuals;  // sum of magnitudes
+  int32_t activity;    // logarithm of their mean
   alignas(64) int32_t sums[kMaxPredictionRank];
-  alignas(64) uint8_t factors[kMaxPredictionRank];  // from the spans before, plus kSignedSeven
+  alignas(64) uint8_t factors[kMaxPredictionRank];  // plus kSignedSeven
 };
 
-// Steps of a span's values: whole chunks are written.
+// What picks a value's context.
 struct PredictionSteps {
   uint8_t* mean;    // below kContextSteps
   uint8_t* spread;  // below kContextSteps
   uint8_t* zero;    // below kZeroNumbers
 };
 
+// A step: span s of one position, span s + 1 of the one before, ..., side by side. All arrays are [channel],
+// padded by kVectorPad, and hold numbers from `first`, a multiple of the width, to `end`. Kernels work on
+// whole chunks: what lies beside these channels may be read and written, and means nothing.
+struct PredictionStep {
+  uint32_t first;
+  uint32_t end;
+  const uint8_t* neighbours[7];    // companded values of W, N, NW, NE, WW, NN, NEE
+  const uint8_t* current;          // its own companded values
+  PredictionPlace* const* places;  // of each span
+  int32_t* projected;              // what factors say of means
+  int16_t* means;                  // what residuals are taken from, less kSignedSeven
+  uint8_t* residuals;              // plus kSignedSeven
+  PredictionSteps context;
+};
+
 struct PredictionKernels {
-  void (*predict)(const PredictionTables&, const PredictionPlace&, uint32_t span, const PredictionSteps&);
-  // Adds the residuals of a span whose values are known, and makes the factors for the next one.
-  void (*gather)(const PredictionTables&, PredictionPlace&, uint32_t span);
+  // From neighbours and places to means and the three numbers of a context.
+  void (*predict)(const PredictionTables&, const PredictionStep&);
+  // Adds the residuals of values that are known now, and makes the factors for the next span of each
+  // position.
+  void (*gather)(const PredictionTables&, const PredictionStep&);
 };
 
 extern const PredictionKernels kScalarPredictionKernels;

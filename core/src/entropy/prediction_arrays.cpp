@@ -57,6 +57,14 @@ void PredictionArrays::build(const Prediction& p, uint32_t channels, uint8_t zer
 
 void PredictionArrays::build_channels(const Prediction& p) {
   PredictionTables& t = tables_;
+  span_of_.assign(t.channels / kPredictionGroup + size_t{kVectorPad});
+  for (size_t group = 0; group < t.channels / kPredictionGroup + kVectorPad; ++group) {
+    span_of_[group] = static_cast<uint8_t>(std::min<size_t>(kPredictionGroup * group / t.width, t.spans - 1));
+  }
+  channels_until_.assign(t.spans);
+  for (uint64_t span = 0; span < t.spans; ++span) {
+    channels_until_[span] = (uint64_t{1} << kReciprocalBits) / ((span + 1) * t.width) + 1;
+  }
   near_.assign(4 * (t.channels + size_t{kVectorPad}));
   far_.assign(4 * (t.channels + size_t{kVectorPad}));
   for (size_t c = 0; c < t.channels; ++c) {
@@ -72,6 +80,8 @@ void PredictionArrays::build_channels(const Prediction& p) {
     const uint32_t of_mean = static_cast<uint16_t>(p.zero_of_mean[c]);
     zero_slopes_[c] = static_cast<int32_t>(static_cast<uint16_t>(p.zero_of_log) | of_mean << 16);
   }
+  t.span_of = span_of_.data();
+  t.channels_until = channels_until_.data();
   t.near = near_.data();
   t.far = far_.data();
   t.offsets = offsets_.data();
@@ -83,20 +93,23 @@ void PredictionArrays::build_channels(const Prediction& p) {
 
 void PredictionArrays::build_loadings(const Prediction& p) {
   PredictionTables& t = tables_;
-  const size_t rank = t.rank, chunks = (t.width + kPredictionChunk - 1) / kPredictionChunk;
+  const size_t rank = t.rank, chunks = (t.channels + kPredictionChunk - 1) / kPredictionChunk;
   gather_.assign((t.channels + size_t{kVectorPad}) * rank + kVectorPad);
   gather_corrections_.assign(t.spans * rank + kVectorPad);
-  spread_.assign(t.spans * chunks * rank * kPredictionChunk + kVectorPad);
-  spread_corrections_.assign(t.spans * chunks * kPredictionChunk + kVectorPad);
+  spread_.assign(chunks * rank * kPredictionChunk + kVectorPad);
+  spread_corrections_.assign(t.channels + size_t{kVectorPad});
   for (size_t c = 0; c < t.channels; ++c) {
-    const size_t span = c / t.width, within = c % t.width;
-    const size_t chunk = span * chunks + within / kPredictionChunk, lane = within % kPredictionChunk;
+    const size_t span = c / t.width, chunk = c / kPredictionChunk, lane = c % kPredictionChunk;
     for (size_t k = 0; k < rank; ++k) {
-      const int8_t g = p.gather[c * rank + k], s = p.spread[c * rank + k];
-      gather_[(c / 4 * rank + k) * 4 + c % 4] = g;
+      const int8_t g = p.gather[c * rank + k];
+      gather_[(c / kPredictionGroup * rank + k) * kPredictionGroup + c % kPredictionGroup] = g;
       gather_corrections_[span * rank + k] -= kSignedSeven * g;
-      spread_[chunk * rank * kPredictionChunk + (k / 4 * kPredictionChunk + lane) * 4 + k % 4] = s;
-      spread_corrections_[chunk * kPredictionChunk + lane] -= kSignedSeven * s;
+      if (span == 0) continue;  // it has no factors
+      const int8_t s = p.spread[c * rank + k];
+      const size_t group = k / kPredictionGroup;
+      spread_[((chunk * rank / kPredictionGroup + group) * kPredictionChunk + lane) * kPredictionGroup +
+              k % kPredictionGroup] = s;
+      spread_corrections_[c] -= kSignedSeven * s;
     }
   }
   t.gather = gather_.data();

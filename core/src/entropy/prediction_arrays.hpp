@@ -37,6 +37,8 @@ class PredictionArrays {
   void build_loadings(const Prediction& prediction);
 
   PredictionTables tables_{};
+  AlignedArray<uint8_t> span_of_;
+  AlignedArray<uint64_t> channels_until_;
   AlignedArray<int8_t> near_, far_, gather_, spread_;
   AlignedArray<int32_t> offsets_, shifts_, spread_bias_, zero_bias_, zero_slopes_, gather_corrections_,
       spread_corrections_;

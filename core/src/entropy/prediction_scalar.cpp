@@ -6,29 +6,26 @@ namespace {
 inline int32_t clamped(int32_t x, int32_t low, int32_t high) { return x < low ? low : x > high ? high : x; }
 inline int32_t distance(int32_t a, int32_t b) { return a < b ? b - a : a - b; }
 
-void predict(const PredictionTables& t, const PredictionPlace& place, uint32_t span,
-             const PredictionSteps& steps) {
-  const uint32_t first = span * t.width;
-  const uint32_t count = t.channels - first < t.width ? t.channels - first : t.width;
-  const uint32_t chunks = (t.width + kPredictionChunk - 1) / kPredictionChunk;
-  for (uint32_t i = 0; i < count; ++i) {
-    const uint32_t c = first + i;
+int32_t projected(const PredictionTables& t, const uint8_t* factors, uint32_t c) {
+  const uint32_t chunk = c / kPredictionChunk, lane = c % kPredictionChunk;
+  const int8_t* loadings = t.spread + size_t{chunk} * t.rank * kPredictionChunk;
+  int32_t sum = t.spread_corrections[c];
+  for (uint32_t k = 0; k < t.rank; ++k) {
+    sum += factors[k] * loadings[(k / 4 * kPredictionChunk + lane) * 4 + k % 4];
+  }
+  return sum >> t.spread_shift;
+}
+
+void predict(const PredictionTables& t, const PredictionStep& step) {
+  for (uint32_t c = step.first; c < step.end; ++c) {
+    const PredictionPlace& place = *step.places[t.span_of[c / kPredictionGroup]];
     int32_t x[7];
-    for (uint32_t k = 0; k < 7; ++k) x[k] = place.neighbours[k][c];
+    for (uint32_t k = 0; k < 7; ++k) x[k] = step.neighbours[k][c];
     int32_t mean = t.offsets[c];
     for (uint32_t k = 0; k < 4; ++k) mean += t.near[4 * c + k] * x[k];
     for (uint32_t k = 0; k < 3; ++k) mean += t.far[4 * c + k] * x[4 + k];
-    place.means[i] = static_cast<int16_t>((mean + 32) >> 6);
-    mean += t.shifts[c];
-    if (span != 0 && t.rank != 0) {
-      const uint32_t chunk = span * chunks + i / kPredictionChunk, lane = i % kPredictionChunk;
-      const int8_t* loadings = t.spread + size_t{chunk} * t.rank * kPredictionChunk;
-      int32_t sum = t.spread_corrections[chunk * kPredictionChunk + lane];
-      for (uint32_t k = 0; k < t.rank; ++k) {
-        sum += place.factors[k] * loadings[(k / 4 * kPredictionChunk + lane) * 4 + k % 4];
-      }
-      mean += sum >> t.spread_shift;
-    }
+    step.means[c] = static_cast<int16_t>(((mean + 32) >> 6) - kSignedSeven);
+    mean += t.shifts[c] + projected(t, place.factors, c);
     const int32_t distances[6] = {distance(x[0], x[1]), distance(x[0], x[2]), distance(x[1], x[2]),
                                   distance(x[1], x[3]), distance(x[0], x[4]), distance(x[1], x[5])};
     int32_t sum = t.distance_offset;
@@ -44,29 +41,33 @@ void predict(const PredictionTables& t, const PredictionPlace& place, uint32_t s
     const int32_t zero = t.zero_bias[c] + static_cast<int16_t>(slopes & 0xFFFF) * log +
                          (slopes >> 16) * halved + t.zero_of_fold * distance(halved, t.fold_origin) +
                          t.zero_of_activity * place.activity + present;
-    steps.mean[i] = static_cast<uint8_t>(clamped((mean + t.origin) >> 8, 0, kContextSteps - 1));
-    steps.spread[i] = static_cast<uint8_t>(clamped(spread >> 8, 0, kContextSteps - 1));
-    steps.zero[i] = static_cast<uint8_t>(clamped((zero >> 8) + kZeroNumberOrigin, 0, kZeroNumbers - 1));
+    step.context.mean[c] = static_cast<uint8_t>(clamped((mean + t.origin) >> 8, 0, kContextSteps - 1));
+    step.context.spread[c] = static_cast<uint8_t>(clamped(spread >> 8, 0, kContextSteps - 1));
+    step.context.zero[c] =
+        static_cast<uint8_t>(clamped((zero >> 8) + kZeroNumberOrigin, 0, kZeroNumbers - 1));
   }
 }
 
-void gather(const PredictionTables& t, PredictionPlace& place, uint32_t span) {
-  const uint32_t first = span * t.width;
-  for (uint32_t k = 0; k < t.rank; ++k) place.sums[k] += t.gather_corrections[span * t.rank + k];
-  for (uint32_t i = 0; i < t.width; ++i) {
-    const uint32_t c = first + i;
-    const int32_t residual = clamped(place.current[c] - place.means[i], -kSignedSeven, kSignedSeven - 1);
-    place.residuals += static_cast<uint32_t>(distance(residual, 0));
-    for (uint32_t k = 0; k < t.rank; ++k) {
-      place.sums[k] += (residual + kSignedSeven) * t.gather[(c / 4 * t.rank + k) * 4 + c % 4];
+void gather(const PredictionTables& t, const PredictionStep& step) {
+  const uint32_t last = (t.spans - 1) * t.width;  // behind which nothing follows
+  for (uint32_t first = step.first; first < step.end && first < last; first += t.width) {
+    const uint32_t span = first / t.width;
+    PredictionPlace& place = *step.places[span];
+    for (uint32_t k = 0; k < t.rank; ++k) place.sums[k] += t.gather_corrections[span * t.rank + k];
+    for (uint32_t c = first; c < first + t.width; ++c) {
+      const int32_t residual = clamped(step.current[c] - step.means[c], 0, 2 * kSignedSeven - 1);
+      place.residuals += static_cast<uint32_t>(distance(residual, kSignedSeven));
+      for (uint32_t k = 0; k < t.rank; ++k) {
+        place.sums[k] += residual * t.gather[(c / 4 * t.rank + k) * 4 + c % 4];
+      }
     }
+    for (uint32_t k = 0; k < t.rank; ++k) {
+      const int32_t factor = (place.sums[k] >> t.gather_shift) + kSignedSeven;
+      place.factors[k] = static_cast<uint8_t>(clamped(factor, 0, 2 * kSignedSeven - 1));
+    }
+    const uint64_t activity = 4 * place.residuals * t.channels_until[span] >> kReciprocalBits;
+    place.activity = t.log[activity < kLogSteps ? activity : kLogSteps - 1];
   }
-  for (uint32_t k = 0; k < t.rank; ++k) {
-    const int32_t factor = clamped(place.sums[k] >> t.gather_shift, -kSignedSeven, kSignedSeven - 1);
-    place.factors[k] = static_cast<uint8_t>(factor + kSignedSeven);
-  }
-  const uint32_t activity = 4 * place.residuals / (first + t.width);
-  place.activity = t.log[activity < kLogSteps ? activity : kLogSteps - 1];
 }
 
 }  // namespace

@@ -15,109 +15,177 @@ namespace fmapzip {
 
 // The steps of a tile whose channels predict channels. In step d, span s is at position d - s: what it is
 // predicted from (earlier positions of its channels, earlier spans of its position) lies in earlier steps.
+// Numbers are kept as [step][channel], where a neighbour of all channels of a step is one step's row.
 class PredictionWalk {
  public:
-  // `contexts`: for so many values there are tables and zero classes; `indices`: bytes for the caller's use.
-  PredictionWalk(const ContextTables& tables, Shape tile, size_t contexts, size_t indices, Scratch& scratch)
+  // `keeps`: whether contexts and indices of all steps are kept, or only a step's; `extra`: bytes for the
+  // caller's use.
+  PredictionWalk(const ContextTables& tables, Shape tile, bool keeps, size_t extra, Scratch& scratch)
       : t_(*tables.prediction),
         kernels_(prediction_kernels()),
         channels_(tile.c),
         width_(tile.w),
-        positions_(tile.h * tile.w) {
-    const size_t values = padded(tile.size()), step = padded(channels_), order = padded(contexts);
-    const size_t means = padded(2 * size_t{t_.width});
+        positions_(tile.h * tile.w),
+        stride_(keeps ? tile.c : 0) {
+    const size_t all = padded(size_t{steps()} * channels_ + channels_), one = padded(channels_);
+    const size_t kept = keeps ? all : one;
     const size_t places = padded(t_.spans * sizeof(PredictionPlace));
-    const size_t total = values + 6 * step + padded(2 * size_t{channels_}) + 2 * order + padded(indices) +
-                         t_.spans * means + places;
+    const size_t sources = padded(t_.spans * sizeof(Sources));
+    const size_t total = places + sources + padded(4 * one) + 2 * padded(2 * one) + (kNeighbours + 5) * one +
+                         3 * kept + all + padded(extra);
     uint8_t* p = scratch.get(kContextSlot, total + kVectorPad);
     p += (kVectorPad - reinterpret_cast<uintptr_t>(p) % kVectorPad) % kVectorPad;
     const auto take = [&p](size_t bytes) { return std::exchange(p, p + bytes); };
     places_ = reinterpret_cast<PredictionPlace*>(take(places));
     std::memset(places_, 0, places);
-    for (uint32_t s = 0; s < t_.spans; ++s) places_[s].means = reinterpret_cast<int16_t*>(take(means));
-    companded_ = take(values);
-    start_ = take(step);
-    std::memset(start_, t_.zero, step);
-    steps_ = {take(step), take(step), take(step)};
-    packed_ = take(step);
-    work_.packed = packed_;
-    work_.entries = reinterpret_cast<uint16_t*>(take(padded(2 * size_t{channels_})));
-    work_.table = take(order);
-    work_.zero_class = take(order);
-    indices_ = take(padded(indices));
+    for (uint32_t i = 0; i < 2 * t_.spans; ++i) ring_[i] = &places_[(2 * t_.spans - i) % t_.spans];
+    sources_ = reinterpret_cast<Sources*>(take(sources));
+    step_.projected = reinterpret_cast<int32_t*>(take(padded(4 * one)));
+    step_.means = reinterpret_cast<int16_t*>(take(padded(2 * one)));
+    work_.entries = reinterpret_cast<uint16_t*>(take(padded(2 * one)));
+    for (uint8_t*& around : around_) around = take(one);
+    step_.residuals = take(one);
+    step_.context = {take(one), take(one), take(one)};
+    work_.packed = take(one);
+    work_.table = take(kept);
+    work_.zero_class = take(kept);
+    indices_ = take(kept);
+    companded_ = take(all) + channels_;  // a row before the first one
+    extra_ = take(padded(extra));
   }
 
   uint32_t steps() const { return positions_ + t_.spans - 1; }
-  uint8_t* companded() const { return companded_; }
-  const ContextWork& work() const { return work_; }
-  const PredictionSteps& predicted() const { return steps_; }
-  uint8_t* indices() const { return indices_; }
-
-  uint32_t values(uint32_t step) const {
-    const uint32_t first = first_span(step), end = end_span(step);
-    return std::min(end * t_.width, channels_) - first * t_.width;
+  // A step's channels.
+  uint32_t first(uint32_t step) const { return first_span(step) * t_.width; }
+  uint32_t count(uint32_t step) const { return std::min(end_span(step) * t_.width, channels_) - first(step); }
+  // Of a step's channels, from the first on.
+  uint8_t* companded(uint32_t step) const { return row(step) + first(step); }
+  uint8_t* indices(uint32_t step) const { return indices_ + kept(step); }
+  PredictionSteps predicted(uint32_t step) const {
+    const PredictionSteps& of = step_.context;
+    return {of.mean + first(step), of.spread + first(step), of.zero + first(step)};
   }
+  ContextWork work(uint32_t step) const {
+    return {work_.table + kept(step), work_.zero_class + kept(step), work_.packed, work_.entries};
+  }
+  uint8_t* extra() const { return extra_; }
 
   // Predicts the values of a step.
   void predict(uint32_t step) {
+    step_.places = ring_ + (t_.spans - step % t_.spans) % t_.spans;
+    if (step < t_.spans) start(step);
     if (step < positions_) open(step);
-    uint8_t *mean = steps_.mean, *spread = steps_.spread, *zero = steps_.zero;
-    for (uint32_t s = first_span(step); s < end_span(step); ++s) {
-      kernels_.predict(t_, place(step - s), s, {mean, spread, zero});
-      mean += t_.width;
-      spread += t_.width;
-      zero += t_.width;
-    }
-  }
-
-  // Calls work(where the span is in a tile [position][channel], where it is in its step, how many values).
-  template <class Work>
-  void each_span(uint32_t step, Work work) const {
-    const uint32_t first = first_span(step), end = end_span(step);
-    for (uint32_t s = first; s < end; ++s) {
-      const uint32_t c = s * t_.width;
-      work(size_t{step - s} * channels_ + c, size_t{s - first} * t_.width, std::min(t_.width, channels_ - c));
-    }
+    step_.first = first(step);
+    step_.end = step_.first + count(step);
+    step_.current = row(step);
+    find_neighbours(step);
+    kernels_.predict(t_, step_);
   }
 
   // Takes in the companded values of a step.
-  void gather(uint32_t step) {
-    const uint32_t end = std::min(end_span(step), t_.spans - 1);  // after the last span nothing follows
-    for (uint32_t s = first_span(step); s < end; ++s) kernels_.gather(t_, place(step - s), s);
+  void gather() { kernels_.gather(t_, step_); }
+
+  // Copies the indices of a step from a tile [position][channel].
+  void take_indices(uint32_t step, const uint8_t* tile) {
+    each_span(step, [&](size_t in_tile, size_t in_step, size_t n) {
+      copy(tile + in_tile, n, indices(step) + in_step);
+    });
+  }
+  // The same into a tile.
+  void give_indices(uint32_t step, uint8_t* tile) const {
+    each_span(step, [&](size_t in_tile, size_t in_step, size_t n) {
+      copy(indices(step) + in_step, n, tile + in_tile);
+    });
   }
 
  private:
+  static constexpr size_t kNeighbours = 7;
+
+  // A span's values; most are few.
+  static void copy(const uint8_t* from, size_t n, uint8_t* to) {
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16) std::memcpy(to + i, from + i, 16);
+    for (; i + 4 <= n; i += 4) std::memcpy(to + i, from + i, 4);
+    for (; i < n; ++i) to[i] = from[i];
+  }
+
+  // Calls work(where a span is in a tile [position][channel], where in its step, how many values).
+  template <class Work>
+  void each_span(uint32_t step, Work work) const {
+    const uint32_t last = end_span(step), from = first(step);
+    for (uint32_t s = first_span(step); s < last; ++s) {
+      const uint32_t c = s * t_.width;
+      work(size_t{step - s} * channels_ + c, c - from, std::min(t_.width, channels_ - c));
+    }
+  }
+
+  // How many steps ago neighbours of a position were coded.
+  struct Sources {
+    size_t ago[kNeighbours];
+    bool edge;  // whether some are not where they mostly are
+  };
+
   static size_t padded(size_t n) { return (n + kVectorPad - 1) / kVectorPad * kVectorPad + kVectorPad; }
 
+  uint8_t* row(uint32_t step) const { return companded_ + size_t{step} * channels_; }
+  size_t kept(uint32_t step) const { return step * stride_ + first(step); }
   uint32_t first_span(uint32_t step) const { return step < positions_ ? 0 : step - positions_ + 1; }
   uint32_t end_span(uint32_t step) const { return std::min(step + 1, t_.spans); }
-  PredictionPlace& place(uint32_t position) { return places_[position % t_.spans]; }
+
+  // What is to the left of the first position.
+  void start(uint32_t span) {
+    const uint32_t c = span * t_.width;
+    std::memset(companded_ + size_t{span} * channels_ + c - channels_, t_.zero,
+                std::min(t_.width, channels_ - c));
+  }
 
   void open(uint32_t position) {
-    PredictionPlace& at = place(position);
-    const uint32_t row = position / width_, column = position % width_;
-    uint8_t* const here = companded_ + size_t{position} * channels_;
-    const uint8_t* const above = row == 0 ? nullptr : here - size_t{width_} * channels_;
-    const uint8_t* w = column != 0 ? here - channels_ : row != 0 ? above : start_;
-    const uint8_t* ww = column > 1 ? here - 2 * size_t{channels_} : w;
-    if (row == 0) {
-      const uint8_t* const found[7] = {w, w, w, w, ww, w, w};
-      std::copy(found, found + 7, at.neighbours);
-    } else {
-      const uint32_t right = width_ - 1 - column;
-      const uint8_t* const found[7] = {w,
-                                       above,
-                                       column != 0 ? above - channels_ : above,
-                                       above + std::min(right, 1u) * size_t{channels_},
-                                       ww,
-                                       row > 1 ? above - size_t{width_} * channels_ : above,
-                                       above + std::min(right, 2u) * size_t{channels_}};
-      std::copy(found, found + 7, at.neighbours);
+    PredictionPlace& place = places_[position % t_.spans];
+    place.residuals = 0;
+    place.activity = t_.first_activity;
+    std::memset(place.sums, 0, sizeof(int32_t) * t_.rank);
+    const size_t row = row_, column = column_, right = width_ - 1 - column;
+    if (++column_ == width_) {
+      column_ = 0;
+      ++row_;
     }
-    at.current = here;
-    at.residuals = 0;
-    at.activity = t_.first_activity;
-    std::memset(at.sums, 0, sizeof(at.sums));
+    Sources& from = sources_[position % t_.spans];
+    if (row == 0) {
+      from = {{1, 1, 1, 1, column > 1 ? size_t{2} : size_t{1}, 1, 1}, true};
+    } else {
+      const size_t n = width_, w = column != 0 ? 1 : n;
+      from = {{w, n, column != 0 ? n + 1 : n, n - std::min<size_t>(right, 1), column > 1 ? 2 : w,
+               row > 1 ? 2 * n : n, n - std::min<size_t>(right, 2)},
+              true};
+    }
+    from.edge = row < 2 || column < 2 || right < 2;
+    if (from.edge) last_edge_ = position;
+  }
+
+  // A neighbour of most channels is in one row; where it is elsewhere for some, that row is copied and
+  // mended.
+  void find_neighbours(uint32_t step) {
+    const uint32_t last = end_span(step);
+    const bool top = step < 2 * width_ + t_.spans || width_ < 4;  // or there are no such rows
+    const size_t inside[kNeighbours] = {1, width_, width_ + 1, width_ - 1, 2, 2 * width_, width_ - 2};
+    uint8_t* const here = row(step);
+    for (size_t k = 0; k < kNeighbours; ++k) {
+      step_.neighbours[k] = top ? around_[k] : here - inside[k] * channels_;
+    }
+    if (!top && step >= last + last_edge_) return;
+    for (uint32_t s = first_span(step); s < last; ++s) {
+      const Sources& from = sources_[(step - s) % t_.spans];
+      if (!from.edge && !top) continue;
+      const size_t c = size_t{s} * t_.width;
+      for (size_t k = 0; k < kNeighbours; ++k) {
+        if (from.ago[k] == inside[k] && !top) continue;
+        if (step_.neighbours[k] != around_[k]) {
+          std::memcpy(around_[k], step_.neighbours[k], channels_);
+          step_.neighbours[k] = around_[k];
+        }
+        copy(here + c - from.ago[k] * channels_, std::min<size_t>(t_.width, channels_ - c), around_[k] + c);
+      }
+    }
   }
 
   const PredictionTables& t_;
@@ -125,13 +193,18 @@ class PredictionWalk {
   uint32_t channels_;
   uint32_t width_;
   uint32_t positions_;
+  size_t stride_;
+  uint32_t last_edge_ = 0;         // the last position whose neighbours are not those of others
+  uint32_t row_ = 0, column_ = 0;  // of the next position
   PredictionPlace* places_;
+  PredictionPlace* ring_[2 * kMaxPredictionSpans];  // so that places of spans follow one another
+  Sources* sources_;
   uint8_t* companded_;
-  uint8_t* start_;
-  uint8_t* packed_;
-  PredictionSteps steps_{};
-  ContextWork work_{};
+  uint8_t* around_[kNeighbours];
   uint8_t* indices_;
+  uint8_t* extra_;
+  PredictionStep step_{};
+  ContextWork work_{};
 };
 
 }  // namespace fmapzip
