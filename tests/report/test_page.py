@@ -59,6 +59,7 @@ addEventListener("load", () => {
   found.tap = document.querySelector("h1").textContent;
   found.bars = document.querySelectorAll("figure:first-of-type rect").length;
   found.wide = document.documentElement.scrollWidth <= innerWidth;
+  found.missing = missingMethods([{ label: "a", status: "missing" }, { label: "b", status: "missing" }])[0].textContent;
   tell(found);
 });
 </script>"""
@@ -138,6 +139,7 @@ def test_it_works_in_a_browser(report: dict[str, Any], tmp_path: Path, size: str
     assert found["tap"] == EVIL
     assert found["bars"] > 5
     assert found["wide"]
+    assert found["missing"] == "a, b: missing."
 
 
 def test_the_page_of_a_split_works_in_a_browser(tmp_path: Path) -> None:
@@ -272,6 +274,7 @@ def test_a_plan_works_in_a_browser(tmp_path: Path) -> None:
     steps = """<script>
 addEventListener("load", () => {
   const found = { plots: [...document.querySelectorAll("figure")].map((f) => f.querySelectorAll("svg *").length) };
+  found.cut = [...document.querySelectorAll(".scroll")].some((table) => table.scrollWidth > table.clientWidth);
   location.hash = "#/tap/1";
   show();
   found.tap = document.querySelector("h1").textContent;
@@ -279,10 +282,11 @@ addEventListener("load", () => {
   tell(found);
 });
 </script>"""
-    found, log = in_browser(to_html(plan_report("kl")), tmp_path, "900,900", steps)
+    found, log = in_browser(to_html(plan_report("kl")), tmp_path, "1400,900", steps)
     assert found["problems"] == []
     assert "CONSOLE" not in log
     assert min(found["plots"]) >= 5
+    assert not found["cut"]
     assert (found["tap"], found["rows"]) == (EVIL, 2)
 
 

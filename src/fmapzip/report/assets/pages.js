@@ -18,6 +18,7 @@ function overview() {
     make("div", { class: "grid" }, fronts(data, rows)),
     make("h2", {}, "Methods"),
     methodTable(data.rows),
+    ...missingMethods(data.rows),
     data.baselines.length ? make("p", { class: "soft" }, data.baselines.map(baseline).join(" ")) : null,
     make("h2", {}, "Where the bytes went"),
     partsLegend(),

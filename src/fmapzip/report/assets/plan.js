@@ -28,6 +28,17 @@ function distortionScale(values, box) {
   return (log ? logarithmic : linear)(padded(values, log ? 0.3 : 0.08, log), [box.bottom, box.top]);
 }
 
+const PLAN = "the plan";
+
+// Where the plan's name stands beside its point without meeting another point, the nearest place first.
+function freePlace([x, y], points, box) {
+  const wide = 6.1 * PLAN.length, places = [];
+  for (const down of [0, -16, 16, -30, 30, -44, 44]) places.push([x + 11, y + down], [x - 11 - wide, y + down]);
+  const inside = ([left, middle]) => left > box.left && left + wide < box.right && middle > box.top && middle < box.bottom;
+  const free = ([left, middle]) => !points.some(([px, py]) => px > left - 6 && px < left + wide + 6 && Math.abs(py - middle) < 12);
+  return places.find((place) => inside(place) && free(place)) || places[0];
+}
+
 function curvePlot(data) {
   const steps = data.curve.filter((step) => usable(step.distortion));
   const chosen = usable(data.chosen.distortion) ? data.chosen : null;
@@ -50,7 +61,10 @@ function curvePlot(data) {
     }
     if (!chosen) return;
     const star = draw("circle", { cx: x(chosen.bytes), cy: y(chosen.distortion), r: 7, style: "fill:var(--s0);stroke:var(--paper)", "stroke-width": 2 });
-    svg.append(hover(star, `the plan\n${figure.size(chosen.bytes)} an image\n${shownDistortion(chosen.distortion)}`), draw("text", { class: "strong", x: x(chosen.bytes) + 11, y: y(chosen.distortion) + 4 }, "the plan"));
+    svg.append(hover(star, `the plan\n${figure.size(chosen.bytes)} an image\n${shownDistortion(chosen.distortion)}`));
+    const points = steps.flatMap((s) => [s.distortion, s.predicted].filter(usable).map((value) => [x(s.bytes), y(value)]));
+    const place = freePlace([x(chosen.bytes), y(chosen.distortion)], points, box);
+    svg.append(draw("text", { class: "strong halo", x: place[0], y: place[1] + 4 }, PLAN));
   });
 }
 
@@ -85,13 +99,13 @@ function choiceTable(taps) {
   return sortable([
     { name: "feature map", value: (row) => row.tap.name, words: true },
     { name: "place", value: (row) => row.i + 1, up: true },
-    { name: "choice", value: (row) => row.tap.choice.label, words: true },
+    { name: "choice", value: (row) => row.tap.choice.label, words: true, long: true },
     { name: "ratio", value: (row) => row.tap.raw_bytes / row.tap.choice.bytes, text: figure.fixed(2) },
     { name: "bytes", value: (row) => row.tap.choice.bytes, text: figure.fixed(0) },
     { name: "share", value: (row) => row.bytes, text: figure.percent },
     { name: "distortion alone", value: (row) => row.tap.choice.distortion, text: shownDistortion },
     { name: "its share", value: (row) => row.distortion, text: figure.percent },
-    { name: "runner-up", value: (row) => row.tap.runner_up && row.tap.runner_up.label, text: words, words: true },
+    { name: "runner-up", value: (row) => row.tap.runner_up && row.tap.runner_up.label, text: words, words: true, long: true },
     { name: "its bytes", value: (row) => row.tap.runner_up && row.tap.runner_up.bytes, text: (v) => (v === null ? "" : v.toFixed(0)) },
     { name: "its distortion", value: (row) => row.tap.runner_up && row.tap.runner_up.distortion, text: shownDistortion },
   ], rows, { open: (row) => `#/tap/${row.i + 1}`, label: "choices" });
@@ -107,7 +121,7 @@ function planTapPage(i) {
     make("div", { class: "legend" }, make("span", {}, "large: the choice; filled: distortion measured; hollow: estimated; line: the lower hull")),
     candidatePlot(tap),
     sortable([
-      { name: "candidate", value: (c) => c.label, words: true },
+      { name: "candidate", value: (c) => c.label, words: true, long: true },
       { name: "ratio", value: (c) => tap.raw_bytes / c.bytes, text: figure.fixed(2) },
       { name: "bytes", value: (c) => c.bytes, text: figure.fixed(0) },
       { name: "distortion alone", value: (c) => c.distortion, text: shownDistortion, idle: (c) => !c.measured },

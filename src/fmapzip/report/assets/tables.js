@@ -1,6 +1,6 @@
 // Tables that sort by any column.
 
-// columns: [{ name, value: row => sortable, text: value => string, idle: row => bool, words: bool }]
+// columns: [{ name, value: row => sortable, text: value => string, idle: row => bool, words: bool, long: bool }]
 function sortable(columns, rows, { classOf = () => "", open = null, sorted = 1, label }) {
   const body = make("tbody");
   const heads = columns.map((column, i) => make("th", { scope: "col", title: column.title, class: column.words ? "words" : null }, make("button", { type: "button", onclick: () => sort(i) }, column.name)));
@@ -17,10 +17,10 @@ function sortable(columns, rows, { classOf = () => "", open = null, sorted = 1, 
   const cell = (column, row, i) => {
     const text = (column.text || String)(column.value(row) ?? null) ?? "";
     const inside = i === 0 && open && open(row) ? make("a", { href: open(row) }, text) : text;
-    return make("td", { class: column.words ? "words" : column.idle && column.idle(row) ? "idle" : null, title: column.hint ? column.hint(row) : null }, inside);
+    return make("td", { class: column.words ? (column.long ? "words long" : "words") : column.idle && column.idle(row) ? "idle" : null, title: column.hint ? column.hint(row) : null }, inside);
   };
   sort(sorted);
-  return make("div", { class: "scroll" }, make("table", { "aria-label": label }, make("thead", {}, make("tr", {}, heads)), body));
+  return make("div", { class: "scroll" }, make("table", { "aria-label": label, class: columns.length > 10 ? "dense" : null }, make("thead", {}, make("tr", {}, heads)), body));
 }
 
 // What a row does not have comes last, whichever way the others go.
@@ -39,10 +39,10 @@ function methodColumns(has) {
   const distortion = (name, key, text) => ({ name, value: (row) => row.distortion && row.distortion[key], text });
   const all = [
     { name: "method", value: (row) => row.label, words: true, hint: (row) => row.source },
-    { name: "kind", value: (row) => (row.lossless === undefined ? "" : row.lossless ? "lossless" : "lossy"), text: words, words: true, needs: "loss" },
-    { name: "ratio", value: (row) => (row.total ? RAW / row.total : null), text: figure.fixed(3) },
-    { name: "bits a value", value: (row) => (row.total ? (8 * row.total) / RAW : null), text: figure.fixed(2) },
-    { name: "maps alone", title: "ratio without what is kept once beside the maps", value: (row) => (row.bytes ? RAW / row.bytes : null), text: figure.fixed(3) },
+    { name: "kind", value: (row) => (row.lossless ? "lossless" : "lossy"), words: true, needs: "loss" },
+    { name: "ratio", value: (row) => RAW / row.total, text: figure.fixed(3) },
+    { name: "bits a value", value: (row) => (8 * row.total) / RAW, text: figure.fixed(2) },
+    { name: "maps alone", title: "ratio without what is kept once beside the maps", value: (row) => RAW / row.bytes, text: figure.fixed(3) },
     { name: "beside", title: "bytes kept once beside the maps", value: (row) => row.side || null, text: figure.size },
     timed("encode MB/s", "encode"),
     timed("decode MB/s", "decode"),
@@ -62,17 +62,25 @@ function methodColumns(has) {
 }
 
 function methodTable(rows) {
-  const kinds = new Set(rows.map((row) => row.lossless).filter((kind) => kind !== undefined));
-  const has = (key) => (key === "loss" ? kinds.size > 1 : hasFigure(rows, key));
-  const byRatio = [...rows].sort((a, b) => (a.total || Infinity) - (b.total || Infinity)); // stays within each kind
+  const found = rows.filter((row) => row.taps);
+  const kinds = new Set(found.map((row) => row.lossless));
+  const has = (key) => (key === "loss" ? kinds.size > 1 : hasFigure(found, key));
+  const byRatio = [...found].sort((a, b) => a.total - b.total); // stays within each kind
   return sortable(methodColumns(has), byRatio, { classOf: rowClass, label: "methods" });
+}
+
+// Methods without figures, and why: those of a reason together.
+function missingMethods(rows) {
+  const reasons = new Map();
+  for (const row of rows.filter((one) => !one.taps)) reasons.set(row.status, [...(reasons.get(row.status) || []), row.label]);
+  return [...reasons].map(([reason, labels]) => make("p", { class: "soft" }, `${labels.join(", ")}: ${reason}.`));
 }
 
 function hasFigure(rows, key) {
   return rows.some((row) => (key === "status" ? row.status !== "ok" : row[key] || (row.distortion && row.distortion[key] !== null && row.distortion[key] !== undefined)));
 }
 
-const rowClass = (row) => (row.status.startsWith("missing") ? "missing" : row.ours ? "ours" : "");
+const rowClass = (row) => (row.ours ? "ours" : "");
 
 function tapTable(rows) {
   const taps = DATA().taps.map((tap, i) => ({ tap, i, ...winners(rows, i) }));
