@@ -20,17 +20,17 @@ from verilog_runs import compiled, has_simulator, said
 if not has_simulator():
     pytest.skip("no iverilog: the exported Verilog is not run", allow_module_level=True)
 
-CODECS = ("zvc",)
+CODECS = {"zvc": "zvc", "dct-cm": "dct-cm:path=mask,coding=bitmap"}
 
 
 @pytest.fixture(scope="module")
 def vectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two small maps of the demo network as cases, for each block at 1 and at 8 values a cycle."""
     folder = tmp_path_factory.mktemp("vectors")
-    for codec in CODECS:
+    for codec, settings in CODECS.items():
         archive = str(folder / f"{codec}.fmz")
         assert (
-            run(["capture", "demo", "demo", "--codec", codec, "--limit", "4", "--taps", "stages.2*", "-o", archive])
+            run(["capture", "demo", "demo", "--codec", settings, "--limit", "4", "--taps", "stages.2*", "-o", archive])
             == 0
         )
         for values in ("1", "8"):
@@ -83,3 +83,11 @@ def test_rtl_names_what_a_block_takes(capsys: pytest.CaptureFixture[str], tmp_pa
     assert "1, 2, 4, 8, 16, 32 values a cycle, not 3" in capsys.readouterr().err
     assert run(["rtl", "jpeg", "-o", str(tmp_path)]) == 3
     assert "zvc-encoder" in capsys.readouterr().err
+
+
+def test_what_the_blocks_of_dct_cm_do_not_take_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    np.save(tmp_path / "in.npy", np.tile(np.arange(64, dtype=np.uint8), (8, 4, 1)))
+    archive = str(tmp_path / "maps.fmz")
+    assert run(["encode", str(tmp_path / "in.npy"), archive, "--codec", "dct-cm:path=transform,coding=bitmap"]) == 0
+    assert run(["vectors", "dct-cm-mask-decoder", archive, "-o", str(tmp_path / "out")]) == 3
+    assert "every value is a point" in capsys.readouterr().err

@@ -8,6 +8,7 @@ from typing import Any
 
 from fmapzip.errors import InvalidInput
 from fmapzip.hardware import cases
+from fmapzip.hardware.dct_cm import MaskDecoder
 from fmapzip.hardware.zvc import ZvcDecoder, ZvcEncoder
 
 
@@ -57,6 +58,7 @@ POWERS = (1, 2, 4, 8, 16, 32)
 BLOCKS = (
     Block("zvc-encoder", "zvc", POWERS, ZvcEncoder, cases.zvc_encoder),
     Block("zvc-decoder", "zvc", POWERS, ZvcDecoder, cases.zvc_decoder),
+    Block("dct-cm-mask-decoder", "dct-cm", (1, 2, 4, 8), MaskDecoder, cases.mask_decoder),
 )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from fmapzip.hardware.dct_cm_classes import word_bits
+from fmapzip.hardware.dct_cm_tiles import tile_word, value_words
 from fmapzip.hardware.streams import Error, status_word, words
 from fmapzip.hardware.tiles import Tile
 from fmapzip.hardware.zvc import bitmap_bytes
@@ -46,3 +48,9 @@ def _zvc_body(tile: Tile, values: int, end: bool = False) -> dict[str, list[int]
     split = (tile.values.size + 7) // 8
     bitmap = words(tile.body[:split], bitmap_bytes(values))
     return {"bitmap": bitmap, "nonzero": words(tile.body[split:], values, end=end)}
+
+
+def mask_decoder(tile: Tile, values: int) -> Case:
+    """A body of the mask path in, its values out."""
+    inputs = {"tile": [tile_word(tile)], "body": words(tile.body, word_bits(values) // 8)}
+    return Case(inputs, {"values": value_words(tile, values), "status": [status_word(Error.NONE)]})

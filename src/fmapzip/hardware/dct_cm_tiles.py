@@ -1,0 +1,71 @@
+"""What software tells the blocks of the mask path about a tile, and the beats of its values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fmapzip.errors import InvalidInput
+from fmapzip.hardware.dct_cm_classes import COUNT_BITS, TILE
+from fmapzip.hardware.streams import beat, words
+from fmapzip.hardware.tiles import Tile
+from fmapzip.reference.dct_cm_parameters import Parameters, parse
+from fmapzip.reference.dct_cm_values import block_positions
+
+
+def tile_word(tile: Tile) -> int:
+    """The descriptor of a tile.
+
+    Raises
+    ------
+    InvalidInput
+        It is of another path or coding, or has more planes or blocks than the descriptor holds.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> word = tile_word(Tile("dct-cm", np.zeros((3, 10, 10), np.uint8), 0, b""))
+    >>> TILE.from_bits(word).size, TILE.from_bits(word).blocks
+    (50, 2)
+    """
+    found = parse(tile.parameters) if tile.parameters else Parameters(transform=False)
+    if found.transform or found.rans or found.points is not None:
+        raise InvalidInput("the blocks of dct-cm take the mask path with bitmap coding, where every value is a point")
+    planes, positions = _planes(tile)
+    size = block_positions(positions)
+    blocks = -(-positions // size)
+    if max(planes, blocks) >> COUNT_BITS:
+        raise InvalidInput(f"a tile of {planes} planes of {blocks} blocks is too large for the blocks of dct-cm")
+    both = min(tile.below, 255 - tile.below)
+    fields = {
+        "planes": planes,
+        "blocks": blocks,
+        "size": size,
+        "last_size": positions - (blocks - 1) * size,
+        "points": 256,
+        "both": both,
+        "negative": int(tile.below > 127),
+    }
+    return int(TILE.const(fields).as_value().value)
+
+
+def value_words(tile: Tile, values: int) -> list[int]:
+    """The beats of a tile's values, which end with each block."""
+    blocks = list(_blocks(tile))
+    last = 1 << beat(values).size - 1
+    found = [word & ~last for block in blocks for word in words(block, values)]
+    found[-1] |= last
+    return found
+
+
+def _planes(tile: Tile) -> tuple[int, int]:
+    """Planes and positions in each: a vector is one plane."""
+    channels, rows, width = tile.values.shape
+    return (1, channels) if rows * width == 1 else (channels, rows * width)
+
+
+def _blocks(tile: Tile) -> Iterator[bytes]:
+    planes, positions = _planes(tile)
+    size = block_positions(positions)
+    for plane in tile.values.reshape(planes, positions):
+        for at in range(0, positions, size):
+            yield plane[at : at + size].tobytes()
