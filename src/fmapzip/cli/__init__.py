@@ -16,6 +16,7 @@ from fmapzip.cli import (  # noqa: F401  (their commands register themselves)
     send,
     serve,
     split,
+    traffic,
     verify,
 )
 from fmapzip.cli.app import app, main

@@ -18,6 +18,7 @@ ORDER = (
     "demo",
     "plan",
     "bench",
+    "traffic",
     "split",
     "serve",
     "send",

@@ -99,6 +99,8 @@ def pages() -> dict[str, str]:
     from fmapzip.documents.partition import PARTITION
     from fmapzip.documents.planning import PLANNING
     from fmapzip.documents.store import STORE
+    from fmapzip.documents.traffic import TRAFFIC
 
     documents = {"EVAL": EVALUATION, "BENCH": BENCH, "PLAN": PLANNING, "STORE": STORE, "PARTITION": PARTITION}
+    documents["TRAFFIC"] = TRAFFIC
     return {f"{name}_JSON.md": page(document) for name, document in documents.items()}
