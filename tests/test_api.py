@@ -95,6 +95,13 @@ def test_an_unknown_codec_error_lists_what_exists() -> None:
         fmapzip.encode(SPARSE, "jpeg")
 
 
+def test_a_setting_of_the_wrong_type_is_named() -> None:
+    with pytest.raises(InvalidInput, match="setting 'step' of codec 'dct-cm': expected `float`, got `str`"):
+        fmapzip.encode(SPARSE, codec="dct-cm", step="x")
+    with pytest.raises(InvalidInput, match=r"setting 'keep\[1\]' of codec 'dct-cm': expected `int`, got `str`"):
+        fmapzip.encode(SPARSE, codec="dct-cm", keep=[0, "b"])
+
+
 def test_an_unknown_setting_error_lists_what_exists() -> None:
     with pytest.raises(InvalidInput, match="its settings: none"):
         fmapzip.encode(SPARSE, "zvc", level=3)

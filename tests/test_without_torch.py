@@ -5,11 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 WITHOUT_TORCH = """
 import sys
 sys.modules["torch"] = None  # as if it were not installed
 import fmapzip
 assert fmapzip.decode(fmapzip.encode(bytes(8))).size == 8
+assert "torch" not in dir(fmapzip)
 try:
     import fmapzip.torch
 except fmapzip.errors.MissingExtra as error:
@@ -23,5 +26,13 @@ def test_without_torch_the_package_works_and_names_the_extra():
 
 
 def test_importing_the_package_loads_no_torch():
-    code = "import fmapzip, sys; print('torch' in sys.modules)"
+    code = "import fmapzip, sys; dir(fmapzip); print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def test_torch_is_there_and_listed_without_an_import_of_its_own():
+    pytest.importorskip("torch")
+    code = "import fmapzip; print('torch' in dir(fmapzip), fmapzip.torch.taps.__name__)"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "True taps\n"
+    )

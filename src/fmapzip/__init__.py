@@ -40,6 +40,9 @@ _HOMES = {
 _MODULES = frozenset({*_HOMES, "_core", "codecs", "errors", "registry"})
 """What is there as ``fmapzip.NAME`` without an import of its own."""
 
+_PACKAGES = {"onnx": "onnx", "split": "torch", "torch": "torch"}
+"""What else is there so, and the package that it needs; a name is listed where that is installed."""
+
 __all__ = [
     "Archive",
     "ArchiveWriter",
@@ -68,7 +71,7 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("fmapzip")
-    if name in _MODULES:
+    if name in _MODULES or name in _PACKAGES:
         return import_module(f"fmapzip.{name}")
     for home, names in _HOMES.items():
         if name in names:
@@ -78,4 +81,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_MODULES})
+    from importlib.util import find_spec
+
+    packages = (name for name, needed in _PACKAGES.items() if find_spec(needed))
+    return sorted({*globals(), *__all__, *_MODULES, *packages})

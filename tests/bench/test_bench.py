@@ -222,6 +222,15 @@ def test_the_summary_says_where_a_baseline_is_ahead(maps: Path) -> None:
     assert "on 1 of 2 taps" in text or "on 2 of 2 taps" in text
 
 
+def test_lossless_and_lossy_methods_stand_apart(maps: Path) -> None:
+    console = Console(width=200, record=True, file=StringIO())
+    console.print(render(report_of(maps, ["context-rans:step=4", "zvc", "raw"])))
+    starts = [line.split()[0] for line in console.export_text().splitlines() if line.strip()]
+    assert (
+        starts.index("lossless:") < starts.index("raw") < starts.index("lossy:") < starts.index("context-rans:step=4")
+    )
+
+
 def test_csv_has_a_line_for_each_method_and_tap(maps: Path) -> None:
     file = StringIO()
     write_csv(report_of(maps), file)

@@ -23,12 +23,14 @@ _CSV = (
     "pays_below_mbit_per_s", "overlapped_mbit_per_s", "sqnr_db", "max_error",
 )  # fmt: skip
 
+_KINDS = (("lossless", True), ("lossy", False))
+
 _FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 """How a cell begins that spreadsheets run, in some of them in full width too."""
 
 
 def render(report: Report) -> RenderableType:
-    """The table of methods, the fewest bytes first, and what to read from it."""
+    """The table of methods, the lossless ones apart, the fewest bytes first, and what to read from it."""
     raw = report["totals"]["raw_bytes"]
     table = Figures(
         [
@@ -50,12 +52,13 @@ def render(report: Report) -> RenderableType:
         left_aligned=("order",),
         title=_title(report),
     )
-    missing = []
-    for entry in report["codecs"]:
-        if entry["status"].startswith("missing"):
-            missing.append(f"{entry['label']}: {entry['status']}")
-            continue
-        table.rows.append(_row(entry, raw))
+    found = [entry for entry in report["codecs"] if not entry["status"].startswith("missing")]
+    missing = [f"{entry['label']}: {entry['status']}" for entry in report["codecs"] if entry not in found]
+    kinds = {name: [x for x in found if x["lossless"] == lossless] for name, lossless in _KINDS}
+    for name, entries in kinds.items():
+        if all(kinds.values()):
+            table.rows.append([f"{name}:", *[""] * (len(table.columns) - 1)])
+        table.rows += [_row(entry, raw) for entry in entries]
     busy = busy_note(report)
     notes = [*sentences(report), *missing, *_wrong(report), *([busy] if busy else [])]
     notes.append(

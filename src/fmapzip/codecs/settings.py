@@ -24,7 +24,9 @@ def check_settings(codec: Any, settings: Mapping[str, Any]) -> None:
     try:
         msgspec.convert({key: _plain(value) for key, value in settings.items()}, _types(codec))
     except msgspec.ValidationError as error:
-        raise InvalidInput(f"settings of codec {codec.id!r}: {error}") from None
+        problem, _, place = str(error).partition(" - at `$.")
+        name = place.removesuffix("`")
+        raise InvalidInput(f"setting {name!r} of codec {codec.id!r}: {problem[0].lower()}{problem[1:]}") from None
 
 
 @cache
