@@ -45,6 +45,26 @@ def test_maps_without_negative_values_are_unsigned_and_others_symmetric():
     assert (signed.dtype, signed.limits, signed.scale) == ("int8", (-127, 127), (float(np.float32(12.7) / 127),))
 
 
+@given(batches, st.sampled_from(["minmax:offset", "minmax:offset:channel"]))
+def test_an_offset_grid_holds_every_value_to_half_a_step_and_zero_exactly(maps, calibrator):
+    params = calibrate(maps, calibrator)
+    q = params.quantize(maps, axis=1)
+    error = np.abs(params.dequantize(q, axis=1).astype(np.float64) - maps).max(axis=(0, 2))
+    assert (error <= np.array(params.scale) * (0.5 + 1e-4)).all()
+    assert (q[maps == 0] == params.zero).all()
+
+
+def test_an_offset_is_taken_where_it_is_finer():
+    silu = np.array([[-0.28, 0.0, 50.0]], np.float32)
+    assert calibrate(silu, "minmax:offset").zero_point == 16
+    assert calibrate(silu, "minmax:offset").scale[0] < 0.6 * calibrate(silu).scale[0]
+    assert calibrate(-silu, "minmax:offset").zero_point == 239
+    even = np.array([[-5.0, 0.0, 5.1]], np.float32)
+    assert calibrate(even, "minmax:offset").scale == calibrate(even).scale
+    assert calibrate(np.abs(even), "minmax:offset").dtype == "uint8"
+    assert calibrate(np.abs(even), "minmax:offset").zero_point is None
+
+
 def test_negative_zero_does_not_make_a_map_signed():
     assert calibrate(np.array([[-0.0, 1.0]], np.float32)).dtype == "uint8"
 
@@ -142,7 +162,7 @@ def test_json_that_is_no_quantizer_is_refused(data):
 
 @pytest.mark.parametrize(
     "calibrator",
-    ["", "max", "minmax:9", "mse:channels", "percentile", "percentile:0", "percentile:101"],
+    ["", "max", "minmax:9", "mse:offset", "mse:channels", "percentile", "percentile:0", "percentile:101"],
 )
 def test_unknown_calibrators_are_refused(calibrator):
     with pytest.raises(InvalidInput):

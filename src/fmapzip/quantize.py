@@ -1,8 +1,8 @@
 """Quantizers, float <-> 8-bit integers, and the calibrators that set their scales.
 
 The map is uniform: ``q = clip(round_half_even(x / scale) + zero_point, lo, hi)`` in float32, so that zero stays zero.
-Calibrators give the zero point 0: maps without negative values in calibration use 0..255, others -127..127. A network
-that was quantized before has zero points of its own.
+Calibrators give the zero point 0: maps without negative values in calibration use 0..255, others -127..127. Only
+``minmax:offset`` gives others, and a network that was quantized before has its own.
 """
 
 from __future__ import annotations
@@ -186,6 +186,8 @@ def make_observer(calibrator: str = DEFAULT_CALIBRATOR, name: str = "") -> Obser
         where that is zero).
         ``mse``: it reaches the magnitude with the smallest squared error, rounding and saturation together.
         A scale that would leave 2^-126 to 2^120 is cut to it: beyond, dequantized values are not finite.
+        ``minmax:offset``: it reaches from the smallest to the largest value seen, with a zero point, where that is
+        finer by a tenth than reaching the largest magnitude on both sides of zero; else it is ``minmax``.
         With ``:channel`` behind it, one scale a channel: ``minmax:channel``, ``percentile:99.9:channel``.
     name : str
         Name of the feature map, for errors.
@@ -205,8 +207,8 @@ def make_observer(calibrator: str = DEFAULT_CALIBRATOR, name: str = "") -> Obser
     """
     kind, _, rest = calibrator.partition(":")
     argument, per_channel = (rest.removesuffix("channel").rstrip(":"), rest.rpartition(":")[2] == "channel")
-    if kind == "minmax" and not argument:
-        return _MinMax(calibrator, name, per_channel)
+    if kind == "minmax" and argument in ("", "offset"):
+        return (_Offset if argument else _MinMax)(calibrator, name, per_channel)
     if kind == "mse" and not argument:
         return _MeanSquaredError(calibrator, name, per_channel)
     if kind == "percentile":
@@ -217,7 +219,9 @@ def make_observer(calibrator: str = DEFAULT_CALIBRATOR, name: str = "") -> Obser
         if 0 < percent <= 100:
             return _Percentile(calibrator, name, per_channel, percent)
         raise InvalidInput(f"calibrator {calibrator!r}: percentile needs a number above 0 and up to 100")
-    raise InvalidInput(f"unknown calibrator {calibrator!r}; there are minmax, percentile:P and mse, each also :channel")
+    raise InvalidInput(
+        f"unknown calibrator {calibrator!r}; there are minmax, minmax:offset, percentile:P and mse, each also :channel"
+    )
 
 
 def calibrate(maps: NDArray[Any], calibrator: str = DEFAULT_CALIBRATOR, name: str = "") -> QuantParams:
@@ -253,15 +257,32 @@ class _MinMax:
             raise InvalidInput(f"{_of(self._name)}: calibration saw no values")
         dtype: DtypeName = "int8" if bool((self._low < 0).any()) else "uint8"
         reach = self._reach(np.maximum(self._high, -self._low), _LIMITS[dtype])
-        scale = reach.astype(np.float32) / np.float32(_LIMITS[dtype][1])
-        scale = np.where(
-            reach > 0, np.clip(scale, np.float32(_SMALLEST_SCALE), np.float32(_LARGEST_SCALE)), np.float32(1)
-        )
-        return QuantParams(dtype, tuple(float(value) for value in scale), self._calibrator)
+        return QuantParams(dtype, _usable(reach / np.float32(_LIMITS[dtype][1])), self._calibrator)
 
     def _reach(self, largest: NDArray[np.float32], limits: tuple[int, int]) -> NDArray[np.float32]:
         """Return the magnitude that the largest integer stands for, one a row."""
         return largest
+
+
+class _Offset(_MinMax):
+    """With a zero point, one for all channels: the one whose squared scales sum to the least."""
+
+    _LEAST = 16  # integers on either side, so that channels of small values may have finer scales in both
+    _FINER = 0.9
+
+    def finish(self) -> QuantParams:
+        symmetric = super().finish()
+        if symmetric.dtype == "uint8" or self._low is None or self._high is None:
+            return symmetric
+        zeros = np.arange(self._LEAST, 256 - self._LEAST)[:, None]
+        above, below = np.maximum(self._high, 0).astype(np.float64), np.maximum(-self._low, 0).astype(np.float64)
+        scales = np.maximum(above / (255 - zeros), below / zeros)
+        energies = np.square(scales).sum(1)
+        best = int(energies.argmin())
+        reach = np.maximum(above, below) / _LIMITS["int8"][1]
+        if energies[best] > self._FINER**2 * np.square(reach).sum():
+            return symmetric
+        return QuantParams("uint8", _usable(scales[best]), self._calibrator, int(zeros[best, 0]))
 
 
 class _WithHistogram(_MinMax, ABC):
@@ -318,6 +339,12 @@ class _MeanSquaredError(_WithHistogram):
             for step in reaches / limits[1]
         ]
         return float(reaches[int(np.argmin(errors))])
+
+
+def _usable(scale: NDArray[np.floating]) -> tuple[float, ...]:
+    """Scales as float32 holds them; 1 of what has only zeros."""
+    kept = np.clip(scale, _SMALLEST_SCALE, _LARGEST_SCALE).astype(np.float32)
+    return tuple(float(value) for value in np.where(scale > 0, kept, np.float32(1)))
 
 
 def _as_float32(x: ArrayLike, name: str) -> NDArray[np.float32]:

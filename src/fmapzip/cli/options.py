@@ -54,7 +54,7 @@ Quantizer = Annotated[
     str,
     typer.Option(
         metavar="RULE",
-        help="minmax, percentile:P or mse; with :channel, a scale a channel.",
+        help="minmax, minmax:offset, percentile:P or mse; with :channel, a scale a channel.",
         rich_help_panel=CODECS,
     ),
 ]

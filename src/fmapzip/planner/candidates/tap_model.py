@@ -94,9 +94,13 @@ class TapModel:
 
     @cached_property
     def _largest(self) -> NDArray[np.float64]:
-        """Each channel's largest magnitude over the tensor's."""
-        found = np.abs(self.maps).max(axis=(0, *range(2, self.maps.ndim))).astype(np.float64)
-        largest: NDArray[np.float64] = found / (found.max() or 1.0)
+        """How far each channel reaches on its side of zero that reaches furthest, over the tensor."""
+        axes = (0, *range(2, self.maps.ndim))
+        low, high = (limit - self.base.zero for limit in self.base.limits)
+        found = self.maps.max(axis=axes).astype(np.float64) / (high or 1)
+        if low < 0:
+            found = np.maximum(found, self.maps.min(axis=axes).astype(np.float64) / low)
+        largest: NDArray[np.float64] = np.maximum(found, 0) / (found.max() or 1.0)
         return largest
 
 
