@@ -377,6 +377,19 @@ OWN = [
 ]
 
 
+def test_maps_in_floating_point_of_a_quantized_network_are_named_and_can_be_left_out(write: Any) -> None:
+    nodes, constants = quantized_stack(77)
+    nodes += [helper.make_node("Tanh", ["y"], ["t"]), helper.make_node("Conv", ["t", "w3"], ["z"], "three")]
+    net = load_onnx(write(nodes, {"x": X}, ["z"], constants | {"w3": RNG.standard_normal((2, 3, 1, 1)).astype(F32)}))
+    images = torch.randn(4, 4, 6, 5)
+    stored = compress_model(net, "context-rans", calibration=images)
+    assert stored.notes == ("maps that the network itself has in floating point, 1 of 2, are rounded to 8 bits: three",)
+    own = compress_model(net, "context-rans", calibration=images, taps=["*", "!three"])
+    with torch.inference_mode():
+        assert not torch.equal(stored(images), net(images))
+        assert torch.equal(own(images), net(images))
+
+
 @pytest.mark.parametrize("codec", ["context-rans", "zvc", "raw"])
 @pytest.mark.parametrize(("dtype", "zero", "quantizer"), OWN)
 def test_the_networks_own_integers_are_stored_so_that_a_lossless_codec_changes_no_bit(

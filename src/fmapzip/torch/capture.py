@@ -260,7 +260,17 @@ def _checked(captured: Captured, example: Inputs, expected: Any, failed: Sequenc
                 problems[name] = "its first dimension is not the batch"
     taps = tuple(replace(tap, problem=tap.problem or problems.get(tap.name, "")) for tap in captured.taps)
     notes += [f"tap {tap.name!r} is left out: {tap.problem}" for tap in taps if tap.problem]
+    notes += _unlike_the_networks_own(taps)
     return replace(captured, taps=taps, notes=tuple(notes))
+
+
+def _unlike_the_networks_own(taps: Sequence[Tap]) -> list[str]:
+    """Say which maps a quantized network has in floating point: storing them in 8 bits changes its output."""
+    rounded = [tap.name for tap in taps if tap.quantizer is None and not tap.problem]
+    if not rounded or len(rounded) == len(taps):
+        return []
+    share = f"{len(rounded)} of {len(taps)}"
+    return [f"maps that the network itself has in floating point, {share}, are rounded to 8 bits: {', '.join(rounded)}"]
 
 
 def _stored(captured: Captured, inputs: Inputs, spoil: bool) -> tuple[dict[str, tuple[tuple[int, ...], str]], Any]:
