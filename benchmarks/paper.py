@@ -36,7 +36,8 @@ from fmapzip.eval.dataset import Dataset
 from fmapzip.eval.distortions import distortions
 from fmapzip.eval.input_options import InputOptions
 from fmapzip.eval.loading import Batches
-from fmapzip.eval.request import Inputs, Request, load
+from fmapzip.eval.preprocess import Pixels, Preprocessing
+from fmapzip.eval.request import Request, load
 from fmapzip.eval.run import run
 from fmapzip.measurements import MeasurementCache
 from fmapzip.planner import Budget, make_plan
@@ -123,22 +124,29 @@ def measured(job: Job, plan: Path) -> Values:
 def recall(job: Job, gallery: Embeddings, names: Sequence[str], plan: Path | None) -> Values:
     """Percent of copies that find the image that they are of, by distortion and in the mean."""
     inputs = load(job.request)
+    reported = inputs.parts.images
     net = inputs.model if plan is None else compress_model(inputs.model, fmapzip.Plan.load(plan))
     places = {name: i for i, name in enumerate(names)}
-    wanted = inputs.parts.images.names[: job.queries]
+    wanted = [places[name] for name in reported.names[: job.queries]]
     found = {}
-    for kind, copies in _copies(inputs, wanted):
+    for kind, copies in _copies(reported.select(range(len(wanted))), inputs.preprocessing):
         nearest = (embeddings(net, copies, inputs.batch) @ gallery.T).argmax(1)
-        found[kind] = 100 * float(np.mean([place == places[name] for place, name in zip(nearest, wanted, strict=True)]))
+        found[kind] = 100 * float(np.mean(nearest == wanted))
     return {"queries": len(wanted) * len(found), "recall": float(np.mean(list(found.values()))), "by_copy": found}
 
 
-def _copies(inputs: Inputs, names: Sequence[str]) -> Iterator[tuple[str, Dataset]]:
-    """Each distortion, with the images that it makes of those of these names."""
-    assert inputs.preprocessing is not None
+def _copies(data: Dataset, preprocessing: Preprocessing | None) -> Iterator[tuple[str, Dataset]]:
+    """Each distortion, with the images that it makes."""
+    assert preprocessing is not None
+    assert data.read_by is not None
     for kind, distortion in distortions("all").items():
-        data = load_data(inputs.parts.images.spec, replace(inputs.preprocessing, distortion=distortion))
-        yield kind, data.select([data.names.index(name) for name in names])
+        way = replace(preprocessing, distortion=distortion)
+        yield kind, replace(data, read=partial(_read, data, way))
+
+
+def _read(data: Dataset, way: Preprocessing, i: int) -> Pixels:
+    assert data.read_by is not None
+    return data.read_by(i, way)
 
 
 def shipped(job: Job) -> tuple[Embeddings, list[str]]:

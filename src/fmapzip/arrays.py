@@ -95,6 +95,16 @@ def load_npy(path: Path, mmap_mode: Literal["r"] | None = None) -> Array:
     return found
 
 
+def read_npy(path: Path, mmap_mode: Literal["r"] | None = None) -> Array:
+    """The array of a ``.npy`` file; `InvalidInput` names the file where it cannot be read."""
+    try:
+        return load_npy(path, mmap_mode)
+    except OSError as error:
+        raise InvalidInput(f"{path}: {error.strerror or error}") from error
+    except (ValueError, EOFError) as error:
+        raise InvalidInput(f"{path}: {error}") from error
+
+
 def _distinct(arrays: Iterable[tuple[str, Array]]) -> Iterator[tuple[str, Array]]:
     seen = set()
     for name, array in arrays:
@@ -104,7 +114,7 @@ def _distinct(arrays: Iterable[tuple[str, Array]]) -> Iterator[tuple[str, Array]
         yield name, array
 
 
-def _read_npy(path: Path) -> Iterator[tuple[str, Array]]:
+def _from_npy(path: Path) -> Iterator[tuple[str, Array]]:
     yield path.stem, load_npy(path, "r")
 
 
@@ -166,7 +176,7 @@ def _safetensors() -> Any:
 
 
 _READERS: dict[str, Callable[[Path], Iterator[tuple[str, Array]]]] = {
-    ".npy": _read_npy,
+    ".npy": _from_npy,
     ".npz": _read_npz,
     ".safetensors": _read_safetensors,
 }

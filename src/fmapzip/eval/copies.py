@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from fmapzip.errors import InvalidInput
-from fmapzip.eval.data import DEMO_PARTS, Dataset, load_data
+from fmapzip.eval.data import Dataset, load_data
 from fmapzip.eval.distortions import distortions
 from fmapzip.eval.loading import Batches
 from fmapzip.eval.preprocess import Pixels, Preprocessing
@@ -58,14 +58,13 @@ def with_copies(data: Dataset, preprocessing: Preprocessing, which: str, gallery
     Dataset
         Its targets say which image a row is of, and whether it is a copy.
     """
-    ways: list[tuple[str | None, Dataset]] = [(None, load_data(data.spec, preprocessing))]
-    for name, distortion in distortions(which).items():
-        ways.append((name, load_data(data.spec, replace(preprocessing, distortion=distortion))))
-    places = {name: i for i, name in enumerate(ways[0][1].names)}
-    if data.spec in DEMO_PARTS or not places.keys() >= set(data.names):
+    if data.read_by is None:
         raise InvalidInput(f"data {data.spec!r}: copies are made of images in files")
+    ways: dict[str | None, Preprocessing] = {None: preprocessing}
+    for name, distortion in distortions(which).items():
+        ways[name] = replace(preprocessing, distortion=distortion)
     rows: list[tuple[str, str | None, Callable[[], Pixels]]] = [
-        (image, name, partial(source.read, places[image])) for image in data.names for name, source in ways
+        (image, name, partial(data.read_by, i, way)) for i, image in enumerate(data.names) for name, way in ways.items()
     ]
     if gallery is not None:
         others = load_data(gallery, preprocessing)

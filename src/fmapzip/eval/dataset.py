@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fmapzip.eval.preprocess import Pixels
+from fmapzip.eval.preprocess import Pixels, Preprocessing
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class Dataset:
         From a position in ``names`` to ``float32 [C, H, W]``.
     target
         From a position to what a metric compares with, where that is no class index: annotations, a mask, an image.
+    read_by
+        The same as ``read`` by another preprocessing; None where the samples are not those of files.
     """
 
     spec: str
@@ -38,6 +40,7 @@ class Dataset:
     label_rule: str
     read: Callable[[int], Pixels]
     target: Callable[[int], Any] | None = None
+    read_by: Callable[[int, Preprocessing], Pixels] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -49,7 +52,7 @@ class Dataset:
 
     def select(self, rows: Sequence[int]) -> Dataset:
         """The data set of these rows, in the order given."""
-        kept, target = tuple(rows), self.target
+        kept, target, read_by = tuple(rows), self.target, self.read_by
         return Dataset(
             self.spec,
             tuple(self.names[i] for i in kept),
@@ -57,4 +60,5 @@ class Dataset:
             self.label_rule,
             lambda i: self.read(kept[i]),
             None if target is None else lambda i: target(kept[i]),
+            None if read_by is None else lambda i, by: read_by(kept[i], by),
         )

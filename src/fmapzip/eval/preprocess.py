@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from fmapzip.arrays import load_npy
+from fmapzip.arrays import read_npy
 from fmapzip.errors import InvalidInput
 from fmapzip.eval.image_files import MAX_ASPECT, check_size, open_image, require_pillow
 
@@ -104,7 +104,7 @@ class Preprocessing:
             Pillow is not installed.
         """
         if path.suffix.lower() == ".npy":
-            return self.of_array(_loaded(path), path)
+            return self.of_array(read_npy(path), path)
         require_pillow()
         return self.of_image(open_image(path, self._max_aspect), path)
 
@@ -304,15 +304,6 @@ def _called(function: Callable[[Any], Any], image: Image.Image, what: str) -> Pi
     if values.dtype.kind not in "fiu" or values.ndim not in (3, 4) or 0 in values.shape:
         raise InvalidInput(f"{what} gave {values.dtype} {list(values.shape)}, expected numbers [C, H, W]")
     return np.ascontiguousarray(values, np.float32)
-
-
-def _loaded(path: Path) -> NDArray[Any]:
-    try:
-        return load_npy(path)
-    except OSError as error:
-        raise InvalidInput(f"{path}: {error.strerror or error}") from error
-    except (ValueError, EOFError) as error:
-        raise InvalidInput(f"{path}: {error}") from error
 
 
 def _shorter(size: Size, side: int) -> Size:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, fx, nn
 
 from fmapzip.atomic import replacing
-from fmapzip.errors import InvalidInput, PlanMismatch, UnsupportedModel
+from fmapzip.errors import PlanMismatch, UnsupportedModel
+from fmapzip.onnx.files import read_model
 from fmapzip.onnx.inputs import graph_inputs
 from fmapzip.onnx.ops.quantize import Dequantize
 from fmapzip.onnx.runtime import BYTES_OUTPUT, DOMAIN, OPERATOR, PLAN_PROPERTY
@@ -28,6 +30,7 @@ from fmapzip.plan import Plan, TapPlan
 from fmapzip.torch.capture import Tap, capture
 from fmapzip.torch.capture_fx import trace
 from fmapzip.torch.graph import CallSites, find_sites
+from fmapzip.torch.inputs import plan_inputs
 from fmapzip.torch.interpret import shape_of
 from fmapzip.torch.preserve import evaluation_mode
 
@@ -77,13 +80,13 @@ def export_stored(model: str | os.PathLike[str] | nn.Module, plan: Plan, output:
     UnsupportedModel
         A tap has no tensor of its own in the file.
     """
-    if isinstance(model, nn.Module):
-        proto = _written(model, plan)
-        names = _names_in_order(model, proto, plan)
-    else:
-        proto = _prepared(_loaded(Path(model)))
-        names = {tap.name: tap.name for tap in plan}
-    places, types = _places(proto, plan, names), _element_types(proto)
+    example = plan_inputs(plan)
+    proto = _prepared(_written(model, example) if isinstance(model, nn.Module) else read_model(Path(model)))
+    net = translate(proto, graph_inputs(proto.graph))
+    with torch.no_grad():
+        taps = capture(net, example).taps
+    names = _names_in_order(model, example, taps, plan) if isinstance(model, nn.Module) else {}
+    places, types = _places(net, example, taps, plan, names), _element_types(proto)
     for index, tap in enumerate(plan):
         place = places[tap.name]
         _store(proto, plan, index, place, types.get(place.tensor, TensorProto.FLOAT))
@@ -94,15 +97,6 @@ def export_stored(model: str | os.PathLike[str] | nn.Module, plan: Plan, output:
     )
     with replacing(Path(output)) as temporary:
         onnx.save(proto, temporary)
-
-
-def _loaded(file: Path) -> onnx.ModelProto:
-    if not file.is_file():
-        raise InvalidInput(f"no such file: {file}")
-    try:
-        return onnx.load(file)
-    except Exception as error:  # of protobuf, of onnx, of the file system
-        raise InvalidInput(f"{file}: not an ONNX file that can be read") from error
 
 
 def _prepared(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -118,9 +112,8 @@ def _prepared(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def _written(net: nn.Module, plan: Plan) -> onnx.ModelProto:
+def _written(net: nn.Module, example: tuple[Tensor, ...]) -> onnx.ModelProto:
     """Return what torch.onnx makes of a network, for any batch where it can."""
-    example = _example(plan)
     batch = torch.export.Dim("batch")
     with tempfile.TemporaryDirectory() as folder, evaluation_mode(net):
         path = Path(folder) / "net.onnx"
@@ -132,24 +125,14 @@ def _written(net: nn.Module, plan: Plan) -> onnx.ModelProto:
             except Exception as error:  # torch.onnx's own, of many kinds
                 failed = error
                 continue
-            return _prepared(onnx.load(path))
+            return onnx.load(path)
     raise UnsupportedModel(f"torch.onnx cannot write the network: {' '.join(str(failed).split())[:300]}") from failed
 
 
-def _example(plan: Plan) -> tuple[Tensor, ...]:
-    shapes = plan.metadata.get("inputs", [])
-    if not shapes:
-        raise PlanMismatch("the plan does not say what the network reads; make it with `fmapzip plan` or calibrate()")
-    return tuple(torch.zeros(1, *shape) for shape in shapes)
-
-
-def _names_in_order(net: nn.Module, model: onnx.ModelProto, plan: Plan) -> dict[str, str]:
+def _names_in_order(net: nn.Module, example: tuple[Tensor, ...], theirs: Sequence[Tap], plan: Plan) -> dict[str, str]:
     """For each tap of the plan, its name in the file that torch.onnx made: both networks' are in order of execution."""
-    example = _example(plan)
     with evaluation_mode(net):
         ours = capture(net, example).taps
-    with torch.no_grad():
-        theirs = capture(_module(model), example).taps
     if [tap.shape for tap in ours] != [tap.shape for tap in theirs]:
         raise UnsupportedModel(
             f"torch.onnx writes {len(theirs)} feature maps, the network has {len(ours)}, or they differ in shape"
@@ -161,23 +144,19 @@ def _names_in_order(net: nn.Module, model: onnx.ModelProto, plan: Plan) -> dict[
     return {tap.name: known[tap.name] for tap in plan}
 
 
-def _module(model: onnx.ModelProto) -> fx.GraphModule:
-    return translate(model, graph_inputs(model.graph))
-
-
-def _places(model: onnx.ModelProto, plan: Plan, names: dict[str, str]) -> dict[str, _Place]:
-    """For each tap of the plan, by its name, where it is in the file."""
-    net = _module(model)
-    example = _example(plan)
+def _places(
+    net: fx.GraphModule, example: tuple[Tensor, ...], taps: Sequence[Tap], plan: Plan, names: dict[str, str]
+) -> dict[str, _Place]:
+    """For each tap of the plan, by its name, where it is in the file; `names` has those that differ there."""
     with torch.no_grad():
         traced, _ = trace(net, example)
-        captured = {tap.name: tap for tap in capture(net, example).taps}
+    captured = {tap.name: tap for tap in taps}
     sites, _ = find_sites(traced.graph, CallSites(net))
     tensors = _tensors(net, traced)
     found = {site.name: site.node for site in sites}
     places = {}
     for tap in plan:
-        name = names[tap.name]
+        name = names.get(tap.name, tap.name)
         if name not in found or name not in captured:
             raise PlanMismatch(f"the network has no tap {name!r}; it has {', '.join(list(found)[:8])}")
         _check(tap, captured[name], found[name])

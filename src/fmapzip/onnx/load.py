@@ -10,7 +10,8 @@ import onnx
 import onnx.inliner
 from torch import fx
 
-from fmapzip.errors import InvalidInput, UnsupportedModel
+from fmapzip.errors import UnsupportedModel
+from fmapzip.onnx.files import read_model
 from fmapzip.onnx.inputs import graph_inputs
 from fmapzip.onnx.translate import translate
 from fmapzip.onnx.verify import takes_batches, verify
@@ -47,14 +48,7 @@ def load_onnx(path: str | os.PathLike[str], sizes: Mapping[str, int] | None = No
         It cannot be imported; the message names the node, or the output that differs and by how much.
     """
     file = Path(path)
-    if not file.is_file():
-        raise InvalidInput(f"no such file: {file}")
-    try:
-        model = onnx.load(file)
-    except Exception as error:  # of protobuf, of onnx, of the file system
-        raise InvalidInput(
-            f"{file}: not an ONNX file that can be read: {' '.join(str(error).split())[:200]}"
-        ) from error
+    model = read_model(file)
     try:
         return _imported(model, file, sizes or {})
     except UnsupportedModel as error:

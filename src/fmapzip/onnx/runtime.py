@@ -10,11 +10,11 @@ from typing import Any
 from weakref import WeakSet
 
 import numpy as np
-import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
 from fmapzip.errors import InvalidInput, MissingExtra, PlanMismatch
+from fmapzip.onnx.files import read_model
 from fmapzip.plan import Plan
 
 DOMAIN, OPERATOR = "fmapzip", "Store"
@@ -51,8 +51,6 @@ def session(
         The package onnxruntime-extensions is not installed.
     """
     file = Path(path)
-    if not file.is_file():
-        raise InvalidInput(f"no such file: {file}")
     register_plan(_plan_of(file))
     options = onnxruntime.SessionOptions() if options is None else options
     if options not in _extended:
@@ -67,11 +65,7 @@ def register_plan(plan: Plan) -> None:
 
 
 def _plan_of(file: Path) -> Plan:
-    try:
-        model = onnx.load(file, load_external_data=False)
-    except Exception as error:  # of protobuf
-        raise InvalidInput(f"{file}: not an ONNX file that can be read") from error
-    for entry in model.metadata_props:
+    for entry in read_model(file, external=False).metadata_props:
         if entry.key == PLAN_PROPERTY:
             return Plan.from_bytes(base64.b64decode(entry.value))
     raise InvalidInput(f"{file}: it holds no plan; `fmapzip export` writes files that do")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from math import prod
 from typing import Any, Self
 
 import torch
@@ -12,7 +11,7 @@ from torch import nn
 
 from fmapzip import registry
 from fmapzip.codecs.base import Codec
-from fmapzip.errors import InvalidInput
+from fmapzip.errors import InvalidInput, PlanMismatch
 from fmapzip.plan import Plan
 from fmapzip.quantize import DEFAULT_CALIBRATOR
 from fmapzip.torch.actions import Store
@@ -21,11 +20,9 @@ from fmapzip.torch.calibrate import calibrate
 from fmapzip.torch.capture import METHODS, Captured, Tap, capture, select
 from fmapzip.torch.choose import DEFAULT_LIMIT, DistortionLimit, choose
 from fmapzip.torch.fit import fitted_taps
-from fmapzip.torch.inputs import Inputs, first_sample
+from fmapzip.torch.inputs import Inputs, first_sample, plan_inputs
 from fmapzip.torch.metrics import MetricsChoice
 from fmapzip.torch.report import Report
-
-_MOST_EXAMPLE_VALUES = 1 << 28  # a plan may come from a stranger
 
 
 class CompressedModel(nn.Module):
@@ -152,9 +149,9 @@ def compress_model(
 
 
 def _example_for(plan: Plan, model: nn.Module) -> Inputs:
-    shapes = plan.metadata.get("inputs")
-    if not shapes or sum(prod(shape) for shape in shapes) > _MOST_EXAMPLE_VALUES:
-        raise InvalidInput("the plan does not say the network's input shapes, or they are huge; give example=")
     parameter = next(model.parameters(), torch.zeros(()))
-    tensors = tuple(torch.zeros(1, *shape, device=parameter.device, dtype=parameter.dtype) for shape in shapes)
+    try:
+        tensors = plan_inputs(plan, parameter.device, parameter.dtype)
+    except PlanMismatch as error:
+        raise InvalidInput(f"{error}; give example=") from error
     return tensors[0] if len(tensors) == 1 else tensors

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from fmapzip.errors import InvalidInput, InvalidType
+from fmapzip.errors import InvalidInput, InvalidType, PlanMismatch
+from fmapzip.plan import Plan
+
+_MOST_VALUES = 1 << 28  # a plan may come from a stranger
 
 Inputs = Tensor | tuple[Any, ...] | list[Any] | Mapping[str, Any]
 
@@ -86,3 +90,17 @@ def _tensors(tree: Any) -> list[Tensor]:
 def cloned(inputs: Inputs) -> Inputs:
     """Return a copy that a network may write into."""
     return map_tensors(lambda tensor: tensor.clone(), inputs)  # type: ignore[no-any-return]
+
+
+def plan_inputs(plan: Plan, device: torch.device | None = None, dtype: torch.dtype | None = None) -> tuple[Tensor, ...]:
+    """Return zeros of the shapes of what the network of a plan reads, one sample.
+
+    Raises
+    ------
+    PlanMismatch
+        The plan does not say them, or they are huge.
+    """
+    shapes = plan.metadata.get("inputs")
+    if not shapes or sum(prod(shape) for shape in shapes) > _MOST_VALUES:
+        raise PlanMismatch("the plan does not say what the network reads, or that is huge")
+    return tuple(torch.zeros(1, *shape, device=device, dtype=dtype) for shape in shapes)

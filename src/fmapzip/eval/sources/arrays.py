@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from fmapzip.arrays import load_npy
+from fmapzip.arrays import read_npy
 from fmapzip.errors import InvalidInput
 from fmapzip.eval.dataset import Dataset
 from fmapzip.eval.preprocess import Pixels, Preprocessing
@@ -30,14 +28,14 @@ class Row:
         """The sample."""
         if self.place is None:
             return preprocessing.read(self.path)
-        return preprocessing.of_array(_mapped(self.path)[self.place], f"{self.path}[{self.place}]")
+        return preprocessing.of_array(read_npy(self.path, "r")[self.place], f"{self.path}[{self.place}]")
 
 
 def rows_of(path: Path) -> list[Row]:
     """The samples of a file: floats ``[N, C, H, W]`` and images of 8 bits ``[N, H, W, C]`` are N, all else is one."""
     if path.suffix.lower() != ".npy":
         return [Row(path, None)]
-    array = _mapped(path)
+    array = read_npy(path, "r")
     if array.ndim < 4:
         return [Row(path, None)]
     return [Row(path, place) for place in range(len(array))]
@@ -48,13 +46,13 @@ def from_array_file(spec: str, preprocessing: Preprocessing) -> Dataset:
     rows = rows_of(Path(spec))
     if not rows:
         raise InvalidInput(f"{spec}: holds no samples")
-    return Dataset(spec, tuple(row.name for row in rows), None, "none: an array", lambda i: rows[i].read(preprocessing))
+    return of_rows(spec, rows, "none: an array", preprocessing)
 
 
-def _mapped(path: Path) -> NDArray[np.generic]:
-    try:
-        return load_npy(path, "r")
-    except OSError as error:
-        raise InvalidInput(f"{path}: {error.strerror or error}") from error
-    except (ValueError, EOFError) as error:
-        raise InvalidInput(f"{path}: {error}") from error
+def of_rows(spec: str, rows: Sequence[Row], label_rule: str, preprocessing: Preprocessing) -> Dataset:
+    """Samples without labels."""
+
+    def read(i: int, by: Preprocessing = preprocessing) -> Pixels:
+        return rows[i].read(by)
+
+    return Dataset(spec, tuple(row.name for row in rows), None, label_rule, read, read_by=read)

@@ -9,7 +9,7 @@ import msgspec
 
 from fmapzip.errors import InvalidInput
 from fmapzip.eval.dataset import Dataset
-from fmapzip.eval.preprocess import Preprocessing
+from fmapzip.eval.preprocess import Pixels, Preprocessing
 
 ANNOTATIONS = "annotations.json"
 
@@ -80,7 +80,11 @@ def from_coco(spec: str, root: Path, preprocessing: Preprocessing) -> Dataset:
         }
 
     names = tuple(image.file_name for image in found.images)
-    return Dataset(spec, names, None, f"objects of {ANNOTATIONS}", lambda i: preprocessing.read(files[i]), target)
+
+    def read(i: int, by: Preprocessing = preprocessing) -> Pixels:
+        return by.read(files[i])
+
+    return Dataset(spec, names, None, f"objects of {ANNOTATIONS}", read, target, read)
 
 
 def _object(annotation: _Annotation) -> dict[str, Any]:

@@ -9,8 +9,8 @@ import numpy as np
 
 from fmapzip.errors import InvalidInput
 from fmapzip.eval.dataset import Dataset
-from fmapzip.eval.preprocess import Preprocessing
-from fmapzip.eval.sources.arrays import rows_of
+from fmapzip.eval.preprocess import Pixels, Preprocessing
+from fmapzip.eval.sources.arrays import of_rows, rows_of
 
 IMAGES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".npy"})
 LABELS, CLASSES = "labels.csv", "classes.txt"
@@ -24,7 +24,11 @@ def from_folder(spec: str, root: Path, preprocessing: Preprocessing) -> Dataset:
         files, labels, rule = _foldered(root, subfolders(root))
         if not files:
             return _alone(spec, root, preprocessing)
-    return Dataset(spec, files, np.array(labels, np.int64), rule, lambda i: preprocessing.read(root / files[i]))
+
+    def read(i: int, by: Preprocessing = preprocessing) -> Pixels:
+        return by.read(root / files[i])
+
+    return Dataset(spec, files, np.array(labels, np.int64), rule, read, read_by=read)
 
 
 def subfolders(root: Path) -> list[str]:
@@ -89,8 +93,7 @@ def _alone(spec: str, root: Path, preprocessing: Preprocessing) -> Dataset:
     rows = [row for path in images_in(root) for row in rows_of(path)]
     if not rows:
         raise InvalidInput(f"{root}: no {LABELS}, no folders of images, one folder a class, and no images")
-    names = tuple(row.name for row in rows)
-    return Dataset(spec, names, None, "none: a folder of images alone", lambda i: rows[i].read(preprocessing))
+    return of_rows(spec, rows, "none: a folder of images alone", preprocessing)
 
 
 def _index(text: str | None, where: str) -> int:

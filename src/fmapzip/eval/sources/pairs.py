@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fmapzip.errors import InvalidInput
 from fmapzip.eval.dataset import Dataset
 from fmapzip.eval.image_files import open_image, open_mask
-from fmapzip.eval.preprocess import Preprocessing
+from fmapzip.eval.preprocess import Pixels, Preprocessing
 from fmapzip.eval.sources.folders import images_in
 
 PICTURES, MASKS, TARGETS = "images", "masks", "targets"
@@ -40,13 +40,18 @@ def from_pairs(spec: str, root: Path, preprocessing: Preprocessing) -> Dataset:
         if path.stem not in beside:
             raise InvalidInput(f"{path}: {root / folder} has nothing of that name")
     load: Callable[[Path], Any] = _mask(preprocessing) if folder == MASKS else _picture
+
+    def read(i: int, by: Preprocessing = preprocessing) -> Pixels:
+        return by.read(files[i])
+
     return Dataset(
         spec,
         tuple(f"{PICTURES}/{path.name}" for path in files),
         None,
         f"images of {folder}/",
-        lambda i: preprocessing.read(files[i]),
+        read,
         lambda i: load(beside[files[i].stem]),
+        read,
     )
 
 
