@@ -63,6 +63,7 @@ class Job:
     images: int
     queries: int
     time_limit: float | None
+    codecs: Sequence[str]
     work: Path
     cache: MeasurementCache
 
@@ -174,11 +175,12 @@ def sqnr_of(cosine: float) -> float:
 def measure(job: Job) -> Iterator[Values]:
     """All stages of one size, in the order of what they are worth; what is known after each."""
     result: Values = {"size": job.request.input.size, "plans": []}
-    result["arena"] = job.remembered("arena", partial(arena, job))
-    yield result
+    if job.arena_images:
+        result["arena"] = job.remembered("arena", partial(arena, job))
+        yield result
     known: tuple[Embeddings, list[str]] | None = None
     for cosine in COSINES:
-        for codec in PLANNED:
+        for codec in job.codecs:
             name = f"{codec.partition(':')[0]}_{cosine:g}"
             target = job.work / f"{name}.fmzp"
             made = job.remembered(f"plan {name}", partial(planned, job, codec, cosine, target))
@@ -198,7 +200,10 @@ def main() -> None:
     parser.add_argument("--gallery", required=True, help="a folder of images that only stand in the gallery")
     parser.add_argument("--size", nargs="+", default=["224"])
     parser.add_argument("--rows", type=int, help="use the first rows of the data only, to calibrate too")
-    parser.add_argument("--arena-images", type=int, default=8)
+    parser.add_argument("--arena-images", type=int, default=8, help="that all methods run on; 0: plans alone")
+    parser.add_argument(
+        "--codec", action="append", help="that plans choose from, as `fmapzip plan` takes it; repeatable"
+    )
     parser.add_argument("--images", type=int, help="how many images plans are measured on; all by default")
     parser.add_argument("--queries", type=int, default=160, help="images whose copies are looked for; 0: none")
     parser.add_argument("--time-limit", type=float, help="seconds after which plans measure with less care")
@@ -221,7 +226,7 @@ def main() -> None:
         settings = (arguments.gallery, arguments.arena_images, arguments.images, arguments.queries)
         conditions = [arguments.model, arguments.data, arguments.rows, *settings]
         cache = MeasurementCache(work / "measurements", "paper", conditions)
-        job = Job(request, *settings, arguments.time_limit, work, cache)
+        job = Job(request, *settings, arguments.time_limit, arguments.codec or PLANNED, work, cache)
         results.append({})
         for found in measure(job):
             results[-1] = found
