@@ -16,6 +16,7 @@ from textwrap import fill
 
 from results_breadth import breadth
 from results_files import NETWORKS, Values, arenas, keep, loaded
+from results_paper import paper, short_paper
 from results_plans import plans
 from results_split import split_links
 from results_stores import linear_head, stores
@@ -37,7 +38,7 @@ methods that are written in NumPy here, whose time says nothing. Ours are in bol
 
 def document() -> str:
     """The whole of docs/RESULTS.md."""
-    parts = [f"# Results\n\n{fill(OPENING, WIDTH)}", evals(loaded("eval_*.json"))]
+    parts = [f"# Results\n\n{fill(OPENING, WIDTH)}", paper(loaded("paper*.json")), evals(loaded("eval_*.json"))]
     parts += [arena(report) for report in arenas()]
     parts += [speeds(report) for report in loaded("speeds_*.json")]
     parts += [plans(loaded("plan_budgets_*.json"))]
@@ -66,7 +67,8 @@ def readme() -> str | None:
         f"{told['calibration_images']} others. {plotted().get('note', '')}"
     ).strip()
     words += " Conditions, lossy methods and distortion: [docs/RESULTS.md](docs/RESULTS.md)."
-    return f"{before}{BEGIN}\n{short_table(arenas())}\n\n{plot}\n\n{words}\n{END}{after}"
+    tables = "\n\n".join(filter(None, (short_paper(loaded("paper*.json")), short_table(arenas()))))
+    return f"{before}{BEGIN}\n{tables}\n\n{plot}\n\n{words}\n{END}{after}"
 
 
 def plotted() -> Values:

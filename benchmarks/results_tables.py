@@ -11,7 +11,7 @@ from fmapzip.bench.summary import sentences
 from fmapzip.documents.maps import pooled
 from fmapzip.report.model import changed_settings
 
-NAMED_PACKAGES = ("numpy", "torch", "zstandard", "lz4", "blosc2", "pcodec", "zfpy", "brotli")
+NAMED_PACKAGES = ("numpy", "torch", "zstandard", "lz4", "blosc2", "pcodec", "zfpy", "brotli", "imagecodecs")
 WIDTH = 150
 
 
@@ -158,7 +158,7 @@ def _distortion(report: Values) -> tuple[str, str] | None:
 
 
 def _arena_row(entry: Values, raw: int, distortion: tuple[str, str] | None) -> list[str]:
-    name = f"`{entry['label']}`" + (f" ({entry['layout']})" if entry["layout"] == "channels-last" else "")
+    name = f"`{entry['label']}`" + (f" ({entry['layout']})" if entry["layout"] in ("channels-last", "tiled") else "")
     cells = [
         f"**{name}**" if entry["ours"] else name,
         f"{raw / entry['total_bytes']:.3f}",

@@ -93,6 +93,66 @@ def test_plans_are_compared_at_the_distortion_of_one_step(
     assert "| `zvc` | 32 |" in text
 
 
+EMBEDDER = """
+import torch
+
+def net():
+    torch.manual_seed(0)
+    layers = [torch.nn.Conv2d(3, 8, 3, 2), torch.nn.ReLU(), torch.nn.Conv2d(8, 16, 3, 2), torch.nn.ReLU()]
+    head = [torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten(), torch.nn.Linear(64, 8), Unit()]
+    return torch.nn.Sequential(*layers, *head)
+
+class Unit(torch.nn.Module):
+    def forward(self, x):
+        return x / x.norm(dim=1, keepdim=True)
+"""
+
+
+def test_the_papers_network_becomes_one_table_of_methods_and_plans(
+    results: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = pytest.importorskip("PIL.Image")
+    pytest.importorskip("torch")
+    monkeypatch.syspath_prepend(str(BENCH))
+    script, told = import_module("paper"), import_module("results_paper")
+    (tmp_path / "nets.py").write_text(EMBEDDER)
+    (tmp_path / "photos").mkdir()
+    for i in range(10):
+        pixels = np.random.default_rng(i).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+        image.fromarray(pixels).resize((40, 40), image.Resampling.BICUBIC).save(tmp_path / "photos" / f"{i}.png")
+    monkeypatch.setattr(
+        script, "METHODS", ("zvc", "context-rans", "huffman", "jpeg-ls", "dct-cm:path=mask,mask_step=3")
+    )
+    monkeypatch.setattr(script, "COSINES", (0.99,))
+    target, photos = tmp_path / "paper.json", str(tmp_path / "photos")
+    command = ["paper.py", f"{tmp_path / 'nets.py'}:net", photos, "--gallery", photos, "--size", "24"]
+    command += ["--codec", "zvc"]
+    command += ["--arena-images", "2", "--queries", "2", "--work", str(tmp_path / "work"), "--json", str(target)]
+    monkeypatch.setattr(sys, "argv", command)
+    script.main()
+    first = json.loads(target.read_text())["sizes"]
+    monkeypatch.setattr(script, "bench", lambda *_, **__: pytest.fail("is done"))
+    monkeypatch.setattr(script, "make_plan", lambda *_, **__: pytest.fail("is done"))
+    script.main()
+    found = json.loads(target.read_text())
+    assert found["sizes"] == first
+    (size,) = found["sizes"]
+    (plan,) = size["plans"]
+    assert plan["met"]
+    assert told.cosine_of(plan["output_sqnr_db"]) > 0.98
+    assert size["shipped"]["queries"] == 24
+    text = told.paper([found])
+    zvc = next(method for method in size["arena"]["methods"] if method["label"] == "zvc")
+    assert f"| **`zvc`** | {size['arena']['raw_bytes'] / zvc['total_bytes']:.3f} | exact |" in text
+    assert f"planned for a cosine of 0.99** | {plan['ratio_total']:.2f} |" in text
+    assert "*DCT-CM (ISCAS 2021)* | *2.9*" in text
+    assert "mask_step=3" in text
+    assert "mask_step=3" not in told.short_paper([found])
+    assert told.paper([]) == told.short_paper([]) == ""
+    apart = [{**found, "sizes": [{**size, "plans": []}]}, {**found, "sizes": [{"size": "24", "plans": size["plans"]}]}]
+    assert "of 24 copies" in told.paper(apart)
+
+
 @pytest.mark.parametrize(
     ("distortion", "ratio"), [(0.01, 2.0), (0.02, 8**0.5), (0.04, 4.0), (0.05, None), (0.001, None)]
 )
