@@ -17,6 +17,7 @@ import multiprocessing
 import os
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from importlib.metadata import version
@@ -154,6 +155,7 @@ def _write(path: Path, networks: list[dict[str, Any]]) -> None:
         "benchmark": "breadth",
         "environment": environment(1),
         "packages": {name: version(name) for name in distributions},
+        "asked": dict(Counter(name.partition(":")[0] for name in zoo.NAMES)),
         "networks": networks,
     }
     path.write_text(rows_on_lines(content))

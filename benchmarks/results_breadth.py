@@ -29,9 +29,17 @@ def breadth(found: Values) -> str:
     rows.append(_row("all", found["networks"]))
     versions = ", ".join(f"{name} {version}" for name, version in found["packages"].items())
     parts = ["## Networks of other packages", fill(INTRO, WIDTH), table([*head, "stored", "left out"], rows)]
+    parts += _unfinished(found["asked"], families)
     parts += ["What is not captured, and why:", "\n".join(_exceptions(found["networks"]))]
     commits = ", ".join(dict.fromkeys(network["commit"] for network in found["networks"]))
     return "\n\n".join([*parts, f"{versions}. {conditions(found | {'commit': commits})}"])
+
+
+def _unfinished(asked: dict[str, int], families: dict[str, list[Values]]) -> list[str]:
+    """How many networks of each package were not gone through."""
+    left = {family: count - len(families.get(family, [])) for family, count in asked.items()}
+    counts = ", ".join(f"{count} of {asked[family]} of {family}" for family, count in left.items() if count)
+    return [fill(f"The run ended before it had gone through all: {counts} are left.", WIDTH)] if counts else []
 
 
 def _row(family: str, networks: list[Values]) -> list[str]:

@@ -210,7 +210,8 @@ def test_networks_that_are_not_captured_are_listed_with_the_reason(results: Modu
     machine = {"cpu": "a", "cores": 1, "simd": "scalar", "python": "3", "packages": {}}
     for network in networks:
         network["commit"] = "abc"
-    text = sys.modules["results_breadth"].breadth({"networks": networks, "packages": {}, "environment": machine})
+    found = {"networks": networks, "packages": {}, "environment": machine, "asked": {"timm": 2, "smp": 3}}
+    text = sys.modules["results_breadth"].breadth(found)
     assert "| timm | 2 | 2 | 2 | 0 | 2 | 2 | 2 | 1 of 6 maps |" in text
     assert "| smp | 2 | 1 | 0 | 1 | 1 | 0 | 1 | 0 of 3 maps |" in text
     for line in (
@@ -219,5 +220,6 @@ def test_networks_that_are_not_captured_are_listed_with_the_reason(results: Modu
         "- a map is left out, as x: timm:two",
         "- differs from the oracle (AssertionError: other): smp:three",
         "- not examined or not captured (took more than 9 MB): smp:four",
+        "The run ended before it had gone through all: 1 of 3 of smp are left.",
     ):
         assert line in text
