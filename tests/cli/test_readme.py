@@ -42,8 +42,9 @@ def test_the_commands_of_readme_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for command in commands():
         assert run([*command, *FEWER_IMAGES]) == 0, command
         names.append(command[0])
-    assert names == ["eval", "plan", "eval", "bench"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["arena.html", "plan.fmzp", "report.html"]
+    assert names == ["eval", "plan", "eval", "tune", "eval", "bench"]
+    tuned = ["tuned.fmzp", "tuned.safetensors"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["arena.html", "plan.fmzp", "report.html", *tuned]
 
 
 @pytest.fixture

@@ -248,3 +248,23 @@ def test_a_detectors_input_needs_one_shape(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"b\.png is .*--size and --letterbox"):
         list(Batches(load_data(str(tmp_path), NONE), 1))
     assert len(list(Batches(load_data(str(tmp_path), IMAGENET), 1))) == 2
+
+
+def test_an_npz_file_is_images_and_their_labels(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (3, 3, 8, 8), np.uint8)
+    np.savez(tmp_path / "set.npz", images=images, labels=np.array([2, 0, 1]))
+    data = load_data(str(tmp_path / "set.npz"), protocol("cifar"))
+    assert data.labels is not None
+    assert data.labels.tolist() == [2, 0, 1]
+    assert data.names[1] == "set.npz[1]"
+    np.save(tmp_path / "one.npy", images[1])
+    assert np.array_equal(data.read(1), protocol("cifar").read(tmp_path / "one.npy"))
+
+
+@pytest.mark.parametrize(
+    "arrays", [{"pictures": np.zeros((2, 3, 4, 4))}, {"images": np.zeros((2, 3, 4, 4)), "labels": np.zeros(2)}]
+)
+def test_an_npz_file_without_images_or_with_other_labels_is_refused(tmp_path: Path, arrays: dict[str, Any]) -> None:
+    np.savez(tmp_path / "set.npz", **arrays)
+    with pytest.raises(InvalidInput, match=r"set\.npz"):
+        load_data(str(tmp_path / "set.npz"))

@@ -17,6 +17,7 @@ from fmapzip.cli import (  # noqa: F401  (their commands register themselves)
     serve,
     split,
     traffic,
+    tune,
     verify,
 )
 from fmapzip.cli.app import app, main

@@ -17,6 +17,7 @@ ORDER = (
     "eval",
     "demo",
     "plan",
+    "tune",
     "bench",
     "traffic",
     "split",

@@ -32,7 +32,7 @@ Model = Annotated[
 ]
 Data = Annotated[
     str,
-    typer.Argument(metavar="DATA", help="demo, a folder of images, or a .npy file."),
+    typer.Argument(metavar="DATA", help="demo, a folder of images, a .npy or a .npz file."),
 ]
 CODEC = "NAME[:key=value,...]"
 """How a codec and its settings are written, everywhere."""

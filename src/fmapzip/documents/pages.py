@@ -100,7 +100,15 @@ def pages() -> dict[str, str]:
     from fmapzip.documents.planning import PLANNING
     from fmapzip.documents.store import STORE
     from fmapzip.documents.traffic import TRAFFIC
+    from fmapzip.documents.tuning import TUNING
 
-    documents = {"EVAL": EVALUATION, "BENCH": BENCH, "PLAN": PLANNING, "STORE": STORE, "PARTITION": PARTITION}
-    documents["TRAFFIC"] = TRAFFIC
+    documents = {
+        "EVAL": EVALUATION,
+        "BENCH": BENCH,
+        "PLAN": PLANNING,
+        "STORE": STORE,
+        "PARTITION": PARTITION,
+        "TRAFFIC": TRAFFIC,
+        "TUNE": TUNING,
+    }
     return {f"{name}_JSON.md": page(document) for name, document in documents.items()}

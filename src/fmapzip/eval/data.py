@@ -11,9 +11,12 @@ from fmapzip.eval.sources.arrays import from_array_file
 from fmapzip.eval.sources.clips import from_clips
 from fmapzip.eval.sources.coco import ANNOTATIONS, from_coco
 from fmapzip.eval.sources.folders import from_folder
+from fmapzip.eval.sources.labelled_arrays import from_labelled_arrays
 from fmapzip.eval.sources.pairs import from_pairs, is_paired
 
 __all__ = ["DEMO_PARTS", "Dataset", "load_data"]
+
+_ARRAYS = {".npy": from_array_file, ".npz": from_labelled_arrays}
 
 DEMO_PARTS = ("demo", "demo:calib")
 DEMO_CALIBRATION_STEP = 13
@@ -26,11 +29,11 @@ def load_data(spec: str, preprocessing: Preprocessing | None = None, frames: int
     ----------
     spec
         ``demo`` (the 450 held-out digits), ``demo:calib`` (104 of the digits it was trained on), a ``.npy`` file with
-        a batch, or a directory: one with ``labels.csv`` (columns ``file,label``; labels are class indexes), one of
-        class folders, one of images alone, without labels, one with ``annotations.json`` in COCO's format, or one of
-        ``images`` beside ``masks`` or ``targets``. Class folders get the index of their line in ``classes.txt`` beside
-        them if there is one, else their own number if every folder is named by one (``0``, ``1``, ``17``...), else
-        their position in sorted order.
+        a batch, a ``.npz`` file with ``images`` and perhaps ``labels``, or a directory: one with ``labels.csv``
+        (columns ``file,label``; labels are class indexes), one of class folders, one of images alone, without labels,
+        one with ``annotations.json`` in COCO's format, or one of ``images`` beside ``masks`` or ``targets``. Class
+        folders get the index of their line in ``classes.txt`` beside them if there is one, else their own number if
+        every folder is named by one (``0``, ``1``, ``17``...), else their position in sorted order.
     preprocessing
         What happens to an image; by default ImageNet's. The demo has its own.
     frames
@@ -52,11 +55,11 @@ def load_data(spec: str, preprocessing: Preprocessing | None = None, frames: int
     if spec in DEMO_PARTS:
         return _demo(spec)
     root, read = Path(spec), preprocessing or IMAGENET
-    if root.is_file() and root.suffix.lower() == ".npy":
-        return from_array_file(spec, read)
+    if root.is_file() and root.suffix.lower() in _ARRAYS:
+        return _ARRAYS[root.suffix.lower()](spec, read)
     if not root.is_dir():
         what = "is not a directory" if root.exists() else "no such directory"
-        raise InvalidInput(f"data {spec!r}: {what} (a directory of images, a .npy file, or 'demo')")
+        raise InvalidInput(f"data {spec!r}: {what} (a directory of images, a .npy or .npz file, or 'demo')")
     if frames is not None:
         return from_clips(spec, root, read, frames)
     if (root / ANNOTATIONS).is_file():

@@ -22,9 +22,10 @@ from fmapzip.torch.operators import register_plan, tap_handle
 from fmapzip.torch.report import Report
 from fmapzip.torch.results import Baseline, CodecResult, Evaluation, ImageCodec, ImageResult, TapResult
 from fmapzip.torch.tuning.loop import tune
-from fmapzip.torch.tuning.settings import Epoch, Tuned, TuneSettings
+from fmapzip.torch.tuning.results import Epoch, Tuned
 from fmapzip.torch.tuning.tap import TapBits
 from fmapzip.torch.tuning.tunable import TunableModel, rate_loss, tunable
+from fmapzip.tune_settings import TuneSettings
 
 __all__ = [
     "Baseline",

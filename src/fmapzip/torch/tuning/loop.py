@@ -23,10 +23,11 @@ from fmapzip.quantize import DEFAULT_CALIBRATOR
 from fmapzip.torch.batches import Progress, ignore_progress
 from fmapzip.torch.capture import METHODS
 from fmapzip.torch.tuning.images import Rows, TuningImages
-from fmapzip.torch.tuning.settings import Epoch, Tuned, TuneSettings
+from fmapzip.torch.tuning.results import Epoch, Tuned
 from fmapzip.torch.tuning.tap import TapBits
 from fmapzip.torch.tuning.tasks import TaskLoss, distillation, distortion, scores_classes
 from fmapzip.torch.tuning.tunable import TunableModel, measuring, rate_loss, tunable
+from fmapzip.tune_settings import TuneSettings
 
 _REFRESHED_ON = 32  # images that tables are trained on, from epoch to epoch
 _MEASURED_ON = 32  # held-back images whose frames are counted
@@ -189,7 +190,7 @@ class _Run:
             number = len(self.epochs)
             if number > self.settings.epochs:
                 self.stopped = "epochs"
-            elif self.settings.time_limit is not None and self._elapsed() >= self.settings.time_limit:
+            elif self._time_is_up():
                 self.stopped = "time"
             elif number - self._kept() > self.settings.patience:
                 self.stopped = "patience"
@@ -206,7 +207,7 @@ class _Run:
         plan = self.model.refresh(held if calibration is None else calibration)
         after = self._compare(plan)
         original = self.model.original.cpu().eval().requires_grad_(False)
-        return Tuned(original, plan, self.epochs, self.before, after, self._kept(), self.stopped)
+        return Tuned(original, plan, self.epochs, self.before, after, self._kept(), self.stopped, self.classes)
 
     def load(self, state: Path | None) -> None:
         """Go on from a checkpoint, if there is one."""
@@ -245,14 +246,18 @@ class _Run:
             torch.save(content, file)
 
     def _epoch(self, number: int) -> bool:
-        """Train on all images once; return whether the loss stayed finite."""
-        order = torch.randperm(len(self.rows), generator=torch.Generator().manual_seed(self.settings.seed + number))
-        rows = [self.rows[i] for i in order.tolist()]
+        """Train on all images once, or until time is up; return whether the loss stayed finite."""
+        random = torch.Generator().manual_seed(self.settings.seed + number)
+        rows = [self.rows[i] for i in torch.randperm(len(self.rows), generator=random).tolist()]
+        mirrored = (torch.rand(len(rows), generator=random) < 0.5) & self.settings.mirror
         size = self.settings.batch
         self.model.train()
         for first in range(0, len(rows), size):
+            if self._time_is_up():
+                break
             self._set_rates((number - 1 + first / len(rows)) / self.settings.epochs)
             images, labels = self.images.batch(rows[first : first + size])
+            images = _mirrored(images, mirrored[first : first + size])
             if not self._step(images.to(self.device), None if labels is None else labels.to(self.device)):
                 return False
             self.progress(f"epoch {number}", min(first + size, len(rows)), len(rows))
@@ -346,5 +351,13 @@ class _Run:
             for tap, value in zip(self.model.taps, kept["scales"], strict=True):
                 tap.log_scale.copy_(value)
 
+    def _time_is_up(self) -> bool:
+        return self.settings.time_limit is not None and self._elapsed() >= self.settings.time_limit
+
     def _elapsed(self) -> float:
         return self.seconds + perf_counter() - self.start
+
+
+def _mirrored(images: Tensor, chosen: Tensor) -> Tensor:
+    """The images, the chosen ones mirrored left to right."""
+    return torch.where(chosen.view(-1, *[1] * (images.ndim - 1)), images.flip(-1), images) if chosen.any() else images

@@ -1,15 +1,12 @@
-"""What tuning was asked for, and what it found."""
+"""How a network is tuned; needs no PyTorch."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-
-from torch import nn
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from fmapzip.errors import InvalidInput
-from fmapzip.plan import Plan
-from fmapzip.torch.tuning.tap import TapBits
 
 
 @dataclass(frozen=True)
@@ -36,9 +33,11 @@ class TuneSettings:
     patience : int
         Epochs without a better held-back loss after which tuning stops.
     time_limit : float, optional
-        Seconds after which the epoch in work is the last; the learning rate falls towards it.
+        Seconds after which training ends, within an epoch too; the learning rate falls to 0 until then.
+    mirror : bool
+        Whether half of the images, another half in each epoch, are mirrored left to right.
     seed : int
-        Of the order of images.
+        Of the order of images, and of which are mirrored.
     """
 
     epochs: int = 10
@@ -52,6 +51,7 @@ class TuneSettings:
     rate_samples: int = 8
     patience: int = 5
     time_limit: float | None = None
+    mirror: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -70,61 +70,6 @@ class TuneSettings:
         if self.label_weight > 1:
             raise InvalidInput(f"label_weight is a share, not {self.label_weight}")
 
-
-@dataclass(frozen=True)
-class Epoch:
-    """An epoch as it ended, on the images that are held back.
-
-    Parameters
-    ----------
-    number : int
-        0: before tuning.
-    lambda_ : float
-    task, distortion : float
-        The task's loss, and KL or the relative squared error against the float network.
-    bits, real_bits : float
-        Bits a value as training counts them, and of real frames.
-    seconds : float
-        Since tuning began, over all runs.
-    """
-
-    number: int
-    lambda_: float
-    task: float
-    distortion: float
-    bits: float
-    real_bits: float
-    seconds: float
-
-    @property
-    def loss(self) -> float:
-        """What early stopping looks at."""
-        return self.task + self.lambda_ * self.bits
-
-
-@dataclass(frozen=True)
-class Tuned:
-    """What tuning made.
-
-    Parameters
-    ----------
-    model : nn.Module
-        An ordinary network with ordinary weights, in eval mode.
-    plan : Plan
-        How its maps are stored: codecs as given, scales as learned, tables trained on the calibration images.
-    epochs : list of Epoch
-    before, after : list of TapBits
-        Each map on held-back images.
-    kept : int
-        The epoch whose weights these are.
-    stopped : str
-        Why tuning ended: "epochs", "time", "patience" or "nan".
-    """
-
-    model: nn.Module
-    plan: Plan
-    epochs: list[Epoch] = field(repr=False)
-    before: list[TapBits] = field(repr=False)
-    after: list[TapBits] = field(repr=False)
-    kept: int
-    stopped: str
+    def to_json(self) -> dict[str, Any]:
+        """Return what reports say of them: their names and values."""
+        return {name.rstrip("_"): value for name, value in asdict(self).items()}

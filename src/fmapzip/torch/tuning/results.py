@@ -1,0 +1,72 @@
+"""What tuning found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from torch import nn
+
+from fmapzip.plan import Plan
+from fmapzip.torch.tuning.tap import TapBits
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """An epoch as it ended, on the images that are held back.
+
+    Parameters
+    ----------
+    number : int
+        0: before tuning.
+    lambda_ : float
+    task, distortion : float
+        The task's loss, and KL or the relative squared error against the float network.
+    bits, real_bits : float
+        Bits a value as training counts them, and of real frames.
+    seconds : float
+        Since tuning began, over all runs.
+    """
+
+    number: int
+    lambda_: float
+    task: float
+    distortion: float
+    bits: float
+    real_bits: float
+    seconds: float
+
+    @property
+    def loss(self) -> float:
+        """What early stopping looks at."""
+        return self.task + self.lambda_ * self.bits
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What tuning made.
+
+    Parameters
+    ----------
+    model : nn.Module
+        An ordinary network with ordinary weights, in eval mode.
+    plan : Plan
+        How its maps are stored: codecs as given, scales as learned, tables trained on the calibration images.
+    epochs : list of Epoch
+    before, after : list of TapBits
+        Each map on held-back images.
+    kept : int
+        The epoch whose weights these are.
+    stopped : str
+        Why tuning ended: "epochs", "time", "patience" or "nan".
+    classes : bool
+        Whether outputs are class scores, and distortion KL.
+    """
+
+    model: nn.Module
+    plan: Plan
+    epochs: list[Epoch] = field(repr=False)
+    before: list[TapBits] = field(repr=False)
+    after: list[TapBits] = field(repr=False)
+    kept: int
+    stopped: str
+    classes: bool
