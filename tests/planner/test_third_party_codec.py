@@ -13,10 +13,12 @@ from torch import Tensor, nn
 
 import fmapzip
 from fmapzip import registry
+from fmapzip.errors import InvalidInput
 from fmapzip.planner import Budget, make_plan
 from fmapzip.torch import evaluate
 
 MODULE = '''
+import time
 import zlib
 from dataclasses import dataclass, replace
 
@@ -75,12 +77,24 @@ class Plain(Rounded):
 
     def tradeoffs(self):
         return ()
+
+
+@dataclass(frozen=True, repr=False)
+class Slow(Plain):
+    """The same, and takes a hundredth of a second for each tile."""
+
+    id = "toy-slow"
+
+    def decode_tile(self, body, shape, dtype, parameters):
+        time.sleep(0.01)
+        return super().decode_tile(body, shape, dtype, parameters)
 '''
 
 ENTRY_POINTS = """[fmapzip.codecs]
 toy-rounded = toy_codecs:Rounded
 toy-silent = toy_codecs:Silent
 toy-plain = toy_codecs:Plain
+toy-slow = toy_codecs:Slow
 """
 
 
@@ -98,6 +112,12 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     registry._installed.cache_clear()
 
 
+def _images(network: nn.Module) -> list[tuple[Tensor, Tensor]]:
+    x = torch.nn.functional.avg_pool2d(torch.randn(16, 3, 20, 20), 3, 1) * 2
+    with torch.no_grad():
+        return [(x, network(x * 2).argmax(1))]
+
+
 def _network() -> nn.Module:
     torch.manual_seed(0)
     layers = [nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, stride=2), nn.ReLU()]
@@ -108,12 +128,23 @@ def _network() -> nn.Module:
 @pytest.mark.usefixtures("installed")
 def test_a_codec_of_an_entry_point_is_planned(name: str) -> None:
     network = _network()
-    x = torch.nn.functional.avg_pool2d(torch.randn(16, 3, 20, 20), 3, 1) * 2
-    with torch.no_grad():
-        images: list[tuple[Tensor, Tensor]] = [(x, network(x * 2).argmax(1))]
+    images = _images(network)
     found = make_plan(network, images, Budget("kl", 0.005), codecs=[name])
     assert found.met
     assert {tap.codec.id for tap in found.plan} == {name}
     assert max(candidate.step for candidate in found.chosen) > 1
     assert any(tap.codec.config()["step"] > 1 for tap in found.plan) == (name != "toy-plain")
     assert evaluate(network, images, [fmapzip.Plan.from_bytes(found.plan.to_bytes())]).codecs[0].ratio_payload > 2
+
+
+@pytest.mark.usefixtures("installed")
+def test_codecs_that_decode_too_slowly_are_left_out() -> None:
+    network = _network()
+    images, lossless, codecs = _images(network), Budget("kl", 0), ["toy-slow", "raw"]
+    most = 8 * 20 * 20 / 0.01 / 1e6  # MB/s that the slow one can reach on the largest map
+    assert "toy-slow" in {tap.codec.id for tap in make_plan(network, images, lossless, codecs=codecs).plan}
+    found = make_plan(network, images, lossless, codecs=codecs, min_decode=most)
+    assert {tap.codec.id for tap in found.plan} == {"raw"}
+    assert any(note.startswith("Slow(step=1) is left out: it decodes at ") for note in found.notes)
+    with pytest.raises(InvalidInput, match="no codec decodes at"):
+        make_plan(network, images, lossless, codecs=["toy-slow"], min_decode=most)

@@ -70,6 +70,12 @@ TimeLimit = Annotated[
         min=0, metavar="SECONDS", help="After it, measuring is hasty and distortion estimated.", rich_help_panel=SEARCH
     ),
 ]
+MinDecode = Annotated[
+    float | None,
+    typer.Option(
+        min=0, metavar="MBPS", help="Only codecs that decode at so many MB/s on one thread.", rich_help_panel=SEARCH
+    ),
+]
 Seed = Annotated[
     int,
     typer.Option(metavar="N", help="Of the random vectors that estimate noise sensitivities.", rich_help_panel=SEARCH),
@@ -101,6 +107,7 @@ def plan(
     codec: Codecs = None,
     validate: Validate = None,
     time_limit: TimeLimit = None,
+    min_decode: MinDecode = None,
     seed: Seed = 0,
     state: StateFile = None,
     *,
@@ -118,13 +125,14 @@ def plan(
     kept = state or beside(output, ".state")
     check_writable(kept)
     try:
-        found, read = _search(request, budget, metric, codec or ["auto"], validate, time_limit, seed, kept)
+        found, read = _search(request, budget, metric, codec or ["auto"], validate, time_limit, min_decode, seed, kept)
     except BaseException:
         if kept.is_file():
             tell(f"what was measured is kept in {kept}: the same command goes on from it")
         raise
     found.plan.save(output)
-    settings = {"validate": validate, "time_limit": time_limit, "seed": seed, "input": read, "metric": metric}
+    settings = {"validate": validate, "time_limit": time_limit, "min_decode": min_decode, "seed": seed}
+    settings |= {"input": read, "metric": metric}
     _report(found, request, outputs, settings)
     if state is None:
         kept.unlink(missing_ok=True)
@@ -140,6 +148,7 @@ def _search(
     codecs: list[str],
     validate: str | None,
     time_limit: float | None,
+    min_decode: float | None,
     seed: int,
     state: Path,
 ) -> tuple[Planned, dict[str, Any] | None]:
@@ -171,6 +180,7 @@ def _search(
             task=task,
             threads=request.threads,
             time_limit=time_limit,
+            min_decode=min_decode,
             seed=seed,
             state=state,
             progress=with_totals(advance, inputs.parts),

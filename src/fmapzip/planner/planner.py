@@ -30,6 +30,7 @@ from fmapzip.planner.measure.images import Images, divide, gather
 from fmapzip.planner.measure.meter import Deadline, DistortionMeter
 from fmapzip.planner.measure.rate import Rates
 from fmapzip.planner.measure.sensitivities import noise_sensitivities
+from fmapzip.planner.measure.speed import fast_enough
 from fmapzip.planner.result import Planned, Step
 from fmapzip.planner.verify.task import TaskCheck, kept_by_task
 from fmapzip.planner.verify.train import trained
@@ -64,6 +65,7 @@ def make_plan(
     task: TaskMetric | None = None,
     threads: int = 1,
     time_limit: float | None = None,
+    min_decode: float | None = None,
     seed: int = 0,
     state: Path | None = None,
     methods: Sequence[str] = METHODS,
@@ -98,6 +100,8 @@ def make_plan(
     time_limit : float, optional
         Seconds after which single maps are no longer measured with care: fewer candidates are tried, sizes are of two
         images, and distortion is estimated. The choice among them and its verification follow.
+    min_decode : float, optional
+        MB/s at least: codecs that decode the calibration maps more slowly, on one thread of this machine, are left out.
     seed : int
         Of the random vectors that estimate noise sensitivities.
     state : Path, optional
@@ -108,8 +112,8 @@ def make_plan(
     Raises
     ------
     InvalidInput
-        Fewer than 2 images, a budget in KL or top-1 for a network whose output is not class scores, or one of a metric
-        without it.
+        Fewer than 2 images, a budget in KL or top-1 for a network whose output is not class scores, one of a metric
+        without it, or no codec that decodes as fast as it must.
     CaptureError, UnknownCodec
     """
     start = perf_counter()
@@ -124,7 +128,7 @@ def make_plan(
         groups = _groups(batches, None if validation is None else Batches(validation, "validation"))
         known = MeasurementCache(state, "plan", fingerprint(model, groups, found, metric, seed))
         session = _Session(captured, batches, found, groups, metric, known, threads, deadline, progress, task)
-        return session.plan(budget, options, seed, start)
+        return session.plan(budget, options, min_decode, seed, start)
 
 
 @dataclass(frozen=True)
@@ -140,10 +144,12 @@ class _Session:
     progress: Progress
     task: TaskMetric | None
 
-    def plan(self, budget: Budget, options: Sequence[Codec], seed: int, start: float) -> Planned:
+    def plan(
+        self, budget: Budget, options: Sequence[Codec], min_decode: float | None, seed: int, start: float
+    ) -> Planned:
         planned = _STARTS[self.metric] if self.task is not None else budget
         choosing, verifying = (self._stage(name, planned) for name in _GROUPS)
-        search = self._search(choosing, options, seed)
+        search, slow = self._search(choosing, options, min_decode, seed)
         search.fixed()
         steps: Sequence[Step] = ()
         judged: TaskResult | None = None
@@ -172,7 +178,7 @@ class _Session:
             chosen=found.chosen,
             steps=steps,
             back_offs=found.back_offs,
-            notes=self.captured.notes,
+            notes=(*self.captured.notes, *slow),
             seconds=perf_counter() - start,
             task=judged,
         )
@@ -196,7 +202,10 @@ class _Session:
         eight_bit = evaluator.run(self.calibration.plan(registry.make("raw")))
         return Stage(evaluator, BudgetObjective(budget, evaluator, eight_bit, sum(prod(tap.shape) for tap in taps)))
 
-    def _search(self, stage: Stage, options: Sequence[Codec], seed: int) -> CandidateSearch:
+    def _search(
+        self, stage: Stage, options: Sequence[Codec], min_decode: float | None, seed: int
+    ) -> tuple[CandidateSearch, tuple[str, ...]]:
+        """Return what fills the sets of candidates, and what to tell of the codecs that are not among them."""
         taps, images = self.calibration.taps, stage.evaluator.images.some(_MEASURING[self.metric])
         exact = reference(self.captured, images, self.metric)
         meter = DistortionMeter(
@@ -210,11 +219,15 @@ class _Session:
             progress=self.progress,
             deadline=self.deadline,
         )
+        bases = self.calibration.quantizers
+        slow: tuple[str, ...] = ()
+        if min_decode is not None:
+            options, slow = fast_enough(options, min_decode, taps, bases, meter.rates, self.cache)
         weights = exact.weights if self.metric == "noise" else None
         sensitivities = noise_sensitivities(
             self.captured, taps, images.some(_SENSITIVITY_IMAGES).batches, self.metric, _PROBES, seed, weights
         )
-        return CandidateSearch(meter, self.calibration.quantizers, sensitivities, options, self.calibration.images)
+        return CandidateSearch(meter, bases, sensitivities, options, self.calibration.images), slow
 
     def _train(self, chosen: Sequence[Candidate]) -> Plan:
         return trained(self.captured, self.calibration, self.batches, chosen, {}, self.progress)
