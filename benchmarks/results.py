@@ -2,6 +2,7 @@
 
     fmapzip bench path/to/nets.py:squeezenet1_1 path/to/images --images 8 --json arena.json
     python benchmarks/results.py keep arena.json     # its figures, without histograms, into benchmarks/results
+    python benchmarks/results.py renew arena.json    # the same of some methods, measured again later
     python benchmarks/results.py make                # docs/RESULTS.md, docs/plots, and the table in README.md
 
 Nothing in docs/RESULTS.md is typed; a test makes it again and compares.
@@ -15,7 +16,7 @@ from pathlib import Path
 from textwrap import fill
 
 from results_breadth import breadth
-from results_files import NETWORKS, Values, arenas, keep, loaded
+from results_files import NETWORKS, Values, arenas, keep, loaded, renew
 from results_paper import paper, short_paper
 from results_plans import plans
 from results_split import split_links
@@ -84,12 +85,18 @@ def main() -> None:
     keeping.add_argument("--commit", help="what was measured; by default what is checked out")
     keeping.add_argument("--speeds", action="store_true", help="a bench of fast methods alone, for their times")
     keeping.add_argument("--note", default="", help="what a reader should know of the conditions")
+    renewing = commands.add_parser("renew", help="methods that were measured again, into the reports kept")
+    renewing.add_argument("report", type=Path, nargs="+")
+    renewing.add_argument("--commit", help="what was measured; by default what is checked out")
     commands.add_parser("make")
     arguments = parser.parse_args()
     if arguments.command == "keep":
         print(
             "\n".join(str(keep(path, arguments.commit, arguments.speeds, arguments.note)) for path in arguments.report)
         )
+        return
+    if arguments.command == "renew":
+        print("\n".join(str(renew(path, arguments.commit)) for path in arguments.report))
         return
     print("\n".join(str(path) for path in make()))
 

@@ -38,15 +38,53 @@ def keep(report: Path, commit: str | None = None, speeds: bool = False, note: st
     note
         What a reader should know of the conditions.
     """
-    is_bench = json.loads(report.read_text()).get("kind") == "bench"
-    found = (BENCH if is_bench else EVALUATION).read(report)
-    name, kept = _kept_bench(found) if is_bench else _kept_eval(found, report.stem)
+    name, kept = _kept(report)
     if speeds:
         name = name.replace("arena_", "speeds_")
     target = KEPT / f"{name}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(rows_on_lines({"commit": commit or git_hash(), **({"note": note} if note else {}), **kept}))
     return target
+
+
+def renew(report: Path, commit: str | None = None) -> Path:
+    """Put the methods of a later report of the same maps into the place of those kept, with the commit they are from.
+
+    Parameters
+    ----------
+    report
+        The JSON file; of ``eval`` it is named as the kept one was.
+    commit
+        What was measured; by default what is checked out.
+
+    Raises
+    ------
+    ValueError
+        Other images, or other calibration, than the kept report's.
+    """
+    name, found = _kept(report)
+    target = KEPT / f"{name}.json"
+    kept = json.loads(target.read_text())
+    if _conditions(kept) != _conditions(found):
+        raise ValueError(f"{report} has other maps than {target}")
+    methods = {json.dumps(entry["config"]): entry for entry in kept["codecs"]}
+    methods |= {json.dumps(entry["config"]): {**entry, "commit": commit or git_hash()} for entry in found["codecs"]}
+    order = (lambda entry: entry["total_bytes"]) if kept.get("kind") == "bench" else (lambda _: 0)
+    kept["codecs"] = sorted(methods.values(), key=order)
+    target.write_text(rows_on_lines(kept))
+    return target
+
+
+def _conditions(kept: Values) -> Values:
+    """What two reports of the same maps share."""
+    keys = ("model", "data", "quantizer", "calibration_images", "images")
+    return {key: kept.get("source", kept)[key] for key in keys}
+
+
+def _kept(report: Path) -> tuple[str, Values]:
+    is_bench = json.loads(report.read_text()).get("kind") == "bench"
+    found = (BENCH if is_bench else EVALUATION).read(report)
+    return _kept_bench(found) if is_bench else _kept_eval(found, report.stem)
 
 
 def _kept_bench(found: Values) -> tuple[str, Values]:

@@ -318,9 +318,14 @@ def conditions(found: Values) -> str:
     packages = {name: version for name, version in machine["packages"].items() if name in NAMED_PACKAGES}
     versions = ", ".join(f"{name} {version}" for name, version in packages.items())
     note = f" {found['note']}" if found.get("note") else ""
+    later = "".join(
+        f", `{entry['codec']}{changed_settings(entry['config'])}` {entry['commit']}"
+        for entry in found.get("codecs", [])
+        if "commit" in entry
+    )
     return (
         f"{machine['cpu']}, {machine['cores']} cores, {machine['simd']}, Python {machine['python']}, {versions}; "
-        f"commit {found['commit']}.{note}"
+        f"commit {found['commit']}{later}.{note}"
     )
 
 

@@ -68,6 +68,25 @@ def test_a_report_is_kept_without_folders_and_histograms(
     assert "jpeg-act" not in results.short_table(results.arenas())
 
 
+def test_a_method_measured_again_takes_the_place_of_the_kept_one(
+    results: ModuleType, report: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["results_files"], "KEPT", tmp_path)
+    source = tmp_path / "report.json"
+    source.write_text(json.dumps(report))
+    results.keep(source, "1111111")
+    again = {**report, "codecs": [dict(entry) for entry in report["codecs"] if entry["codec"] == "zvc"]}
+    again["codecs"][0]["total_bytes"] = 1
+    source.write_text(json.dumps(again))
+    kept = json.loads(results.renew(source, "2222222").read_text())
+    assert kept["codecs"][0]["codec"] == "zvc"
+    assert len(kept["codecs"]) == len(report["codecs"])
+    assert "commit 1111111, `zvc` 2222222." in results.document()
+    source.write_text(json.dumps({**again, "source": {**report["source"], "images": 2}}))
+    with pytest.raises(ValueError, match="other maps"):
+        results.renew(source)
+
+
 def test_plans_are_compared_at_the_distortion_of_one_step(
     results: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

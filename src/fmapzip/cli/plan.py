@@ -131,8 +131,8 @@ def plan(
             tell(f"what was measured is kept in {kept}: the same command goes on from it")
         raise
     found.plan.save(output)
-    settings = {"validate": validate, "time_limit": time_limit, "min_decode": min_decode, "seed": seed}
-    settings |= {"input": read, "metric": metric}
+    searched = {"validate": validate, "time_limit": time_limit, "min_decode": min_decode, "seed": seed}
+    settings = {**searched, "input": read, "metric": metric}
     _report(found, request, outputs, settings)
     if state is None:
         kept.unlink(missing_ok=True)
