@@ -29,7 +29,7 @@ struct ContextTables {
   int8_t mean_weights[4];
   int8_t spread_weights[4];
   int16_t offset;          // of the mean, in 1/64
-  const int16_t* offsets;  // instead, one a channel, padded; or null
+  const int16_t* offsets;  // instead, one a value of a span of whole positions, padded; or null
   // Without neighbours: one a value of a span of whole positions, padded. Else null.
   const uint8_t* channel_table;
   const uint8_t* channel_zero_class;
@@ -37,7 +37,7 @@ struct ContextTables {
   const uint32_t* slots;
   // [table][value][2]: as kCoding... say, and the reciprocal of f.
   const uint32_t* coding;
-  uint32_t span;  // without neighbours: values coded together
+  uint32_t span;  // values of a span of whole positions, which are coded together without neighbours
   // Where channels predict channels; else null. Classes of cells are then added to what is predicted.
   const PredictionTables* prediction;
 };

@@ -60,15 +60,16 @@ void ContextModel::build_channels() {
     std::memcpy(tables_.zero_class_of, params_.zero_class_of.data(), kCells);
     return;
   }
+  if (params_.channels != 0) tables_.span = params_.channels * std::max(1u, kRunValues / params_.channels);
   if (params_.neighbours) {
     std::memcpy(tables_.table_of, params_.table_of.data(), kCells);
     std::memcpy(tables_.zero_class_of, params_.zero_class_of.data(), kCells);
-    offsets_.assign(params_.offsets.begin(), params_.offsets.end());
-    if (!offsets_.empty()) offsets_.resize(padded(params_.channels, 64) + kVectorPad);
-    tables_.offsets = offsets_.empty() ? nullptr : offsets_.data();
+    if (params_.offsets.empty()) return;
+    offsets_.assign(padded(tables_.span, 64) + kVectorPad, 0);
+    for (uint32_t i = 0; i < tables_.span; ++i) offsets_[i] = params_.offsets[i % params_.channels];
+    tables_.offsets = offsets_.data();
     return;
   }
-  tables_.span = params_.channels * std::max(1u, kRunValues / params_.channels);
   const size_t padded_span = padded(tables_.span, 64) + kVectorPad;
   channel_contexts_.assign(2 * padded_span, 0);
   uint8_t* const tables = channel_contexts_.data();

@@ -123,7 +123,12 @@ class ContextRans(Codec):
 
     @property
     def _step(self) -> Fraction:
-        return Fraction(str(self.step))
+        return _fraction(str(self.step))
+
+
+@lru_cache(maxsize=64)
+def _fraction(step: str) -> Fraction:
+    return Fraction(step)
 
 
 @lru_cache(maxsize=8)
