@@ -38,8 +38,9 @@ def choose(
     most_distortion: float | None,
     outputs: Outputs,
     advance: Advance,
-) -> list[str]:
-    """The taps of the best cut; what was measured is reported.
+    reductions: Sequence[str],
+) -> Way:
+    """The best cut; what was measured is reported.
 
     Raises
     ------
@@ -54,7 +55,9 @@ def choose(
     from fmapzip.split.survey import survey
 
     pictures, normalise = _pictures(request, inputs)
-    found = survey(inputs.model, inputs.calibration, codecs, request.quantizer, pictures, normalise, advance)
+    found = survey(
+        inputs.model, inputs.calibration, codecs, request.quantizer, pictures, normalise, advance, reductions
+    )
     ranked = best(found.ways, conditions, goal, most_distortion)
     cuts = [way for way in ranked if way.at and not _is_plain(way, codecs)]
     machine = environment(request.threads)
@@ -65,7 +68,7 @@ def choose(
         raise InvalidInput(f"no cut has a distortion of at most {most_distortion:g}: nothing is written")
     if ranked[0] is not cuts[0]:
         tell(f"better than any cut at this link: {ranked[0].name}; the best cut is written all the same")
-    return list(cuts[0].at)
+    return cuts[0]
 
 
 def _is_plain(way: Way, codecs: Sequence[Codec]) -> bool:

@@ -44,6 +44,17 @@ Codecs = Annotated[
         rich_help_panel=options.CODECS,
     ),
 ]
+Reductions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--reduction",
+        metavar="none|weighted|3/4|1/2|1/4",
+        help="Channels with steps of their own, or a share of them from which the tail computes the others; "
+        "repeatable: what to try where the best cut is to be found.",
+        show_default="none",
+        rich_help_panel=options.CODECS,
+    ),
+]
 Bandwidth = Annotated[float | None, typer.Option(min=1e-6, metavar="MBIT/S", help="Of the link.", rich_help_panel=LINK)]
 RoundTrip = Annotated[float, typer.Option("--rtt", min=0, metavar="MS", help="Of the link.", rich_help_panel=LINK)]
 Slower = Annotated[
@@ -95,6 +106,7 @@ def split(
     outputs: Outputs,
     at: At = None,
     codec: Codecs = None,
+    reduction: Reductions = None,
     bandwidth: Bandwidth = None,
     rtt: RoundTrip = 20.0,
     client_slower: Slower = 1.0,
@@ -116,9 +128,15 @@ def split(
     from fmapzip.split import cut, save_split
     from fmapzip.split import load as read
     from fmapzip.split.partition import Conditions
+    from fmapzip.split.reduction import REDUCTIONS, with_reduction
 
     if (at is None) == (bandwidth is None):
         raise InvalidInput("give --at TAP, or the --bandwidth of a link that the best cut is to be found for")
+    reductions = reduction or ["none"]
+    if at is not None and len(reductions) > 1:
+        raise InvalidInput("give one --reduction where --at says the cut")
+    if unknown := set(reductions) - set(REDUCTIONS):
+        raise InvalidInput(f"the reductions are {', '.join(REDUCTIONS)}; there is no {min(unknown)!r}")
     if at is not None and (outputs.json_file or outputs.html):
         raise InvalidInput("--json and --html tell of the cuts for a link: give its --bandwidth instead of --at")
     outputs.check()
@@ -129,8 +147,9 @@ def split(
     with progress() as advance:
         if bandwidth is not None:
             conditions = Conditions(bandwidth * 1e6, rtt / 1000, client_slower, device_watts, radio_watts)
-            at = choose(request, inputs, chosen, conditions, goal, max_distortion, outputs, advance)
-        found = cut(inputs.model, image[:1], at or [])
+            best = choose(request, inputs, chosen, conditions, goal, max_distortion, outputs, advance, reductions)
+            at, reductions = list(best.at), [best.reduction]
+        found = with_reduction(cut(inputs.model, image[:1], at or []), reductions[0], inputs.calibration)
         save_split(
             found,
             output,

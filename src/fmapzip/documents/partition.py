@@ -47,6 +47,10 @@ class Way(Part):
     returned: Annotated[float, says("bytes down")]
     uncoded: Annotated[float, says("bytes of what crosses as plain 8-bit integers")]
     distortion: float
+    reduction: Annotated[
+        Literal["none", "weighted", "3/4", "1/2", "1/4"],
+        says("of channels: steps of their own, or a share of them"),
+    ]
     allowed: Annotated[bool, says("whether it keeps to `most_distortion`")]
     latency: Annotated[float, says("at `conditions`")]
     interval: Annotated[float, says("from one output to the next at `conditions`")]

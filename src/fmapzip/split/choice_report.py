@@ -58,7 +58,8 @@ def report_of(
 
 def plain_of(way: Way, found: Survey) -> Way | None:
     """Plain 8-bit integers at the same cut; None without a cut."""
-    return next((other for other in found.ways if way.at and other.at == way.at and other.codec == "raw"), None)
+    plain = (other for other in found.ways if other.codec == "raw" and other.reduction == "none")
+    return next((other for other in plain if way.at and other.at == way.at), None)
 
 
 def _way(way: Way, plain: Way | None, conditions: Conditions, most_distortion: float | None) -> dict[str, Any]:

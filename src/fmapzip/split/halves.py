@@ -151,11 +151,24 @@ def separated(captured: Captured, graph: NetworkGraph, x: Tensor, at: Sequence[s
     head, flat = graph.halves(place)
     tail = Tail(flat, graph.structure)
     layouts = _checked(captured, place, head, tail, x)
-    halves = Halves(head, tail, [tap.name for tap in place.taps])
-    slots: Any = tuple(halves.slots)
-    whole = Captured(halves, place.taps, slots, captured.method, captured.notes, captured.input_shapes)
     others = tuple(tap.name for tap in captured.taps if tap.name not in {crossing.name for crossing in place.taps})
-    return Cut(place.at, place.taps, head, tail, whole, layouts, others)
+    return halves(captured, place.at, place.taps, head, tail, layouts, others)
+
+
+def halves(
+    captured: Captured,
+    at: tuple[str, ...],
+    taps: tuple[Tap, ...],
+    head: fx.GraphModule,
+    tail: Tail,
+    layouts: tuple[str, ...],
+    others: tuple[str, ...],
+) -> Cut:
+    """A cut of its halves."""
+    both = Halves(head, tail, [tap.name for tap in taps])
+    slots: Any = tuple(both.slots)
+    whole = Captured(both, taps, slots, captured.method, captured.notes, captured.input_shapes)
+    return Cut(at, taps, head, tail, whole, layouts, others)
 
 
 def _captured(model: nn.Module, x: Tensor) -> Captured:

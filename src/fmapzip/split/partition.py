@@ -56,6 +56,8 @@ class Way:
         Bytes of what crosses as plain 8-bit integers; 0 without a cut.
     distortion
         Against the float network: mean KL of class scores in nats, else squared error of the output over its energy.
+    reduction
+        Of what crosses, of `fmapzip.split.reduction.REDUCTIONS`.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Way:
     returned: float
     uncoded: float
     distortion: float
+    reduction: str = "none"
 
     def latency(self, conditions: Conditions) -> float:
         """Seconds from an image to its output."""

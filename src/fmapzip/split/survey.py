@@ -24,6 +24,7 @@ from fmapzip.split.graph import NetworkGraph, Place
 from fmapzip.split.halves import Cut, separated
 from fmapzip.split.manifest import CrossingMap
 from fmapzip.split.partition import Way
+from fmapzip.split.reduction import REDUCTIONS, steps_of, with_reduction
 from fmapzip.tables import unusual_settings
 from fmapzip.torch.batches import Batches, Progress, ignore_progress
 from fmapzip.torch.calibrate import calibrate
@@ -33,6 +34,8 @@ from fmapzip.torch.outputs import output_tensor
 
 _PASSES = 5
 _TIMED_IMAGES = 8
+_REDUCTION_WORDS = {"none": "", "weighted": ", channels weighted"}
+_REDUCTION_WORDS |= {share: f", {share} of the channels" for share in REDUCTIONS if "/" in share}
 JPEG_QUALITIES = (75, 90, 95)
 
 
@@ -67,6 +70,7 @@ def survey(
     pictures: Sequence[NDArray[np.uint8]] = (),
     normalise: Callable[[NDArray[np.uint8]], NDArray[np.float32]] | None = None,
     progress: Progress = ignore_progress,
+    reductions: Sequence[str] = ("none",),
 ) -> Survey:
     """Measure every way to run a network on these images, which also calibrate.
 
@@ -84,6 +88,8 @@ def survey(
     normalise : callable
         From such a picture to the network's input [C, H, W].
     progress : callable
+    reductions : sequence of str
+        To try, of `fmapzip.split.reduction.REDUCTIONS`; plain 8-bit integers have none.
     """
     source = Batches(batches, "images")
     images = torch.cat([_tensor(inputs) for inputs, _ in source])
@@ -104,7 +110,9 @@ def survey(
     chosen = [registry.make("raw"), *(codec for codec in codecs if codec.id != "raw")]
     for i, (place, head) in enumerate(worthwhile):
         cut = separated(captured, graph, images[:1], place.at)
-        ways += _coded(cut, source, images, chosen, quantizer, (head, total - head), returned, distortion)
+        for form in dict.fromkeys(["none", *reductions]):
+            coding = codecs if form != "none" else chosen if form in reductions else chosen[:1]
+            ways += _coded(cut, form, coding, source, images, quantizer, (head, total - head), returned, distortion)
         progress("measuring cuts", i + 1, len(worthwhile))
     return Survey(tuple(ways), len(places), len(worthwhile), distortion.class_scores, len(images))
 
@@ -124,15 +132,17 @@ def _worthwhile(
 
 
 def _coded(
-    cut: Cut,
+    whole: Cut,
+    reduction: str,
+    codecs: Sequence[Codec],
     source: Batches,
     images: Tensor,
-    codecs: Sequence[Codec],
     quantizer: str,
     halves: tuple[float, float],
     returned: float,
     distortion: _Distortion,
 ) -> list[Way]:
+    cut = with_reduction(whole, reduction, source)
     found = calibrate(cut.whole, cut.taps, source, quantizer, ignore_progress)
     plans = [found.plan(codec) for codec in codecs]
     crossing = [
@@ -140,10 +150,14 @@ def _coded(
         for tap, layout in zip(cut.taps, cut.layouts, strict=True)
     ]
     coder = CrossingCodec(crossing, plans)
-    uncoded = sum(prod(tap.shape) for tap in cut.taps)
+    uncoded = sum(prod(tap.shape) for tap in whole.taps)
     ways = []
     with torch.inference_mode():
         maps = [cut.head(x[None]) for x in images]
+        before = _best_seconds(
+            partial(_through, steps_of(cut.head)), [whole.head(x[None]) for x in images[:_TIMED_IMAGES]]
+        )
+        after = _best_seconds(partial(_through, steps_of(cut.tail.flat)), maps)
         for rung, codec in enumerate(codecs):
             messages = [coder.encode(each, rung)[0] for each in maps]
             outputs = [output_tensor(cut.tail(*coder.decode([message], rung))) for message in messages]
@@ -153,18 +167,24 @@ def _coded(
             sent = sum(sum(map(len, message)) for message in messages) / len(messages)
             ways.append(
                 Way(
-                    name=f"cut at {' and '.join(cut.at)}, {name}",
+                    name=f"cut at {' and '.join(cut.at)}, {name}{_REDUCTION_WORDS[reduction]}",
                     at=cut.at,
                     codec=name,
-                    device=halves[0] + encode,
-                    server=decode + halves[1],
+                    device=halves[0] + before + encode,
+                    server=decode + after + halves[1],
                     sent=sent,
                     returned=returned,
                     uncoded=uncoded,
                     distortion=distortion.of(torch.cat(outputs)),
+                    reduction=reduction,
                 )
             )
     return ways
+
+
+def _through(steps: dict[int, nn.Module], maps: Sequence[Tensor]) -> None:
+    for place, step in steps.items():
+        step(maps[place])
 
 
 def _pictures(
