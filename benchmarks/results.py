@@ -19,8 +19,8 @@ from results_breadth import breadth
 from results_files import NETWORKS, Values, arenas, keep, loaded, renew
 from results_paper import paper, short_paper
 from results_plans import plans
-from results_split import split_links
-from results_stores import linear_head, stores
+from results_split import reductions, split_links
+from results_stores import capture, linear_head, stores
 from results_tables import WIDTH, arena, evals, grid, memory, pca, short_table, speed, speeds
 
 ROOT = Path(__file__).parents[1]
@@ -48,8 +48,9 @@ def document() -> str:
     parts += [speed(found) for found in loaded("speed.json")]
     parts += [memory(found) for found in loaded("memory.json")]
     parts += [stores(found) for found in loaded("stores.json")]
+    parts += [capture(found) for found in loaded("capture.json")]
     parts += [linear_head(found) for found in loaded("linear_head.json")]
-    parts += [split_links(found) for found in loaded("split_links.json")]
+    parts += [split_links(loaded("split_links_*.json")), reductions(loaded("reductions_*.json"))]
     parts += [breadth(found) for found in loaded("breadth.json")]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
 

@@ -18,6 +18,8 @@ NETWORKS = {
     "squeezenet1_1": "SqueezeNet 1.1",
     "mobilenetv2_trunk": "MobileNetV2 1.0 (signed bottlenecks)",
     "cifar_resnet20": "CIFAR-10 ResNet-20",
+    "efficientnet_lite0": "EfficientNet-Lite0",
+    "sscd.onnx": "ResNet-50, complete (SSCD, ONNX)",
     "yolox_nano.onnx": "YOLOX-Nano (ONNX)",
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textwrap import fill
 
-from results_files import Values
+from results_files import NETWORKS, Values
 from results_tables import WIDTH, conditions, table
 
 
@@ -28,6 +28,28 @@ def stores(found: Values) -> str:
     ]
     head = ["kept as", "MB on disk", "ratio", *(f"{n} workers, s" for n in workers)]
     return "\n\n".join(["## Stores", fill(intro, WIDTH), table(head, rows)])
+
+
+def capture(found: Values) -> str:
+    """What keeping costs a pass."""
+    intro = (
+        f"`benchmarks/capture.py`: {NETWORKS.get(found['model'], found['model'])}, {found['images']} images in memory, "
+        f"the network's own pass and capturing into a store in turns, the least of each, one thread. Others used "
+        f"{found['others_cpu']:.0%} of the machine. {conditions(found)}"
+    ).replace("%", " %")
+    rows = [
+        [
+            str(row["taps"]),
+            f"**`{row['codec']}`**",
+            f"{row['own_ms']:.1f}",
+            f"{row['capture_ms']:.1f}",
+            f"{row['capture_ms'] / row['own_ms'] - 1:+.0%}".replace("%", " %"),
+            f"{row['bytes'] / found['images'] / 1e3:.1f}",
+        ]
+        for row in found["rows"]
+    ]
+    head = ["taps", "codec", "own pass, ms an image", "captured, ms an image", "more", "kB an image"]
+    return "\n\n".join(["### Capturing", fill(intro, WIDTH), table(head, rows)])
 
 
 def linear_head(found: Values) -> str:

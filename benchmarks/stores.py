@@ -15,6 +15,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -28,6 +29,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 import fmapzip
+from fmapzip.measurements import MeasurementCache
 from fmapzip.stores.zarr import FmapzipCodec
 from fmapzip.torch import FeatureStore
 
@@ -152,19 +154,26 @@ def size_of(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def measure(store: Path, repeat: int) -> dict[str, Any]:
-    """Every way on the maps of a store."""
+def measure(store: Path, repeat: int, state: Path | None) -> dict[str, Any]:
+    """Every way on the maps of a store; those in `state` are done."""
+    cache = MeasurementCache(state, "stores", [str(store), repeat])
     ours = FeatureStore(store, integers=True)
     samples = [ours[i] for i in range(len(ours))]
     first = [sample[0] if ours.labels else sample for sample in samples]
     maps = {name: np.stack([sample[name].numpy() for sample in first]) for name in ours.taps}
-    rows = [row(f"FeatureStore ({codecs_of(store)})", ours, size_of(store), repeat)]
+    first_way = f"FeatureStore ({codecs_of(store)})"
+    rows = [cache.get(first_way, lambda: row(first_way, ours, size_of(store), repeat))]
     for name, keep in WAYS.items():
         with tempfile.TemporaryDirectory() as folder:
-            opens = keep(Path(folder), maps)
-            rows.append(row(name, Kept(opens, list(maps), len(ours)), size_of(Path(folder)), repeat))
+            rows.append(cache.get(name, partial(kept_row, name, keep, Path(folder), maps, repeat)))
     raw = sum(each.nbytes for each in maps.values())
     return {"samples": len(ours), "taps": list(maps), "raw_bytes": raw, "batch": BATCH, "ways": rows}
+
+
+def kept_row(name: str, keep: Callable[[Path, Maps], Open], folder: Path, maps: Maps, repeat: int) -> dict[str, Any]:
+    opens = keep(folder, maps)
+    samples = len(next(iter(maps.values())))
+    return row(name, Kept(opens, list(maps), samples), size_of(folder), repeat)
 
 
 def codecs_of(store: Path) -> str:
@@ -186,10 +195,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("store", type=Path)
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--state", type=Path, help="what is done, so that it goes on from there")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    found = measure(arguments.store, arguments.repeat)
+    found = measure(arguments.store, arguments.repeat, arguments.state)
     if arguments.json is not None:
         write_result(arguments.json, "stores", found)
 
