@@ -106,8 +106,8 @@ def _unsteady(found: Values) -> list[str]:
         for way in ways
     ]
     intro = (
-        "The same at links that are not steady: median / 90th percentile of 30 images; and medians of 12 images in a "
-        "row while the link drops to a tenth and recovers."
+        f"The same at links that are not steady: median / 90th percentile of {found['in_a_row']} images; and medians "
+        "of 12 images in a row while the link drops to a tenth and recovers."
     )
     head = ["what is sent", *(_words(link) for link in links), "10, 1, 10 Mbit/s, 20 ms"]
     return [fill(intro, WIDTH), table(head, rows)]

@@ -50,8 +50,8 @@ CHANGING = (10e6, 1e6, 10e6)
 PHASE, TARGET = 12, 0.15
 """Images in each phase of a link that changes; what an image may take there, seconds."""
 TOKEN = "0123456789abcdef"
-TRIES, MORE_TRIES, MOST_TRIES = 2, 6, 40
-"""Of which the least counts; more where an image takes little, so that what else the machine does says less."""
+TRIES, MOST_TRIES = 2, 40
+"""Of which the least counts: over slow links, and of what is timed alone."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,8 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="rows of the data")
     parser.add_argument("--noise", action="store_true", help="the output is no class scores")
     parser.add_argument("--sent", type=int, default=6, help="images sent over each link")
+    parser.add_argument("--tries", type=int, default=6, help="over fast links, of which the least counts")
+    parser.add_argument("--many", type=int, default=30, help="images in a row over unsteady links")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--until", type=float, default=float("inf"), help="seconds")
     parser.add_argument("--json", type=Path, required=True)
@@ -89,7 +91,7 @@ def main() -> None:
     found = accuracy(prepared, cache)
     shown = [*OTHERS, *OURS, "PNG", *(f"JPEG {quality}" for quality in fair_qualities(found, prepared.classes))]
     others = OtherPrograms()
-    links = over_links(prepared, shown, given.sent, given.work, cache)
+    links = over_links(prepared, shown, given, cache)
     here = cache.get("network", partial(best, partial(run_here, prepared), range(given.sent), MOST_TRIES))
     split = prepared.splits["ours"]
     result = {
@@ -101,6 +103,7 @@ def main() -> None:
         "classes": prepared.classes,
         "float": found["float"],
         "sent": given.sent,
+        "in_a_row": given.many,
         "others_cpu": others.share(),
         "here_ms": 1000 * here,
         "ways": [{"way": name, **found[name], **links[name]} for name in shown],
@@ -110,7 +113,11 @@ def main() -> None:
 
 
 def vars_of(given: argparse.Namespace) -> dict[str, Any]:
-    return {name: str(value) for name, value in vars(given).items() if name not in ("until", "json", "work")}
+    return {
+        name: str(value)
+        for name, value in vars(given).items()
+        if name not in ("until", "json", "work", "tries", "many")
+    }
 
 
 class Unhurried(MeasurementCache):
@@ -131,12 +138,13 @@ class Unhurried(MeasurementCache):
         return found
 
 
-def over_links(prepared: Prepared, names: Sequence[str], sent: int, work: Path, cache: Unhurried) -> dict[str, Any]:
+def over_links(prepared: Prepared, names: Sequence[str], given: argparse.Namespace, cache: Unhurried) -> dict[str, Any]:
     """Seconds of each way at each link."""
+    sent, places = given.sent, [share * given.many // 10 for share in (5, 9)]
     found: dict[str, Any] = {name: {} for name in names}
     with ExitStack() as stack:
         link = stack.enter_context(PacketLink(Conditions()))
-        ways = {way.name: way for way in stack.enter_context(served(prepared, names, link, work))}
+        ways = {way.name: way for way in stack.enter_context(served(prepared, names, link, given.work))}
         head = cache.get("head", partial(best, partial(run_head, prepared), range(sent), MOST_TRIES))
         for name, way in ((name, ways[name]) for name in names):
             way.ask(0)
@@ -144,13 +152,13 @@ def over_links(prepared: Prepared, names: Sequence[str], sent: int, work: Path, 
             found[name]["device_ms"] = 1000 * (coding + (head if way.head else 0))
             for place, conditions in STEADY.items():
                 link.set(conditions)
-                tries = TRIES if conditions.rate == 1e6 else MORE_TRIES
+                tries = TRIES if conditions.rate == 1e6 else given.tries
                 seconds = cache.get(f"{place} {name}, of {tries}", partial(best, way.ask, range(sent), tries))
                 found[name][place] = round(1000 * seconds, 1)
             for place, conditions in UNSTEADY.items():
                 link.set(conditions)
-                times = cache.get(f"{place} {name}", partial(each, way.ask, [i % sent for i in range(30)]))
-                found[name][place] = [round(1000 * sorted(times)[i], 1) for i in (14, 26)]
+                times = cache.get(f"{place} {name}", partial(each, way.ask, [i % sent for i in range(given.many)]))
+                found[name][place] = [round(1000 * sorted(times)[i], 1) for i in places]
         changing = {name: ways[name] for name in ("raw", "context-rans", names[-1], "ladder")}
         found["changing"] = []
         for name, way in changing.items():

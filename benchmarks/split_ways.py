@@ -88,8 +88,9 @@ def prepare(request: Request, inputs: Inputs, at: Sequence[str], classes: bool, 
 def pictures(request: Request, given: Preprocessing) -> list[Picture]:
     """The reported images, scaled and cropped, in 8 bits."""
     shown = replace(given, channels="rgb", range=(0.0, 255.0), mean=None, std=None)
-    images = parted(load_data(request.data, shown), request.calib, shown).images
-    pixels = (images.read(i) for i in range(min(len(images), request.images or len(images))))
+    data = load_data(request.data, shown)
+    images = parted(data.select(range(len(data))[: request.limit]), request.calib, shown).images
+    pixels = (images.read(i) for i in range(len(images)))
     return [np.ascontiguousarray(np.rint(image).astype(np.uint8).transpose(1, 2, 0)) for image in pixels]
 
 

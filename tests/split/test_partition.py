@@ -115,6 +115,17 @@ def test_the_command_chooses_for_a_link(tmp_path: Path, capsys: pytest.CaptureFi
     assert "no cut has a distortion" in capsys.readouterr().err
 
 
+def test_vectors_that_are_no_class_scores_are_judged_by_their_error(network: nn.Sequential, images: Tensor) -> None:
+    scores, vectors = (survey(network, images, [make("context-rans")], metrics=m) for m in ("auto", "output"))
+    assert (scores.class_scores, vectors.class_scores) == (True, False)
+    with torch.inference_mode():
+        exact = network(images).double()
+    whole = max(way.distortion for way in vectors.ways)
+    assert 0 < whole < float((exact - exact.mean()).square().sum() / exact.square().sum())
+    with pytest.raises(InvalidInput, match="class scores"):
+        survey(nn.Conv2d(3, 4, 3).eval(), images, [make("raw")], metrics="classes")
+
+
 def test_images_can_be_sent_themselves(tmp_path: Path) -> None:
     import numpy as np
     from PIL import Image

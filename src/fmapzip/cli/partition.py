@@ -56,7 +56,15 @@ def choose(
 
     pictures, normalise = _pictures(request, inputs)
     found = survey(
-        inputs.model, inputs.calibration, codecs, request.quantizer, pictures, normalise, advance, reductions
+        inputs.model,
+        inputs.calibration,
+        codecs,
+        request.quantizer,
+        pictures,
+        normalise,
+        advance,
+        reductions,
+        request.metrics,
     )
     ranked = best(found.ways, conditions, goal, most_distortion)
     cuts = [way for way in ranked if way.at and not _is_plain(way, codecs)]

@@ -16,7 +16,7 @@ from fmapzip.atomic import check_writable, write_atomically
 from fmapzip.cli import options
 from fmapzip.cli.app import app
 from fmapzip.cli.help import Command
-from fmapzip.cli.serve import WHERE, WHO, require_grpc
+from fmapzip.cli.service import WHERE, WHO, file_option, require_grpc
 from fmapzip.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -28,18 +28,10 @@ if TYPE_CHECKING:
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="What split wrote; the server has the same.")]
 To = Annotated[str, typer.Option("--to", metavar="HOST:PORT", help="The server.", rich_help_panel=WHERE)]
-TokenFile = Annotated[
-    Path | None, typer.Option("--token-file", metavar="FILE", help="The bearer token.", rich_help_panel=WHO)
-]
-Ca = Annotated[
-    Path | None,
-    typer.Option("--ca", metavar="FILE", help="Who signs the server's certificate, PEM.",
-                 show_default="the system's authorities", rich_help_panel=WHO),
-]  # fmt: skip
-Certificate = Annotated[
-    Path | None, typer.Option("--cert", metavar="FILE", help="The client's own chain, PEM.", rich_help_panel=WHO)
-]
-Key = Annotated[Path | None, typer.Option("--key", metavar="FILE", help="Its private key, PEM.", rich_help_panel=WHO)]
+TokenFile = Annotated[Path | None, file_option("--token-file", "The bearer token.")]
+Ca = Annotated[Path | None, file_option("--ca", "Who signs the server's certificate, PEM.", "the system's authorities")]
+Certificate = Annotated[Path | None, file_option("--cert", "The client's own chain, PEM.")]
+Key = Annotated[Path | None, file_option("--key", "Its private key, PEM.")]
 Insecure = Annotated[bool, typer.Option("--insecure", help="Without TLS.", rich_help_panel=WHO)]
 Target = Annotated[
     float | None,

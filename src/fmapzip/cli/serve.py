@@ -6,7 +6,6 @@ import asyncio
 import ipaddress
 import signal
 from contextlib import ExitStack
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +16,8 @@ from fmapzip.cli.app import app
 from fmapzip.cli.console import say
 from fmapzip.cli.exits import tell
 from fmapzip.cli.help import Command
-from fmapzip.errors import InvalidInput, MissingExtra
+from fmapzip.cli.service import WHERE, WHO, file_option, require_grpc
+from fmapzip.errors import InvalidInput
 
 if TYPE_CHECKING:
     import grpc
@@ -25,12 +25,7 @@ if TYPE_CHECKING:
     from fmapzip.split.access import Tokens
     from fmapzip.split.server import ServerSettings
 
-WHERE, WHO, LIMITS = "Where", "Who may ask", "Limits"
-
-
-def _file(name: str, text: str) -> typer.models.OptionInfo:
-    found: typer.models.OptionInfo = typer.Option(name, metavar="FILE", help=text, rich_help_panel=WHO)
-    return found
+LIMITS = "Limits"
 
 
 def _most(name: str, text: str, panel: str = LIMITS) -> typer.models.OptionInfo:
@@ -48,10 +43,10 @@ MetricsPort = Annotated[
         show_default="none", rich_help_panel=WHERE,
     ),
 ]  # fmt: skip
-Certificate = Annotated[Path | None, _file("--cert", "The server's certificate chain, PEM.")]
-Key = Annotated[Path | None, _file("--key", "Its private key, PEM.")]
-ClientCa = Annotated[Path | None, _file("--client-ca", "Who signs clients' certificates: each must have one.")]
-TokenFile = Annotated[Path | None, _file("--tokens", "Lines of NAME TOKEN: each client must have one.")]
+Certificate = Annotated[Path | None, file_option("--cert", "The server's certificate chain, PEM.")]
+Key = Annotated[Path | None, file_option("--key", "Its private key, PEM.")]
+ClientCa = Annotated[Path | None, file_option("--client-ca", "Who signs clients' certificates: each must have one.")]
+TokenFile = Annotated[Path | None, file_option("--tokens", "Lines of NAME TOKEN: each client must have one.")]
 Insecure = Annotated[
     bool, typer.Option("--insecure", help="Without TLS; only on a loopback address.", rich_help_panel=WHO)
 ]
@@ -137,25 +132,6 @@ def serve(
     known = None if tokens is None else read_tokens(tokens)
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     asyncio.run(_serve(folder, settings, known, tokens, address, credentials, metrics_port, grace))
-
-
-def require_grpc() -> None:
-    """Refuse to go on without gRPC or PyTorch.
-
-    Raises
-    ------
-    MissingExtra
-        One is not installed.
-    """
-    try:
-        import_module("grpc_health.v1.health")
-        import_module("grpc_reflection.v1alpha.reflection")
-        import_module("prometheus_client")
-    except ImportError as error:
-        raise MissingExtra("serving and asking need gRPC: pip install 'fmapzip[serve]'") from error
-    from fmapzip.eval.request import require_torch
-
-    require_torch()
 
 
 async def _serve(

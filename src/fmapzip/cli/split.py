@@ -99,7 +99,7 @@ MostDistortion = Annotated[
 
 
 @app.command("split", cls=Command)
-@options.gathers(request=options.request("taps", "metrics", "images", "threads"), outputs=options.OUTPUTS)
+@options.gathers(request=options.request("taps", "images", "threads"), outputs=options.OUTPUTS)
 def split(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The folder to write.")],
     request: Request,

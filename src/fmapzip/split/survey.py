@@ -29,7 +29,7 @@ from fmapzip.tables import unusual_settings
 from fmapzip.torch.batches import Batches, Progress, ignore_progress
 from fmapzip.torch.calibrate import calibrate
 from fmapzip.torch.capture import capture
-from fmapzip.torch.metrics import Scores, has_classes
+from fmapzip.torch.metrics import MetricsChoice, Scores, check_classes, has_classes
 from fmapzip.torch.outputs import output_tensor
 
 _PASSES = 5
@@ -71,6 +71,7 @@ def survey(
     normalise: Callable[[NDArray[np.uint8]], NDArray[np.float32]] | None = None,
     progress: Progress = ignore_progress,
     reductions: Sequence[str] = ("none",),
+    metrics: MetricsChoice = "auto",
 ) -> Survey:
     """Measure every way to run a network on these images, which also calibrate.
 
@@ -90,6 +91,8 @@ def survey(
     progress : callable
     reductions : sequence of str
         To try, of `fmapzip.split.reduction.REDUCTIONS`; plain 8-bit integers have none.
+    metrics : {"auto", "classes", "output"}
+        What vectors are: class scores, unless it is ``output`` (an embedding, whose distortion is squared error).
     """
     source = Batches(batches, "images")
     images = torch.cat([_tensor(inputs) for inputs, _ in source])
@@ -102,7 +105,7 @@ def survey(
         wanted = torch.cat([output_tensor(module(x[None])) for x in images])
         returned = sum(x[:1].nbytes for x in [output_tensor(module(images[:1]))])
     total = sum(seconds.values())
-    distortion = _Distortion(wanted)
+    distortion = _Distortion(wanted, metrics)
     ways = [Way("all on the device", (), "", total, 0.0, 0.0, 0.0, 0.0, 0.0)]
     ways += _pictures(module, pictures, normalise, total, returned, distortion)
     places = list(graph.places())
@@ -227,8 +230,10 @@ def _pictures(
 class _Distortion:
     """Of outputs, against those of the float network."""
 
-    def __init__(self, wanted: Tensor) -> None:
-        self._wanted, self.class_scores = wanted, has_classes(wanted)
+    def __init__(self, wanted: Tensor, metrics: MetricsChoice) -> None:
+        if metrics == "classes":
+            check_classes(wanted, None)
+        self._wanted, self.class_scores = wanted, has_classes(wanted) and metrics != "output"
 
     def of(self, got: Tensor) -> float:
         """Mean KL in nats, or squared error over energy."""
