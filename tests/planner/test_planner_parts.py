@@ -143,6 +143,21 @@ def test_estimated_noise_is_what_the_codec_makes(step: int | str, signed: bool) 
     assert TapModel(maps, base, sensitivities).distortion(base, codec) == pytest.approx(made, rel=1e-4)
 
 
+def test_finer_grids_cut_nothing_off_below_a_zero_point() -> None:
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(2, 6, 40, 1)).astype(np.float32) * np.array([1, 2, 4, 9, 20, 40], np.float32)[:, None, None]
+    maps = x / (1 + np.exp(-x))
+    base = calibrate(maps, "minmax:offset")
+    assert base.zero_point == 16
+    model = TapModel(maps, base, np.array([100.0, 10.0, 1.0, 1.0, 1.0, 1.0]))
+    for least in (1.0, 0.5):
+        grid = model.grid(0.5, True, least)
+        error = np.abs(grid.dequantize(grid.quantize(maps, 1), 1) - maps).max(axis=(0, 2, 3), where=maps < 0, initial=0)
+        assert (error <= np.array(grid.scale) * 0.501).all()
+    cut = model.grid(0.5, True, 0.5)
+    assert (cut.dequantize(cut.quantize(maps, 1), 1).max(axis=(0, 2, 3)) >= 0.499 * maps.max(axis=(0, 2, 3))).all()
+
+
 def test_measurements_of_few_images_yield_to_estimates_and_many_do_not() -> None:
     rng = np.random.default_rng(0)
     few = rng.exponential(size=(20, 16))

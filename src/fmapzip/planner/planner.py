@@ -35,7 +35,6 @@ from fmapzip.planner.result import Planned, Step
 from fmapzip.planner.verify.task import TaskCheck, kept_by_task
 from fmapzip.planner.verify.train import trained
 from fmapzip.planner.verify.verify import Stage, checked, verified
-from fmapzip.quantize import DEFAULT_CALIBRATOR
 from fmapzip.torch.batches import Batches, Progress, ignore_progress
 from fmapzip.torch.calibrate import Calibration, calibrate
 from fmapzip.torch.capture import METHODS, Captured, capture, select
@@ -47,6 +46,7 @@ from fmapzip.torch.tasks import Metric as TaskMetric
 
 _GROUPS = ("choosing", "verifying")
 _MEASURING: dict[Metric, int] = {"kl": 64, "noise": 12}  # images; noise varies far less from one to the next than KL
+_CALIBRATOR = "minmax:offset"
 _STARTS: dict[Metric, Budget] = {"kl": Budget("kl", 0.03), "noise": Budget("sqnr", 18)}
 """The distortion that the search for what a metric allows starts from."""
 _PROBES = 4
@@ -123,7 +123,7 @@ def make_plan(
     options, deadline = codecs_of(codecs), Deadline(time_limit)
     with evaluation_mode(model):
         captured = capture(model, first_sample(batches.first()), methods)
-        found = calibrate(captured, select(captured.taps, taps), batches, DEFAULT_CALIBRATOR, progress)
+        found = calibrate(captured, select(captured.taps, taps), batches, _CALIBRATOR, progress)
         metric = _metric(budget, found.class_scores if metrics == "auto" else metrics == "classes")
         groups = _groups(batches, None if validation is None else Batches(validation, "validation"))
         known = MeasurementCache(state, "plan", fingerprint(model, groups, found, metric, seed))

@@ -46,14 +46,16 @@ class TapModel:
         shaped : bool
             Channels have scales of their own, by their noise sensitivities.
         least : float
-            Share of its largest value that each channel's grid reaches at least.
+            Share of its largest value that each channel's grid reaches at least. Below the zero point of a grid that
+            has more room above it, nothing is cut off: what activation functions leave there is small and frequent.
         """
         if clip_ratio == 1 and not shaped:
             return self.base
         scale, name = self.base.scale[0], f"{self.base.calibrator}*{clip_ratio:.4g}"
         if not shaped:
             return replace(self.base, scale=(scale * clip_ratio,), calibrator=name)
-        scales = np.maximum(clip_ratio * stretches(self.sensitivities), least * self._largest)
+        below, above = self._reach
+        scales = np.maximum(clip_ratio * stretches(self.sensitivities), np.maximum(least * above, below))
         each_scale = tuple(float(scale * each) for each in scales)
         return replace(self.base, scale=each_scale, calibrator=f"{name}:sensitivities")
 
@@ -93,15 +95,20 @@ class TapModel:
         return self.maps[: max(1, _VALUES * len(self.maps) // self.maps.size)]
 
     @cached_property
-    def _largest(self) -> NDArray[np.float64]:
-        """How far each channel reaches on its side of zero that reaches furthest, over the tensor."""
+    def _reach(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """How far each channel reaches on the side of zero with less room, and on the other, over the tensor.
+
+        Where they have about the same room, or one has none, both count as the other side.
+        """
         axes = (0, *range(2, self.maps.ndim))
         low, high = (limit - self.base.zero for limit in self.base.limits)
-        found = self.maps.max(axis=axes).astype(np.float64) / (high or 1)
-        if low < 0:
-            found = np.maximum(found, self.maps.min(axis=axes).astype(np.float64) / low)
-        largest: NDArray[np.float64] = np.maximum(found, 0) / (found.max() or 1.0)
-        return largest
+        least, most = (found(axis=axes).astype(np.float64) for found in (self.maps.min, self.maps.max))
+        sides = [np.maximum(most / (high or 1), 0), np.maximum(least / (low or -1), 0) * (low < 0)]
+        whole = max(float(side.max()) for side in sides) or 1.0
+        above, below = (side / whole for side in sides)
+        if max(high, -low) < 2 * min(high, -low) or low == 0:
+            return np.zeros_like(above), np.maximum(above, below)
+        return (below, above) if high > -low else (above, below)
 
 
 def stretches(sensitivities: NDArray[np.float64]) -> NDArray[np.float64]:
