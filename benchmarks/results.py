@@ -18,6 +18,7 @@ from textwrap import fill
 from results_breadth import breadth
 from results_files import NETWORKS, Values, arenas, keep, loaded, renew
 from results_paper import paper, short_paper
+from results_pass import stored_pass
 from results_plans import plans
 from results_split import reductions, split_links
 from results_stores import capture, linear_head, stores
@@ -46,6 +47,7 @@ def document() -> str:
     parts += [grid(found) for found in loaded("dct_cm_grid_*.json")]
     parts += [pca(loaded("pca_before_*.json"))]
     parts += [speed(found) for found in loaded("speed.json")]
+    parts += [stored_pass(found) for found in loaded("pass.json")]
     parts += [memory(found) for found in loaded("memory.json")]
     parts += [stores(found) for found in loaded("stores.json")]
     parts += [capture(found) for found in loaded("capture.json")]

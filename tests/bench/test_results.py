@@ -242,3 +242,23 @@ def test_networks_that_are_not_captured_are_listed_with_the_reason(results: Modu
         "The run ended before it had gone through all: 1 of 3 of smp are left.",
     ):
         assert line in text
+
+
+def test_stored_passes_are_told_beside_the_float_one(
+    results: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("sklearn")
+    monkeypatch.setattr(sys.modules["results_files"], "KEPT", tmp_path)
+    monkeypatch.syspath_prepend(str(BENCH))
+    script = import_module("pass")
+    monkeypatch.setattr(script, "ALLOCATORS", {"glibc's defaults": {}})
+    command = ["pass.py", "demo", "demo", "--codec", "zvc", "--batch", "2", "--calibration", "2", "--repeat", "1"]
+    monkeypatch.setattr(sys, "argv", [*command, "--json", str(tmp_path / "pass.json")])
+    script.main()
+    rows = {row["pass"]: row for row in json.loads((tmp_path / "pass.json").read_text())["rows"]}
+    assert list(rows) == ["float", "copy", "zvc"]
+    assert rows["float"]["x_float"] == 1
+    assert rows["zvc"]["ratio_payload"] > 1
+    text = results.document()
+    assert "## A pass with stored maps" in text
+    assert f"| `zvc` | {rows['zvc']['ratio_payload']:.2f} | {rows['zvc']['x_float']:.2f} (" in text
