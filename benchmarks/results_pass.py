@@ -14,8 +14,8 @@ def stored_pass(found: Values) -> str:
         f"`benchmarks/pass.py`: {NETWORKS.get(found['model'], found['model'])}, batch {found['input'][0]}, one thread, "
         f"{found['taps']} taps of {found['values'] / 1e6:.1f} million values; the best of {found['repeat'] + 1} passes "
         "in turns. `copy` only copies each tap's floats. PyTorch takes its tensors from glibc, which by default gives "
-        "large ones back to the system: each pass then pays for its pages anew, the float pass most, since stored maps "
-        f"lie in memory that is used again. {conditions(found)}"
+        "large ones back to the system: every pass then pays for its pages anew, about as much with stored maps as "
+        f"without, so that ratios look smaller than with an allocator that keeps its memory. {conditions(found)}"
     )
     allocators = list(dict.fromkeys(row["allocator"] for row in found["rows"]))
     rows = []
