@@ -17,6 +17,7 @@ from textwrap import fill
 
 from results_breadth import breadth
 from results_files import NETWORKS, Values, arenas, keep, loaded, renew
+from results_hardware import proof, synthesis
 from results_paper import paper, short_paper
 from results_pass import stored_pass
 from results_plans import plans
@@ -53,6 +54,8 @@ def document() -> str:
     parts += [capture(found) for found in loaded("capture.json")]
     parts += [linear_head(found) for found in loaded("linear_head.json")]
     parts += [split_links(loaded("split_links_*.json")), reductions(loaded("reductions_*.json"))]
+    parts += [synthesis(found) for found in loaded("synthesis.json")]
+    parts += [proof(found) for found in loaded("hardware_proof.json")]
     parts += [breadth(found) for found in loaded("breadth.json")]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
 

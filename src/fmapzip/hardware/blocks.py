@@ -9,6 +9,7 @@ from typing import Any
 from fmapzip.errors import InvalidInput
 from fmapzip.hardware import cases
 from fmapzip.hardware.dct_cm import MaskDecoder
+from fmapzip.hardware.dct_cm_encoder import MaskEncoder
 from fmapzip.hardware.zvc import ZvcDecoder, ZvcEncoder
 
 
@@ -58,6 +59,7 @@ POWERS = (1, 2, 4, 8, 16, 32)
 BLOCKS = (
     Block("zvc-encoder", "zvc", POWERS, ZvcEncoder, cases.zvc_encoder),
     Block("zvc-decoder", "zvc", POWERS, ZvcDecoder, cases.zvc_decoder),
+    Block("dct-cm-mask-encoder", "dct-cm", (1,), lambda _: MaskEncoder(), cases.mask_encoder),
     Block("dct-cm-mask-decoder", "dct-cm", (1, 2, 4, 8), MaskDecoder, cases.mask_decoder),
 )
 

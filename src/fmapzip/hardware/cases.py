@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from fmapzip.hardware.dct_cm_classes import word_bits
-from fmapzip.hardware.dct_cm_tiles import tile_word, value_words
+from fmapzip.hardware.dct_cm_tiles import body_bits, tile_word, value_words
 from fmapzip.hardware.streams import Error, status_word, words
 from fmapzip.hardware.tiles import Tile
 from fmapzip.hardware.zvc import bitmap_bytes
@@ -54,3 +54,9 @@ def mask_decoder(tile: Tile, values: int) -> Case:
     """A body of the mask path in, its values out."""
     inputs = {"tile": [tile_word(tile)], "body": words(tile.body, word_bits(values) // 8)}
     return Case(inputs, {"values": value_words(tile, values), "status": [status_word(Error.NONE)]})
+
+
+def mask_encoder(tile: Tile, values: int) -> Case:
+    """A tile's values in, a body of the mask path out; where its bits fill the last word, an empty one follows."""
+    body = words(tile.body, word_bits(values) // 8, end=body_bits(tile) % word_bits(values) == 0)
+    return Case({"tile": [tile_word(tile)], "values": value_words(tile, values)}, {"body": body})

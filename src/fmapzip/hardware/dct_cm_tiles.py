@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from fmapzip.errors import InvalidInput
 from fmapzip.hardware.dct_cm_classes import COUNT_BITS, TILE
 from fmapzip.hardware.streams import beat, words
 from fmapzip.hardware.tiles import Tile
+from fmapzip.reference.bit_blocks import ABSENT, split_costs
 from fmapzip.reference.dct_cm_parameters import Parameters, parse
-from fmapzip.reference.dct_cm_values import block_positions
+from fmapzip.reference.dct_cm_values import block_positions, nearest_codes, point_values
+from fmapzip.reference.tiles import from_bytes
 
 
 def tile_word(tile: Tile) -> int:
@@ -55,6 +59,17 @@ def value_words(tile: Tile, values: int) -> list[int]:
     found = [word & ~last for block in blocks for word in words(block, values)]
     found[-1] |= last
     return found
+
+
+def body_bits(tile: Tile) -> int:
+    """Bits of a body, without the padding of its last byte."""
+    codes = nearest_codes(point_values(None, tile.below))
+    values = from_bytes(tile.values.reshape(-1), tile.below) + 255
+    planes, positions = _planes(tile)
+    size = block_positions(positions)
+    short = -positions % size
+    padded = np.pad(codes[values].reshape(planes, positions), ((0, 0), (0, short)), constant_values=ABSENT)
+    return int((split_costs(padded.reshape(-1, size)).min(axis=0) + 8).sum())
 
 
 def _planes(tile: Tile) -> tuple[int, int]:

