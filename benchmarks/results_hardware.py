@@ -35,9 +35,10 @@ def synthesis(found: Values) -> str:
 def proof(found: Values) -> str:
     """Tiles of real maps that went through the blocks' Verilog."""
     intro = (
-        f"`benchmarks/prove_blocks.py`: the exported Verilog in Verilator, on tiles of real maps, byte for byte against "
-        f"the software: as fast as the block takes them, and again with streams that stall in 96 of 256 cycles, after a "
-        f"reset. Spoilt bodies have a bit flipped or their end cut off, and ended in the reference's error. "
+        f"`benchmarks/prove_blocks.py`: the exported Verilog in Verilator, on tiles of real maps, byte for byte "
+        f"against the software: as fast as the block takes them, and again with streams that stall in 96 of 256 "
+        f"cycles, after a reset. Spoilt bodies have a bit flipped or their end cut off, and ended in the "
+        f"reference's error. "
         f"Commit {found['commit']}."
     )
     rows = [

@@ -27,7 +27,7 @@ from fmapzip.hardware import BLOCKS, verilog
 LIBERTY = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
 NAND2_AREA = 24.0
 """Area of NAND2X1 in the units of the library."""
-WIDTHS = (1, 8, 32)
+WIDTHS = (1, 8)
 ABC = "+strash;ifraig;scorr;dc2;dch,-f;map;topo;buffer,-c;topo;upsize;dnsize;stime,-p"
 PASSES = """
 read_verilog -sv {source}

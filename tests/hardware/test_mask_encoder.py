@@ -1,4 +1,4 @@
-"""The encoder of the mask path of `dct-cm` on Amaranth's simulator, against the software."""
+"""The encoder of the mask path of `dct-cm`, and tables of points, on Amaranth's simulator, against the software."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import pytest
 
 pytest.importorskip("amaranth")
 
+import fmapzip
+from fmapzip.codecs.dct_cm import DctCm
 from fmapzip.hardware import block
 from fmapzip.hardware.cases import Case
-from fmapzip.hardware.tiles import Tile
+from fmapzip.hardware.tiles import Tile, tiles
 from fmapzip.reference.dct_cm import DCT_CM
 from fmapzip.reference.tiles import from_bytes
 from simulate import run
@@ -44,3 +46,18 @@ def test_tiles_become_the_softwares_bodies(below: int, stall: float) -> None:
     case = joined([encoder.case(tile_of(shape, below, seed), 1) for seed, shape in enumerate(shapes)])
     wanted = {name: len(words) for name, words in case.outputs.items()}
     assert run(encoder.component(1), case.inputs, wanted, stall) == case.outputs
+
+
+@pytest.mark.parametrize(("name", "values"), [("dct-cm-points-encoder", 1), ("dct-cm-points-decoder", 2)])
+def test_points_are_looked_up_in_a_table_that_may_change_between_tiles(name: str, values: int) -> None:
+    rng = np.random.default_rng(3)
+    made = block(name)
+    cases = []
+    for step in (2.0, 5.0):
+        q = np.clip(rng.normal(0, 20, (3, 7, 9)) * (rng.random((3, 7, 9)) < 0.6), -127, 127).astype(np.int8)
+        (tile,) = tiles(fmapzip.encode(q, DctCm(path="mask", mask_step=step)))
+        assert len(tile.parameters) == 33
+        cases.append(made.case(tile, values))
+    case = joined(cases)
+    wanted = {stream: len(words) for stream, words in case.outputs.items()}
+    assert run(made.component(values), case.inputs, wanted, 0.3) == case.outputs

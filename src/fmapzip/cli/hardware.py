@@ -29,7 +29,7 @@ def rtl(name: Name, output: Folder, values: Values = 8) -> None:
     from fmapzip.hardware.blocks import named
     from fmapzip.hardware.vectors import write_block
 
-    for each in named(name):
+    for each in named(name, values):
         write_block(each, values, output)
         say(f"{output / each.module_name(values)}.v")
 
@@ -51,7 +51,7 @@ def vectors(
     from fmapzip.hardware.blocks import named
     from fmapzip.hardware.vectors import write_vectors
 
-    for each in named(name):
+    for each in named(name, values):
         chosen = islice(_tiles(archive, maps, each.codec), limit)
         written = write_vectors(each, values, chosen, output / each.module_name(values))
         if not written:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from fmapzip.errors import InvalidInput
@@ -56,11 +57,14 @@ class Block:
 
 
 POWERS = (1, 2, 4, 8, 16, 32)
+FEW = (1, 2, 4, 8)
 BLOCKS = (
     Block("zvc-encoder", "zvc", POWERS, ZvcEncoder, cases.zvc_encoder),
     Block("zvc-decoder", "zvc", POWERS, ZvcDecoder, cases.zvc_decoder),
     Block("dct-cm-mask-encoder", "dct-cm", (1,), lambda _: MaskEncoder(), cases.mask_encoder),
-    Block("dct-cm-mask-decoder", "dct-cm", (1, 2, 4, 8), MaskDecoder, cases.mask_decoder),
+    Block("dct-cm-mask-decoder", "dct-cm", FEW, MaskDecoder, cases.mask_decoder),
+    Block("dct-cm-points-encoder", "dct-cm", (1,), lambda _: MaskEncoder(points=True), cases.points_encoder),
+    Block("dct-cm-points-decoder", "dct-cm", FEW, partial(MaskDecoder, points=True), cases.points_decoder),
 )
 
 
@@ -74,16 +78,25 @@ def block(name: str) -> Block:
     """
     found = [each for each in BLOCKS if each.name == name]
     if not found:
+        of_codec = [f"{each.name} ({', '.join(map(str, each.widths))})" for each in BLOCKS if each.codec == name]
+        if of_codec:
+            raise InvalidInput(f"blocks and their values a cycle: {', '.join(of_codec)}")
         raise InvalidInput(f"no block {name!r}; there are: {', '.join(each.name for each in BLOCKS)}")
     return found[0]
 
 
-def named(name: str) -> list[Block]:
-    """The block of a name, or both blocks of a codec.
+def named(name: str, values: int) -> list[Block]:
+    """The block of a name, or a codec's blocks that can be made for so many values a cycle.
+
+    Raises
+    ------
+    InvalidInput
+        There is none.
 
     Examples
     --------
-    >>> [each.name for each in named("zvc")]
+    >>> [each.name for each in named("zvc", 8)]
     ['zvc-encoder', 'zvc-decoder']
     """
-    return [each for each in BLOCKS if each.codec == name] or [block(name)]
+    found = [each for each in BLOCKS if each.codec == name and values in each.widths]
+    return found or [block(name)]

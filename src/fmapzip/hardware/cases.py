@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from fmapzip.hardware.dct_cm_classes import word_bits
-from fmapzip.hardware.dct_cm_tiles import body_bits, tile_word, value_words
+from fmapzip.hardware.dct_cm_tiles import body_bits, rank_table, tile_word, value_table, value_words
 from fmapzip.hardware.streams import Error, status_word, words
 from fmapzip.hardware.tiles import Tile
 from fmapzip.hardware.zvc import bitmap_bytes
@@ -52,11 +52,29 @@ def _zvc_body(tile: Tile, values: int, end: bool = False) -> dict[str, list[int]
 
 def mask_decoder(tile: Tile, values: int) -> Case:
     """A body of the mask path in, its values out."""
-    inputs = {"tile": [tile_word(tile)], "body": words(tile.body, word_bits(values) // 8)}
+    return _decoder(tile, values, {"tile": [tile_word(tile)]})
+
+
+def points_decoder(tile: Tile, values: int) -> Case:
+    """The same, after the values of ranks."""
+    return _decoder(tile, values, {"tile": [tile_word(tile, load=True)], "table": value_table(tile)})
+
+
+def _decoder(tile: Tile, values: int, settings: dict[str, list[int]]) -> Case:
+    inputs = {**settings, "body": words(tile.body, word_bits(values) // 8)}
     return Case(inputs, {"values": value_words(tile, values), "status": [status_word(Error.NONE)]})
 
 
 def mask_encoder(tile: Tile, values: int) -> Case:
     """A tile's values in, a body of the mask path out; where its bits fill the last word, an empty one follows."""
+    return _encoder(tile, values, {"tile": [tile_word(tile)]})
+
+
+def points_encoder(tile: Tile, values: int) -> Case:
+    """The same, after the ranks of values."""
+    return _encoder(tile, values, {"tile": [tile_word(tile, load=True)], "table": rank_table(tile)})
+
+
+def _encoder(tile: Tile, values: int, settings: dict[str, list[int]]) -> Case:
     body = words(tile.body, word_bits(values) // 8, end=body_bits(tile) % word_bits(values) == 0)
-    return Case({"tile": [tile_word(tile)], "values": value_words(tile, values)}, {"body": body})
+    return Case({**settings, "values": value_words(tile, values)}, {"body": body})

@@ -1,17 +1,18 @@
-"""The mask path of ``dct-cm`` with bitmap coding (docs/format/dct-cm.md), where every value is a point."""
+"""The decoder of the mask path of ``dct-cm`` with bitmap coding (docs/format/dct-cm.md)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal
+from amaranth.hdl import Module, Mux, ResetInserter, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from fmapzip.hardware.dct_cm_classes import PLANES, TILE, Classes, word_bits
-from fmapzip.hardware.dct_cm_codes import CODE_BITS, SMALL_BITS, Codes, last_bits
+from fmapzip.hardware.dct_cm_codes import SMALL_BITS, Codes, last_bits
+from fmapzip.hardware.dct_cm_values import Values
 from fmapzip.hardware.ring import BitReader, Ring, connect_reader
 from fmapzip.hardware.streams import PLACE_BITS, STATUS, Error, beats
 from fmapzip.reference.bit_blocks import BLOCK
@@ -24,13 +25,16 @@ class MaskDecoder(wiring.Component):
     ----------
     values : int
         Values a cycle: 1, 2, 4 or 8.
+    points : bool
+        Whether the values of ranks stand in a table, which `table` loads.
     """
 
-    def __init__(self, values: int) -> None:
-        self._values = values
+    def __init__(self, values: int, points: bool = False) -> None:
+        self._values, self._points = values, points
         super().__init__(
             {
                 "tile": In(stream.Signature(TILE)),
+                **({"table": In(stream.Signature(8))} if points else {}),
                 "body": In(beats(word_bits(values) // 8)),
                 "values": Out(beats(values)),
                 "status": Out(stream.Signature(STATUS)),
@@ -40,27 +44,33 @@ class MaskDecoder(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         """The gates."""
         m = Module()
-        clear, error, closed, place = Signal(), Signal(2), Signal(), Signal(PLACE_BITS)
-        tile = Signal(TILE)
+        clear, error, place, tile = Signal(), Signal(2), Signal(PLACE_BITS), Signal(TILE)
         ring, classes, codes = self._parts(m, clear)
-        m.d.comb += [ring.clear.eq(clear), classes.tile.eq(tile)]
-        free, bad = Signal(), Signal()
-        m.d.comb += free.eq(~self.values.valid | self.values.ready)
-        self._values_of_codes(m, codes, tile, free, bad, closed)
-        settled = ~codes.active & ~codes.output.valid
+        out = Values(self._values, self._points)
+        m.submodules.values = ResetInserter(clear)(out)
+        wiring.connect(m, codes.output, out.codes)
+        wiring.connect(m, out.output, wiring.flipped(self.values))
+        m.d.comb += [ring.clear.eq(clear), classes.tile.eq(tile), out.tile.eq(tile)]
+        settled = ~codes.active & out.idle
         with m.If(codes.take & codes.idle):
             m.d.sync += place.eq(place + 1)
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.tile.ready.eq(1)
-                m.d.sync += [tile.eq(self.tile.payload), error.eq(Error.NONE), closed.eq(0), place.eq(0)]
+                m.d.sync += [tile.eq(self.tile.payload), error.eq(Error.NONE), place.eq(0)]
                 with m.If(self.tile.valid):
                     m.next = "START"
+                    if self._points:
+                        with m.If(self.tile.payload.load):
+                            m.next = "LOAD"
+            if self._points:
+                with m.State("LOAD"):
+                    self._load(m, out, tile)
             with m.State("START"):
                 m.d.comb += classes.start.eq(1)
                 m.next = "DECODE"
             with m.State("DECODE"):
-                with m.If(bad):
+                with m.If(out.bad):
                     m.d.sync += error.eq(Error.CORRUPT)
                     m.next = "CLOSE"
                 with m.Elif(settled & (classes.error != Error.NONE)):
@@ -69,21 +79,31 @@ class MaskDecoder(wiring.Component):
                 with m.Elif(settled & classes.finished):
                     m.next = "STATUS"
             with m.State("CLOSE"):
-                with m.If(closed | free):
+                m.d.comb += out.close.eq(~out.closed & ~out.waiting)
+                with m.If(out.closed):
                     m.next = "DRAIN"
-                with m.If(~closed & free):
-                    m.d.sync += [self.values.payload.eq(0), self.values.payload.last.eq(1), self.values.valid.eq(1)]
             with m.State("DRAIN"):
                 m.d.comb += ring.skip.eq(1)
                 with m.If(ring.ended):
                     m.next = "STATUS"
             with m.State("STATUS"):
-                m.d.comb += [self.status.valid.eq(1), clear.eq(self.status.ready)]
+                m.d.comb += [self.status.valid.eq(~self.values.valid), clear.eq(self.status.valid & self.status.ready)]
                 m.d.comb += self.status.payload.error.eq(error)
                 m.d.comb += self.status.payload.place.eq(Mux(error == Error.NONE, 0, place))
-                with m.If(self.status.ready):
+                with m.If(clear):
                     m.next = "IDLE"
         return m
+
+    def _load(self, m: Module, values: Values, tile: Any) -> None:
+        """Fill the table with the values of the tile's ranks."""
+        loaded = Signal(8)
+        m.d.comb += [self.table.ready.eq(1), values.write.eq(self.table.valid)]
+        m.d.comb += [values.address.eq(loaded), values.entry.eq(self.table.payload)]
+        with m.If(self.table.valid):
+            m.d.sync += loaded.eq(loaded + 1)
+            with m.If(loaded + 1 == tile.points):
+                m.d.sync += loaded.eq(0)
+                m.next = "START"
 
     def _parts(self, m: Module, clear: Any) -> tuple[Ring, Classes, Codes]:
         """Ring, readers and halves, all but the ring reset by `clear`."""
@@ -130,29 +150,6 @@ class MaskDecoder(wiring.Component):
                 reader.jump.eq(classes.hand_over),
                 reader.target.eq(target),
             ]
-
-    def _values_of_codes(self, m: Module, codes: Codes, tile: Any, free: Any, bad: Any, closed: Any) -> None:
-        """Codes are ranks by ascending magnitude, the positive one of two first."""
-        found = codes.output
-        wrong, items = [], []
-        for i in range(self._values):
-            code, value = Signal(CODE_BITS, name=f"rank_{i}"), Signal(8, name=f"value_{i}")
-            m.d.comb += code.eq(found.payload.data[i])
-            wrong.append(code >= tile.points)
-            far, one_sided = Signal(8, name=f"far_{i}"), Signal(name=f"one_sided_{i}")
-            m.d.comb += [far.eq(code - tile.both), one_sided.eq(code > tile.both << 1)]
-            near = code[1:8] + code[0]
-            magnitude = Mux(one_sided, far, near)
-            m.d.comb += value.eq(Mux(Mux(one_sided, tile.negative, ~code[0]), -magnitude, magnitude))
-            items.append(value)
-        m.d.comb += [bad.eq(found.valid & Cat(wrong).any()), found.ready.eq(free & ~bad)]
-        with m.If(self.values.ready):
-            m.d.sync += self.values.valid.eq(0)
-        with m.If(found.valid & found.ready):
-            m.d.sync += [self.values.payload.data.eq(Cat(items)), self.values.payload.count.eq(found.payload.count)]
-            m.d.sync += [self.values.payload.last.eq(found.payload.last), self.values.valid.eq(1)]
-            with m.If(found.payload.last):
-                m.d.sync += closed.eq(1)
 
 
 def _planes(m: Module, classes: Classes, codes: Codes, width: int) -> None:

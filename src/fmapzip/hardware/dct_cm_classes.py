@@ -33,10 +33,12 @@ TILE = data.StructLayout(
         "points": range(257),
         "both": 7,
         "negative": 1,
+        "load": 1,
     }
 )
 """What software computes of a tile: planes, blocks in each, positions in each block but the last and in the last; how
-many points there are, how many magnitudes have both signs, and whether the others are negative."""
+many points there are, how many magnitudes have both signs, and whether the others are negative; whether a table is
+loaded before it."""
 
 CODES = data.StructLayout(
     {

@@ -1,4 +1,4 @@
-"""The encoder of the mask path of ``dct-cm`` with bitmap coding, where every value is a point."""
+"""The encoder of the mask path of ``dct-cm`` with bitmap coding (docs/format/dct-cm.md)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from amaranth.lib.wiring import In, Out
 from fmapzip.hardware.dct_cm_choice import CODE_BITS, Choice
 from fmapzip.hardware.dct_cm_classes import COUNT_BITS, TILE
 from fmapzip.hardware.dct_cm_sections import WORD, Assembler, Sorter
+from fmapzip.hardware.dct_cm_values import Ranks
 from fmapzip.hardware.packing import Packer
 from fmapzip.hardware.streams import beats
 from fmapzip.reference.bit_blocks import BLOCK
@@ -21,13 +22,20 @@ class MaskEncoder(wiring.Component):
     """Values to a body of the mask path, one value a cycle.
 
     Codes wait in a memory of two blocks while the split of their block is chosen.
+
+    Parameters
+    ----------
+    points : bool
+        Whether the ranks of values stand in a table, of 256 entries, which `table` loads.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, points: bool = False) -> None:
+        self._points = points
         self._tile = Signal(TILE)
         super().__init__(
             {
                 "tile": In(stream.Signature(TILE)),
+                **({"table": In(stream.Signature(8))} if points else {}),
                 "values": In(beats(1)),
                 "body": Out(beats(WORD // 8)),
             }
@@ -43,18 +51,21 @@ class MaskEncoder(wiring.Component):
         m.submodules.codes = memory = Memory(shape=CODE_BITS, depth=2 * BLOCK, init=[])
         write, read = memory.write_port(), memory.read_port()
         written, taken, next_taken = Signal(8), Signal(8), Signal(8)
-        final, size, accepted, end = self._blocks(m, choice)
-        code = self._code(m)
+        m.submodules.ranks = ranks = Ranks(self._points)
+        final, size, accepted, end = self._blocks(m, ranks)
+        wiring.connect(m, wiring.flipped(self.values), ranks.values)
+        room = (~end | choice.free) & ((written - taken)[:8] != 2 * BLOCK)
         m.d.comb += [
-            accepted.eq(self.values.valid & self.values.ready),
-            self.values.ready.eq((~end | choice.free) & ((written - taken)[:8] != 2 * BLOCK) & size.any()),
-            choice.code.eq(code),
+            ranks.tile.eq(self._tile),
+            ranks.taken.eq(accepted),
+            accepted.eq(ranks.valid & size.any() & room),
+            choice.code.eq(ranks.rank),
             choice.count.eq(accepted),
             choice.end.eq(end),
             choice.size.eq(size),
             choice.taken.eq(sorter.taken),
             write.addr.eq(written),
-            write.data.eq(code),
+            write.data.eq(ranks.rank),
             write.en.eq(accepted),
             next_taken.eq(taken + sorter.next),
             read.addr.eq(next_taken),
@@ -83,23 +94,35 @@ class MaskEncoder(wiring.Component):
         ]
         return m
 
-    def _blocks(self, m: Module, choice: Choice) -> tuple[Any, Any, Any, Any]:
+    def _blocks(self, m: Module, ranks: Ranks) -> tuple[Any, Any, Any, Any]:
         """Where the input is in its tile.
 
         Gives whether the chosen block is the last, the size of the block that comes in (0 between tiles), a signal for
         values that are taken, and whether the next one ends its block.
         """
         tile, planes, blocks = self._tile, Signal(COUNT_BITS), Signal(COUNT_BITS)
-        running, at, final = Signal(), Signal(range(BLOCK)), Signal()
+        running, loading, at, final = Signal(), Signal(), Signal(range(BLOCK)), Signal()
         size, accepted, end = Signal(range(BLOCK + 1)), Signal(), Signal()
         m.d.comb += [
             size.eq(Mux(running, Mux(blocks == 1, tile.last_size, tile.size), 0)),
             end.eq(at + 1 == size),
-            self.tile.ready.eq(~running),
+            self.tile.ready.eq(~running & ~loading),
+            ranks.running.eq(running),
+            ranks.at_end.eq(end & (blocks == 1) & (planes == 1)),
         ]
-        with m.If(~running):
+        with m.If(self.tile.valid & self.tile.ready):
             m.d.sync += [tile.eq(self.tile.payload), planes.eq(self.tile.payload.planes)]
-            m.d.sync += [blocks.eq(self.tile.payload.blocks), running.eq(self.tile.valid)]
+            m.d.sync += [blocks.eq(self.tile.payload.blocks), running.eq(1)]
+            if self._points:
+                m.d.sync += [running.eq(~self.tile.payload.load), loading.eq(self.tile.payload.load)]
+        if self._points:
+            loaded = Signal(8)
+            m.d.comb += [self.table.ready.eq(loading), ranks.write.eq(loading & self.table.valid)]
+            m.d.comb += [ranks.address.eq(loaded), ranks.entry.eq(self.table.payload)]
+            with m.If(ranks.write):
+                m.d.sync += loaded.eq(loaded + 1)
+                with m.If(loaded == 255):
+                    m.d.sync += [loading.eq(0), running.eq(1)]
         with m.If(accepted):
             m.d.sync += at.eq(Mux(end, 0, at + 1))
             with m.If(end):
@@ -107,21 +130,3 @@ class MaskEncoder(wiring.Component):
                 with m.If(blocks == 1):
                     m.d.sync += [planes.eq(planes - 1), final.eq(planes == 1), running.eq(planes != 1)]
         return final, size, accepted, end
-
-    def _code(self, m: Module) -> Any:
-        """The rank of a value by ascending magnitude, the positive one of two first."""
-        tile, value = self._tile, self.values.payload.data[0]
-        below, negative, magnitude, code = Signal(8), Signal(), Signal(8), Signal(CODE_BITS)
-        m.d.comb += [
-            below.eq(Mux(tile.negative, 255 - tile.both, tile.both)),
-            negative.eq((~value)[:8] < below),
-            magnitude.eq(Mux(negative, -value, value)),
-            code.eq(
-                Mux(
-                    magnitude > tile.both,
-                    magnitude + tile.both,
-                    (magnitude << 1) - (~negative & magnitude.any()),
-                )
-            ),
-        ]
-        return code

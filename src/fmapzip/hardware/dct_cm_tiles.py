@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fmapzip.errors import InvalidInput
 from fmapzip.hardware.dct_cm_classes import COUNT_BITS, TILE
@@ -16,8 +17,8 @@ from fmapzip.reference.dct_cm_values import block_positions, nearest_codes, poin
 from fmapzip.reference.tiles import from_bytes
 
 
-def tile_word(tile: Tile) -> int:
-    """The descriptor of a tile.
+def tile_word(tile: Tile, load: bool = False) -> int:
+    """The descriptor of a tile; with `load` a table follows.
 
     Raises
     ------
@@ -31,9 +32,9 @@ def tile_word(tile: Tile) -> int:
     >>> TILE.from_bits(word).size, TILE.from_bits(word).blocks
     (50, 2)
     """
-    found = parse(tile.parameters) if tile.parameters else Parameters(transform=False)
-    if found.transform or found.rans or found.points is not None:
-        raise InvalidInput("the blocks of dct-cm take the mask path with bitmap coding, where every value is a point")
+    listed = _listed_points(tile)
+    if listed is not None and not load:
+        raise InvalidInput("the tile's values have points: only blocks with a table take it")
     planes, positions = _planes(tile)
     size = block_positions(positions)
     blocks = -(-positions // size)
@@ -45,9 +46,10 @@ def tile_word(tile: Tile) -> int:
         "blocks": blocks,
         "size": size,
         "last_size": positions - (blocks - 1) * size,
-        "points": 256,
+        "points": 256 if listed is None else int(listed.sum()),
         "both": both,
         "negative": int(tile.below > 127),
+        "load": int(load),
     }
     return int(TILE.const(fields).as_value().value)
 
@@ -63,13 +65,31 @@ def value_words(tile: Tile, values: int) -> list[int]:
 
 def body_bits(tile: Tile) -> int:
     """Bits of a body, without the padding of its last byte."""
-    codes = nearest_codes(point_values(None, tile.below))
+    codes = nearest_codes(point_values(_listed_points(tile), tile.below))
     values = from_bytes(tile.values.reshape(-1), tile.below) + 255
     planes, positions = _planes(tile)
     size = block_positions(positions)
     short = -positions % size
     padded = np.pad(codes[values].reshape(planes, positions), ((0, 0), (0, short)), constant_values=ABSENT)
     return int((split_costs(padded.reshape(-1, size)).min(axis=0) + 8).sum())
+
+
+def value_table(tile: Tile) -> list[int]:
+    """The value of each rank, as a byte: what a decoder's table holds."""
+    return [int(value) % 256 for value in point_values(_listed_points(tile), tile.below)]
+
+
+def rank_table(tile: Tile) -> list[int]:
+    """The rank of each byte's value, or of the point that stands for it: what an encoder's table holds."""
+    codes = nearest_codes(point_values(_listed_points(tile), tile.below))
+    return [int(codes[value + 255]) for value in from_bytes(np.arange(256), tile.below)]
+
+
+def _listed_points(tile: Tile) -> NDArray[np.bool_] | None:
+    found = parse(tile.parameters) if tile.parameters else Parameters(transform=False)
+    if found.transform or found.rans:
+        raise InvalidInput("the blocks of dct-cm take the mask path with bitmap coding")
+    return found.points
 
 
 def _planes(tile: Tile) -> tuple[int, int]:
