@@ -55,7 +55,17 @@ def spread_tiles(archive: Path, codec: str, count: int) -> list[Tile]:
 def built(block: Block, values: int, folder: Path) -> tuple[Any, Path]:
     """A block's component, and its test bench as a program."""
     component, module = write_block(block, values, folder), block.module_name(values)
-    command = ["verilator", "--binary", "--timing", "-O3", "-Wno-fatal", "-Wno-lint", "--top-module", "testbench"]
+    command = [
+        "verilator",
+        "--binary",
+        "--timing",
+        "-O3",
+        "-Wno-fatal",
+        "-Wno-lint",
+        "--top-module",
+        "testbench",
+        "-GDEPTH=2097152",
+    ]
     command += ["-Mdir", str(folder / "obj"), "-o", "sim", str(folder / f"{module}.v"), str(folder / f"{module}_tb.sv")]
     subprocess.run(command, check=True, capture_output=True)
     return component, folder / "obj" / "sim"
@@ -127,7 +137,7 @@ def main() -> None:
     old = json.loads(arguments.json.read_text())["rows"] if arguments.json.exists() else []
     rows = {(r["block"], r["values"], r["network"]): r for r in old}
     for block in (each for each in BLOCKS if fnmatchcase(each.name, arguments.only)):
-        for values in WIDTHS:
+        for values in sorted({*WIDTHS} & {*block.widths}):
             with tempfile.TemporaryDirectory() as folder:
                 component, program = built(block, values, Path(folder))
                 for archive in arguments.archives:

@@ -28,16 +28,30 @@ PLAYED = [(each.name, values) for each in BLOCKS for values in (1, 8) if values 
 
 @pytest.fixture(scope="module")
 def vectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two small maps of the demo network as cases, for each block at 1 and at 8 values a cycle."""
+    """A small map of the demo network as a case, for each block at 1 and at 8 values a cycle."""
     folder = tmp_path_factory.mktemp("vectors")
     for codec, settings in CODECS.items():
         archive = str(folder / f"{codec}.fmz")
         assert (
-            run(["capture", "demo", "demo", "--codec", settings, "--limit", "4", "--taps", "stages.2*", "-o", archive])
+            run(
+                [
+                    "capture",
+                    "demo",
+                    "demo",
+                    "--codec",
+                    settings,
+                    "--limit",
+                    "4",
+                    "--taps",
+                    "stages.2.conv2",
+                    "-o",
+                    archive,
+                ]
+            )
             == 0
         )
         for values in ("1", "8"):
-            arguments = ["--values", values, "--limit", "2", "-o", str(folder)]
+            arguments = ["--values", values, "--limit", "1", "-o", str(folder)]
             assert run(["vectors", codec, archive, *arguments]) == 0
     return folder
 
@@ -52,7 +66,7 @@ def played(request: pytest.FixtureRequest, vectors: Path) -> tuple[Path, list[Pa
 
 def test_cases_pass_with_and_without_stalls_and_after_a_reset(played: tuple[Path, list[Path]]) -> None:
     program, cases = played
-    assert len(cases) == 2
+    assert len(cases) == 1
     for case in cases:
         told = json.loads((case / "case.json").read_text())
         assert said(program, case, budget=told["budget"]).startswith("PASS")

@@ -62,7 +62,7 @@ def _declaration(name: str, width: int, is_input: bool) -> str:
 _HEAD = """// Plays a case through {module}: inputs from, and outputs against, the words in a folder.
 `timescale 1ns / 1ps
 module testbench;
-  localparam DEPTH = {depth};
+  parameter DEPTH = {depth};
   reg clk = 0, rst = 1;
   reg [31:0] random = 1;
   integer stall, seed, reset, budget, any, cycle, idle, file;

@@ -27,7 +27,7 @@ def write_block(block: Block, values: int, folder: Path) -> Any:
     component, module = block.component(values), block.module_name(values)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{module}.v").write_text(verilog(component, module), "utf-8")
-    (folder / f"{module}_tb.sv").write_text(testbench(block.component(values), module), "utf-8")
+    (folder / f"{module}_tb.sv").write_text(testbench(component, module), "utf-8")
     return component
 
 

