@@ -31,17 +31,17 @@ from fmapzip.eval.loading import Batches
 from fmapzip.eval.models import load_model
 from fmapzip.torch import FeatureStore, taps
 
-EPOCHS, BATCH, RATE = 10, 128, 0.05
+BATCH, RATE = 128, 0.05
 
 
-def write_folder(source: Path, folder: Path) -> None:
-    """The training images as a folder that every command reads."""
+def write_folder(source: Path, folder: Path, most: int) -> None:
+    """The first training images as a folder that every command reads."""
     found = np.load(source)
     folder.mkdir()
     with (folder / "labels.csv").open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["file", "label"])
-        for i, (image, label) in enumerate(zip(found["images"], found["labels"], strict=True)):
+        for i, (image, label) in enumerate(zip(found["images"][:most], found["labels"][:most], strict=True)):
             Image.fromarray(image.transpose(1, 2, 0)).save(folder / f"{i:05}.png")
             rows.writerow([f"{i:05}.png", int(label)])
 
@@ -72,11 +72,11 @@ def pooled(x: Tensor) -> Tensor:
     return x.flatten(2).mean(2) if x.dim() > 2 else x
 
 
-def train(head: nn.Linear, loader: DataLoader[Any], features: Any) -> float:
+def train(head: nn.Linear, loader: DataLoader[Any], features: Any, epochs: int) -> float:
     """Seconds of all epochs."""
     optimizer = torch.optim.SGD(head.parameters(), RATE, momentum=0.9)
     start = time.perf_counter()
-    for _ in range(EPOCHS):
+    for _ in range(epochs):
         for x, labels in loader:
             optimizer.zero_grad()
             nn.functional.cross_entropy(head(features(x)), labels).backward()
@@ -88,6 +88,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--codec", default="context-rans")
+    parser.add_argument("--images", type=int, default=10_000)
+    parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -96,21 +98,23 @@ def main() -> None:
     last = taps(net, torch.zeros(1, 3, 32, 32))[-1]
     with tempfile.TemporaryDirectory() as folder:
         images, store = Path(folder) / "images", Path(folder) / "store"
-        write_folder(arguments.data / "cifar_train10k.npz", images)
+        write_folder(arguments.data / "cifar_train10k.npz", images, arguments.images)
         capture = [sys.executable, "-m", "fmapzip", "capture", model, str(images), "-o", str(store)]
         options = ["--codec", arguments.codec, "--taps", last.name, "--preprocess", "cifar", "--calib", "first:200"]
         start = time.perf_counter()
         subprocess.run([*capture, *options, "--torch-threads", "1"], check=True)
         keeping = time.perf_counter() - start
         kept = FeatureStore(store, taps=last.name)
-        rows = compared(Body(net, last.readers[0]), tensors(images), tensors(arguments.data / "cifar1000"), kept)
+        rows = compared(
+            Body(net, last.readers[0]), tensors(images), tensors(arguments.data / "cifar1000"), kept, arguments.epochs
+        )
         raw = len(kept) * int(np.prod(last.shape))
         stored = sum(path.stat().st_size for path in store.glob("*.fmz"))
     found = {
         "model": "cifar_resnet20",
         "tap": last.name,
         "images": len(kept),
-        "epochs": EPOCHS,
+        "epochs": arguments.epochs,
         "codec": arguments.codec,
     }
     found |= {"raw_bytes": raw, "bytes": stored, "capture_seconds": keeping, "ways": rows}
@@ -120,7 +124,7 @@ def main() -> None:
 
 
 def compared(
-    body: Body, training: tuple[Tensor, Tensor], testing: tuple[Tensor, Tensor], kept: FeatureStore
+    body: Body, training: tuple[Tensor, Tensor], testing: tuple[Tensor, Tensor], kept: FeatureStore, epochs: int
 ) -> list[dict[str, Any]]:
     """Both ways, from the same start and with the same batches."""
     test = torch.cat([body(x) for x in testing[0].split(BATCH)])
@@ -129,7 +133,7 @@ def compared(
     for name, (data, features) in ways.items():
         torch.manual_seed(0)
         head = nn.Linear(test.shape[1], 10)
-        seconds = train(head, DataLoader(data, BATCH, shuffle=True), features)
+        seconds = train(head, DataLoader(data, BATCH, shuffle=True), features, epochs)
         accuracy = float((head(test).argmax(1) == testing[1]).float().mean())
         rows.append({"way": name, "seconds": seconds, "top1": accuracy})
     return rows

@@ -21,7 +21,7 @@ from results_hardware import proof, synthesis
 from results_paper import paper, short_paper
 from results_pass import stored_pass
 from results_plans import plans
-from results_split import reductions, split_links
+from results_split import reductions, soak, split_links
 from results_stores import capture, linear_head, stores
 from results_tables import WIDTH, arena, evals, grid, memory, pca, short_table, speed, speeds
 
@@ -54,8 +54,12 @@ def document() -> str:
     parts += [capture(found) for found in loaded("capture.json")]
     parts += [linear_head(found) for found in loaded("linear_head.json")]
     parts += [split_links(loaded("split_links_*.json")), reductions(loaded("reductions_*.json"))]
+<<<<<<< HEAD
     parts += [synthesis(found) for found in loaded("synthesis.json")]
     parts += [proof(found) for found in loaded("hardware_proof.json")]
+=======
+    parts += [soak(found) for found in loaded("split_soak.json")]
+>>>>>>> e08c97e (A soak in RESULTS.md; CI installs what links of packets need)
     parts += [breadth(found) for found in loaded("breadth.json")]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
 

@@ -152,3 +152,14 @@ def reductions(runs: Sequence[Values]) -> str:
 
 
 _REDUCTIONS = {"none": "all", "weighted": "weighted"}
+
+
+def soak(found: Values) -> str:
+    """What a server holds over many requests."""
+    memory = found["server_rss_mb"]
+    words = (
+        f"`benchmarks/split_soak.py`: {found['requests']:,} requests over one stream, each output held against that of "
+        f"one place, in {found['seconds']:.0f} s; the server had {min(memory):.1f} to {max(memory):.1f} MB, looked at "
+        f"{len(memory)} times. {conditions(found)}"
+    )
+    return "\n\n".join(["### A long soak", fill(words, WIDTH)])

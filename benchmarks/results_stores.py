@@ -55,10 +55,11 @@ def capture(found: Values) -> str:
 def linear_head(found: Values) -> str:
     """What keeping saves a training loop."""
     ratio = found["raw_bytes"] / found["bytes"]
+    small = ": a vector is shorter than what a frame and its place in the index take" if ratio < 1 else ""
     intro = (
         f"`benchmarks/linear_head.py`: a linear head on `{found['tap']}` of {found['images']} images of CIFAR-10, "
         f"{found['epochs']} epochs, one thread. Capturing took {found['capture_seconds']:.0f} s once; the store has "
-        f"{found['bytes'] / 1e6:.1f} MB, ratio {ratio:.2f} (`{found['codec']}`). {conditions(found)}"
+        f"{found['bytes'] / 1e6:.1f} MB, ratio {ratio:.2f} (`{found['codec']}`){small}. {conditions(found)}"
     )
     rows = [[way["way"], f"{way['seconds']:.1f}", f"{way['top1']:.1%}"] for way in found["ways"]]
     return "\n\n".join(["### A linear head on kept maps", fill(intro, WIDTH), table(["features", "s", "top-1"], rows)])

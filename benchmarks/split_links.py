@@ -76,6 +76,7 @@ def main() -> None:
     parser.add_argument("--sent", type=int, default=6, help="images sent over each link")
     parser.add_argument("--tries", type=int, default=6, help="over fast links, of which the least counts")
     parser.add_argument("--many", type=int, default=30, help="images in a row over unsteady links")
+    parser.add_argument("--ways", nargs="+", default=[*OTHERS, *OURS], help="of what crosses, what goes over links")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--until", type=float, default=float("inf"), help="seconds")
     parser.add_argument("--json", type=Path, required=True)
@@ -89,7 +90,7 @@ def main() -> None:
     prepared = prepare(request, inputs, given.at, not given.noise, given.work)
     cache = Unhurried(given.work / "measured", vars_of(given), time.monotonic() + given.until)
     found = accuracy(prepared, cache)
-    shown = [*OTHERS, *OURS, "PNG", *(f"JPEG {quality}" for quality in fair_qualities(found, prepared.classes))]
+    shown = [*given.ways, "PNG", *(f"JPEG {quality}" for quality in fair_qualities(found, prepared.classes))]
     others = OtherPrograms()
     links = over_links(prepared, shown, given, cache)
     here = cache.get("network", partial(best, partial(run_here, prepared), range(given.sent), MOST_TRIES))
@@ -116,7 +117,7 @@ def vars_of(given: argparse.Namespace) -> dict[str, Any]:
     return {
         name: str(value)
         for name, value in vars(given).items()
-        if name not in ("until", "json", "work", "tries", "many")
+        if name not in ("until", "json", "work", "tries", "many", "ways")
     }
 
 
