@@ -54,12 +54,9 @@ def document() -> str:
     parts += [capture(found) for found in loaded("capture.json")]
     parts += [linear_head(found) for found in loaded("linear_head.json")]
     parts += [split_links(loaded("split_links_*.json")), reductions(loaded("reductions_*.json"))]
-<<<<<<< HEAD
+    parts += [soak(found) for found in loaded("split_soak.json")]
     parts += [synthesis(found) for found in loaded("synthesis.json")]
     parts += [proof(found) for found in loaded("hardware_proof.json")]
-=======
-    parts += [soak(found) for found in loaded("split_soak.json")]
->>>>>>> e08c97e (A soak in RESULTS.md; CI installs what links of packets need)
     parts += [breadth(found) for found in loaded("breadth.json")]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
