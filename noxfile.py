@@ -104,6 +104,12 @@ def coverage(session: nox.Session) -> None:
     _python(session, "-m", "gcovr", "--root", ".", "--filter", "core/src/", "--filter", "core/include/", build)
 
 
+@nox.session
+def release(session: nox.Session) -> None:
+    """Build the distributions, check and try them, and say what a tag still needs (extra ``release``)."""
+    _python(session, ".ci/release.py")
+
+
 def _build(session: nox.Session, folder: str, *options: str) -> None:
     _run(session, "cmake", "-G", "Ninja", "-S", ".", "-B", folder, *options, silent=True)
     _run(session, "cmake", "--build", folder)

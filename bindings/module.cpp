@@ -117,9 +117,13 @@ nb::bytes unwritten_bytes(size_t size) {
 }
 
 nb::object shrunk(nb::bytes bytes, size_t size) {
+#ifdef Py_LIMITED_API  // resizes no bytes
+  return nb::bytes(bytes.c_str(), size);
+#else
   PyObject* object = bytes.release().ptr();
   if (_PyBytes_Resize(&object, static_cast<Py_ssize_t>(size)) != 0) throw nb::python_error();
   return nb::steal(object);
+#endif
 }
 
 // What a batch of maps of one kind is encoded with, held while the core works.
@@ -139,7 +143,7 @@ nb::list encode_together(const std::vector<BatchToEncode>& batches, int threads)
     const size_t bound = batch.maps.samples.empty() ? 0 : frame_capacity(info, codec.tiles());
     for (const ConstView& map : batch.maps.samples) {
       auto* const memory =
-          reinterpret_cast<uint8_t*>(PyBytes_AS_STRING(objects.emplace_back(unwritten_bytes(bound)).ptr()));
+          reinterpret_cast<uint8_t*>(PyBytes_AsString(objects.emplace_back(unwritten_bytes(bound)).ptr()));
       jobs.push_back({map, info, &codec.tiles(), ByteBuffer(memory, bound)});
     }
   }

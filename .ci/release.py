@@ -1,0 +1,106 @@
+"""Whether this commit can be tagged: builds, checks and tries the distributions, then says what is missing.
+
+Run by ``nox -s release``. The distributions are left in ``build/dist``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+DIST = ROOT / "build" / "dist"
+LARGEST_WHEEL = 3_000_000
+TRIED = """
+import numpy as np, fmapzip
+q = np.maximum(np.random.default_rng(0).normal(0, 20, (64, 28, 28)), 0).astype(np.uint8)
+for codec in ("zvc", "dct-cm", "context-rans"):
+    frame = fmapzip.encode(q, codec=codec)
+    print(codec, fmapzip.decode(frame).shape, round(fmapzip.inspect(frame).ratio, 2))
+    assert (fmapzip.decode(frame) == q).all() or codec == "dct-cm"
+"""
+
+
+def main() -> int:
+    """Check everything; 1 if something is missing."""
+    shutil.rmtree(DIST, ignore_errors=True)
+    run(sys.executable, "-m", "build", "--outdir", str(DIST), str(ROOT))
+    missing = [*distributions(), *installed(), *marks()]
+    for each in missing:
+        print(f"missing: {each}")
+    print("ready to tag" if not missing else f"not ready to tag: {len(missing)} missing")
+    return bool(missing)
+
+
+def distributions() -> Iterator[str]:
+    """What the package index and other machines would refuse."""
+    files = sorted(map(str, DIST.iterdir()))
+    wheels = [file for file in files if file.endswith(".whl")]
+    commands = {
+        "metadata that the index shows": ["twine", "check", "--strict", *files],
+        "a clean wheel": ["check_wheel_contents", *wheels],
+        "a wheel for other Linux machines": ["auditwheel", "show", *wheels],
+    }
+    stable = [wheel for wheel in wheels if "-abi3-" in wheel]
+    if stable:
+        commands["an extension of the stable ABI alone"] = ["abi3audit", "--strict", "--report", *stable]
+    for what, command in commands.items():
+        if subprocess.run([sys.executable, "-m", *command], check=False).returncode:
+            yield what
+    for wheel in map(Path, wheels):
+        size = wheel.stat().st_size
+        print(f"{wheel.name}: {size} bytes")
+        if size > LARGEST_WHEEL:
+            yield f"a wheel of at most {LARGEST_WHEEL} bytes"
+
+
+def installed() -> Iterator[str]:
+    """Whether the wheel works in an environment of its own, without a compiler."""
+    (wheel,) = DIST.glob("*.whl")
+    with tempfile.TemporaryDirectory() as folder:
+        run(sys.executable, "-m", "venv", folder)
+        python = Path(folder, "bin", "python")
+        without = {**os.environ, "CC": "false", "CXX": "false"}
+        run(str(python), "-m", "pip", "install", "-q", "-c", str(ROOT / "constraints.txt"), str(wheel), env=without)
+        for command in (["-c", TRIED], ["-m", "fmapzip", "codecs"]):
+            if subprocess.run([str(python), *command], check=False, cwd=folder).returncode:
+                yield f"a wheel that works by itself (python {command[0]} {command[1].strip()[:20]} fails)"
+
+
+def marks() -> Iterator[str]:
+    """What a person has to decide or write before a tag."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    base = re.match(r"\d+\.\d+\.\d+", version)
+    if base is None or base[0] != version:
+        yield f"a version to release: pyproject.toml says {version}"
+    if re.search(rf"^## {re.escape(base[0] if base else version)} \(\d{{4}}-\d\d-\d\d\)$", changes(), re.M) is None:
+        yield "its date in CHANGELOG.md"
+    from fmapzip import _core, plan_file
+    from fmapzip.archive import records
+
+    for what, number in (("frames", _core.FORMAT_VERSION), ("plans", plan_file.VERSION), ("archives", records.VERSION)):
+        if number < 1:
+            yield f"a format of {what} that is promised: its version is {number}"
+    if run("git", "status", "--porcelain"):
+        yield "a clean checkout"
+
+
+def changes() -> str:
+    """The changelog."""
+    return (ROOT / "CHANGELOG.md").read_text("utf-8")
+
+
+def run(*command: str, env: dict[str, str] | None = None) -> str:
+    """Standard output of a command, which must succeed."""
+    return subprocess.run(command, check=True, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True).stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main())
