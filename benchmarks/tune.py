@@ -5,9 +5,9 @@
         --run context-rans:step=8@5.3 --run dct-cm:path=transform,step=8@3.1 --run dct-cm:step=8,mask_step=8@4.3 \
         --max-kl 0.03 0.1 --work tuned --json benchmarks/results/tune_cifar_resnet20.json
 
-A run is a codec and the ratio that lambda is searched for. Before them the network is tuned in the same way with lambda 0
-for lossless `context-rans`: what fine-tuning alone gives, from which losses are counted where it is better than the network
-as it was. `--max-kl` makes plans of both without further training. The standard protocol: rows 0, 5, 10, ... of the data
+A run is a codec and the ratio that lambda is searched for. Before them the network is tuned in the same way with lambda
+0 for lossless `context-rans`: what fine-tuning alone gives, from which losses are counted where it is better than the
+network as it was. `--max-kl` makes plans of both without further training. The standard protocol: rows 0, 5, 10, ...
 make plans, the others are reported. All is kept in the folder `--work`: a run that was stopped goes on from there.
 """
 
@@ -27,6 +27,7 @@ import torch
 from common import FIGURES, write_result
 from plan_budgets import measured, planned, remembered
 
+from fmapzip import registry
 from fmapzip.cli.progress import progress
 from fmapzip.cli.tune import _tell
 from fmapzip.eval.request import Request, load
@@ -154,7 +155,7 @@ def main() -> None:
 
 def _original(request: Request, advance: Any) -> Values:
     """The network as it was, in float, on the images that are reported."""
-    found = run(request, [], advance)
+    found = run(request, [registry.make("raw")], advance)
     return {
         "images": found["images"],
         "calibration_images": found["calibration_images"],
