@@ -24,6 +24,7 @@ from results_plans import plans
 from results_split import reductions, soak, split_links
 from results_stores import capture, linear_head, stores
 from results_tables import WIDTH, arena, evals, grid, memory, pca, short_table, speed, speeds
+from results_tune import tunings
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT, README = ROOT / "docs" / "RESULTS.md", ROOT / "README.md"
@@ -45,6 +46,7 @@ def document() -> str:
     parts += [arena(report) for report in arenas()]
     parts += [speeds(report) for report in loaded("speeds_*.json")]
     parts += [plans(loaded("plan_budgets_*.json"))]
+    parts += [tunings(loaded("tune_*.json"))]
     parts += [grid(found) for found in loaded("dct_cm_grid_*.json")]
     parts += [pca(loaded("pca_before_*.json"))]
     parts += [speed(found) for found in loaded("speed.json")]

@@ -262,3 +262,23 @@ def test_stored_passes_are_told_beside_the_float_one(
     text = results.document()
     assert "## A pass with stored maps" in text
     assert f"| `zvc` | {rows['zvc']['ratio_payload']:.2f} | {rows['zvc']['x_float']:.2f} (" in text
+
+
+def test_a_tuning_counts_losses_from_the_better_network(results: ModuleType) -> None:
+    epochs = [{"number": i, "real_bits": 2.0 - i / 10, "distortion": 0.01 * i} for i in range(2)]
+    taps = [{"name": "conv", "bits_before": 2.0, "bits_after": 1.9, "expected_bits_after": 1.938}]
+    shared = {"epochs": epochs, "taps": taps, "kl_vs_original": 0.02, "cpu_seconds": 60.0, "ratio_total": 4.2}
+    images = {"tuning_images": 90, "calibration_images": 10}
+    runs = [
+        {"codec": "context-rans", "target_ratio": None, "top1": 0.83, "float_top1": 0.84, **shared, **images},
+        {"codec": "zvc", "target_ratio": 4.0, "top1": 0.82, "float_top1": 0.85, **shared, **images},
+    ]
+    machine = {"cpu": "C", "cores": 2, "simd": "avx2", "python": "3", "packages": {}}
+    found = {
+        **{"model": "nets.py:cifar_resnet20", "data": "cifar", "tuned_on": "more.npz", "images": 40, "top1": 0.8},
+        **{"settings": {"epochs": 1, "time_limit": None, "label_weight": 0.5}, "runs": runs},
+        **{"environment": machine, "commit": "abc"},
+    }
+    text = sys.modules["results_tune"].tunings([found])
+    assert "| `zvc` | 4 | 4.200 | 82.0% | 2.00 | 0.0200 | 60 s |" in text
+    assert "at most 2.0%" in text

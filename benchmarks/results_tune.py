@@ -1,0 +1,97 @@
+"""The section of docs/RESULTS.md on tuning: what it gained, against the same network tuned for nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from textwrap import fill
+
+from results_files import NETWORKS, Values
+from results_tables import WIDTH, conditions, table
+
+_INTRO = (
+    "`benchmarks/tune.py`: networks trained for a codec, then measured with the plan that came of it, every byte "
+    "counted, on images that neither training nor the plan saw. Lambda 0 is the same training without a rate. *Lost* "
+    "counts from the better of the network as it was and the one of lambda 0, both in float; *KL* is to the network as "
+    "it was."
+)
+
+
+def tunings(found: Sequence[Values]) -> str:
+    """All networks."""
+    if not found:
+        return ""
+    return "\n\n".join(["## Tuning", fill(_INTRO, WIDTH), *(_network(each) for each in found)])
+
+
+def _network(found: Values) -> str:
+    runs = found["runs"]
+    parts = [f"### Tuning: {NETWORKS.get(_name(found), _name(found))}", _conditions(found), _figures(found)]
+    parts += ["How bits a value of held-back images fall with epochs (their KL in brackets):", _growth(runs)]
+    farthest = max(_off(tap) for run in runs for tap in run["taps"])
+    parts.append(
+        f"Bits as training counts them differ from those of frames by at most {farthest:.1%} in any map at the end."
+    )
+    rows = _plans("as it was", found.get("original_plans", [])) + _plans("lambda 0", found.get("lambda_0_plans", []))
+    if rows:
+        parts += ["Plans of `fmapzip plan` without training for a rate:", table(["network", "budget", *_HEAD], rows)]
+    return "\n\n".join(parts)
+
+
+_HEAD = ("ratio", "top-1", "KL to its float network")
+
+
+def _name(found: Values) -> str:
+    return str(found["model"].rpartition(":")[2])
+
+
+def _conditions(found: Values) -> str:
+    run, asked = found["runs"][0], found["settings"]
+    limit = "" if asked["time_limit"] is None else f" or {asked['time_limit']:.0f} s"
+    return (
+        f"{found['images']} images of `{found['data']}`, plans of {run['calibration_images']} others; tuned on "
+        f"{run['tuning_images']} images of `{found['tuned_on']}`, {asked['epochs']} epochs{limit}, share of labels "
+        f"{asked['label_weight']:g}. {conditions(found)}"
+    )
+
+
+def _figures(found: Values) -> str:
+    best = max(
+        [found["top1"] or 0.0, *(run["float_top1"] or 0.0 for run in found["runs"] if run["target_ratio"] is None)]
+    )
+    rows = [["the network as it was, in float", "", "", _share(found["top1"]), "", "", ""]]
+    for run in found["runs"]:
+        goal = "lambda 0" if run["target_ratio"] is None else f"{run['target_ratio']:g}"
+        lost = "" if run["top1"] is None else f"{100 * (best - run['top1']):.2f}"
+        figures = [_share(run["top1"]), lost, f"{run['kl_vs_original']:.4f}", f"{run['cpu_seconds']:.0f} s"]
+        rows.append([f"`{run['codec']}`", goal, f"{run['ratio_total']:.3f}", *figures])
+    return table(["stored by", "ratio asked for", "ratio", "top-1", "lost, points", "KL", "processor time"], rows)
+
+
+def _growth(runs: Sequence[Values]) -> str:
+    epochs = max(len(run["epochs"]) for run in runs)
+    rows = []
+    for run in runs:
+        cells = [f"{epoch['real_bits']:.3f} ({epoch['distortion']:.3g})" for epoch in run["epochs"]]
+        rows.append([f"`{run['codec']}`", *cells, *[""] * (epochs - len(cells))])
+    return table(["stored by", *map(str, range(epochs))], rows)
+
+
+def _plans(name: str, found: Sequence[Values]) -> list[list[str]]:
+    return [
+        [
+            name,
+            f"KL <= {each['budget']['value']:g}",
+            f"{each['ratio_total']:.3f}",
+            _share(each["top1"]),
+            f"{each['kl_vs_float']:.4f}",
+        ]
+        for each in found
+    ]
+
+
+def _off(tap: Values) -> float:
+    return float(abs(tap["expected_bits_after"] / tap["bits_after"] - 1))
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.1%}"
