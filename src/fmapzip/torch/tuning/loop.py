@@ -32,6 +32,7 @@ from fmapzip.tune_settings import TuneSettings
 _REFRESHED_ON = 32  # images that tables are trained on, from epoch to epoch
 _MEASURED_ON = 32  # held-back images whose frames are counted
 _GAIN = 0.02  # of the logarithm of lambda, for each batch, by how far a target is missed
+_REACH = 10.0  # of that logarithm, over all batches: few of them must find lambda too
 _SMOOTHING = 0.05
 _LAMBDA_LIMITS = (1e-4, 1e3)
 
@@ -299,8 +300,13 @@ class _Run:
             assert self.settings.max_kl is not None
             missed = math.log(self.settings.max_kl / max(found, 1e-9))
         self.smoothed = missed if self.smoothed is None else self.smoothed + _SMOOTHING * (missed - self.smoothed)
-        moved = self.lambda_ * math.exp(_GAIN * max(min(self.smoothed, 1.0), -1.0))
+        moved = self.lambda_ * math.exp(self._gain * max(min(self.smoothed, 1.0), -1.0))
         self.lambda_ = min(max(moved, _LAMBDA_LIMITS[0]), _LAMBDA_LIMITS[1])
+
+    @property
+    def _gain(self) -> float:
+        batches = self.settings.epochs * math.ceil(len(self.rows) / self.settings.batch)
+        return max(_GAIN, _REACH / batches)
 
     def _set_rates(self, done: float) -> None:
         if self.settings.time_limit is not None:
