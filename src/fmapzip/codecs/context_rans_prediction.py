@@ -48,7 +48,7 @@ _RATES = {
     "spread": np.array([0.01, 0.01, 0.02]),
     "zero": np.array([0.01, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01]),
 }
-_LOADING_RATE = 0.1  # of the mean magnitude of loadings
+_LOADING_RATE = 0.05  # of the mean magnitude of loadings
 
 Floats = NDArray[np.float32]
 Weights = dict[str, Floats]
