@@ -39,8 +39,7 @@ _MEAN, _SPREAD, _CELL = 0, 1, 2
 _SPREAD_GAIN = 3  # spreads are smaller than means: more of the byte's range for them
 _MANY_BELOW = 32  # from so many negative values on, bytes are laid out as those of int8
 _UNSIGNED_ORIGIN = 48  # where a mean of zero lies: below it, zeros are told from surer zeros
-_PREDICTION_POSITIONS = (6000, 24000)  # at least and at most, where there are so many
-_PREDICTION_VALUES = 6 << 20  # about so many values in between
+_PREDICTION_POSITIONS = ((768, 6000), (384, 12000), (48, 24000), (0, 6000))  # few channels gain nothing by more
 _PREDICTION_EPOCHS = 16
 _PREDICTION_WIDTHS = ((768, 64), (256, 32), (128, 16), (48, 8), (0, 4))
 _PREDICTION_RANKS = ((128, 64), (48, 32), (0, 16))
@@ -99,8 +98,7 @@ def train_prediction(maps: IntegerMap, requantizer: Requantizer, size: ModelSize
         return train_neighbours(maps, requantizer, size)
     index_of, value_of = value_tables(requantizer.below, requantizer.step, requantizer.points)
     axis = Axis.of(requantizer.below)
-    least, most = _PREDICTION_POSITIONS
-    positions = min(max(_PREDICTION_VALUES // channels, least), most)
+    positions = next(count for least, count in _PREDICTION_POSITIONS if channels >= least)
     samples = sample(maps, index_of, axis.companded(value_of), positions)
     width, rank = prediction_width(channels), prediction_rank(channels, maps.size // channels)
     prediction = fit_prediction(samples, axis, axis.edges(value_of), width, rank, _PREDICTION_EPOCHS)
