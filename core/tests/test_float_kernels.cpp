@@ -10,10 +10,16 @@
 namespace fmapzip::test {
 namespace {
 
+constexpr float kScale = 0.7f;
+
 std::vector<float> values(size_t n, std::mt19937& random) {
   std::normal_distribution<float> normal(0, 40);
   std::vector<float> found(n);
   for (float& x : found) x = normal(random);
+  for (size_t i = 0; i < n; i += 3) {  // at halves of the scale, and next to them
+    const float half = kScale * (std::round(found[i]) + 0.5f);
+    found[i] = i % 2 == 0 ? half : std::nextafter(half, i % 4 == 1 ? -1e9f : 1e9f);
+  }
   if (n > 2) found[n / 2] = 1e30f;
   return found;
 }
@@ -45,10 +51,10 @@ void test_all_sets_agree(std::mt19937& random) {
             k.dequantize_each(q.data(), x.data(), n, scales.data(), format, out.data(), decoded);
             k.restore_each(q.data(), n, scales.data(), format, restored.data());
           } else {
-            finite = k.quantize(x.data(), n, 0.75f, range, q.data(), nonzeros, energy);
+            finite = k.quantize(x.data(), n, kScale, range, q.data(), nonzeros, energy);
             add_zero(q);
-            k.dequantize(q.data(), x.data(), n, 0.75f, format, out.data(), decoded);
-            k.restore(q.data(), n, 0.75f, format, restored.data());
+            k.dequantize(q.data(), x.data(), n, kScale, format, out.data(), decoded);
+            k.restore(q.data(), n, kScale, format, restored.data());
           }
           CHECK(finite);
           CHECK(restored == out);
@@ -61,7 +67,7 @@ void test_all_sets_agree(std::mt19937& random) {
         size_t nonzeros = 0;
         const Energy energy = run(kFloatScalar, q, out, nonzeros);
         for (size_t i = 0; i < n; ++i) {
-          const float y = std::nearbyint(x[i] / (each ? scales[i] : 0.75f));
+          const float y = std::nearbyint(x[i] / (each ? scales[i] : kScale));
           const float expected = std::fmin(std::fmax(y, range.low), range.high);
           const int integer = format.is_signed ? static_cast<int8_t>(q[i]) : q[i];
           CHECK(static_cast<float>(integer) - format.zero == expected);
@@ -77,6 +83,26 @@ void test_all_sets_agree(std::mt19937& random) {
           CHECK(same_bits(found.signal, energy.signal));
           CHECK(same_bits(found.noise, energy.noise));
         }
+      }
+    }
+  }
+}
+
+// Scales whose reciprocals are no floats, or of few bits.
+void test_any_scale_divides(std::mt19937& random) {
+  for (const float scale :
+       {1e-45f, 1e-39f, 1e-37f, 0x1p-101f, 0x1p-100f, 1e-20f, 1.0f, 1e20f, 0x1p101f, 3e38f}) {
+    std::vector<float> x(64);
+    for (float& each : x) each = scale * static_cast<float>(static_cast<int>(random() % 600) - 300) / 2;
+    for (float& each : x) each = std::fmin(std::fmax(each, -3e38f), 3e38f);
+    for (const Isa isa : available_isas()) {
+      std::vector<uint8_t> q(x.size());
+      size_t nonzeros = 0;
+      Energy energy;
+      float_kernels_for(isa).quantize(x.data(), x.size(), scale, {-127, 127}, q.data(), nonzeros, energy);
+      for (size_t i = 0; i < x.size(); ++i) {
+        const float expected = std::fmin(std::fmax(std::nearbyint(x[i] / scale), -127.0f), 127.0f);
+        CHECK(static_cast<float>(static_cast<int8_t>(q[i])) == expected);
       }
     }
   }
@@ -106,6 +132,7 @@ int main() {
   using namespace fmapzip::test;
   std::mt19937 random(7);
   test_all_sets_agree(random);
+  test_any_scale_divides(random);
   test_what_is_not_finite_is_found_anywhere();
   return 0;
 }
