@@ -61,7 +61,7 @@ def _network(found: Values) -> list[str]:
         ]
         for way in ways
     ]
-    lost = ["KL", "top-1", "changed"] if found["classes"] else ["noise"]
+    lost = ["KL", "top-1", "changed"] if found["classes"] else ["error over energy"]
     head = ["what is sent", "bytes", *lost, *(_words(link) for link in steady)]
     return [
         f"### {NETWORKS.get(found['model'], found['model'])}",
