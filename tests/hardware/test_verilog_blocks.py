@@ -106,5 +106,7 @@ def test_what_the_blocks_of_dct_cm_do_not_take_is_refused(capsys: pytest.Capture
     np.save(tmp_path / "in.npy", np.tile(np.arange(64, dtype=np.uint8), (8, 4, 1)))
     archive = str(tmp_path / "maps.fmz")
     assert run(["encode", str(tmp_path / "in.npy"), archive, "--codec", "dct-cm:path=transform,coding=bitmap"]) == 0
-    assert run(["vectors", "dct-cm-mask-decoder", archive, "-o", str(tmp_path / "out")]) == 3
-    assert "mask path with bitmap coding" in capsys.readouterr().err
+    for name in ("dct-cm-mask-decoder", "dct-cm"):
+        assert run(["vectors", name, archive, "-o", str(tmp_path / "out")]) == 3
+        assert "mask path with bitmap coding" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

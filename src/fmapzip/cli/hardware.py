@@ -51,12 +51,21 @@ def vectors(
     from fmapzip.hardware.blocks import named
     from fmapzip.hardware.vectors import write_vectors
 
-    for each in named(name, values):
-        chosen = islice(_tiles(archive, maps, each.codec), limit)
-        written = write_vectors(each, values, chosen, output / each.module_name(values))
-        if not written:
+    refused: list[InvalidInput] = []
+    blocks = named(name, values)
+    for each in blocks:
+        chosen = list(islice(_tiles(archive, maps, each.codec), limit))
+        if not chosen:
             raise InvalidInput(f"{archive} has no tile of {each.codec} that is coded")
-        say(f"{output / each.module_name(values)}: {counted(len(written), 'case')}")
+        try:
+            written = write_vectors(each, values, chosen, output / each.module_name(values))
+        except InvalidInput as error:
+            refused.append(error)
+            say(f"{each.name}: {error}")
+        else:
+            say(f"{output / each.module_name(values)}: {counted(len(written), 'case')}")
+    if len(refused) == len(blocks):
+        raise refused[0]
 
 
 def _tiles(path: Path, pattern: str, codec: str) -> Iterator[tuple[str, Tile]]:

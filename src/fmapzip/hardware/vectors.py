@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -44,13 +44,20 @@ def write_case(component: Any, case: Case, folder: Path) -> dict[str, int]:
     return counts
 
 
-def write_vectors(block: Block, values: int, named: Iterator[tuple[str, Tile]], folder: Path) -> list[Path]:
-    """Write a block's Verilog, its test bench and a folder for each tile, by its name."""
+def write_vectors(block: Block, values: int, named: Iterable[tuple[str, Tile]], folder: Path) -> list[Path]:
+    """Write a block's Verilog, its test bench and a folder for each tile, by its name.
+
+    Raises
+    ------
+    InvalidInput
+        The block does not take a tile; then nothing is written.
+    """
+    cases = [(name, tile, block.case(tile, values)) for name, tile in named]
     component = write_block(block, values, folder)
     written = []
-    for name, tile in named:
+    for name, tile, case in cases:
         target = folder / name
-        counts = write_case(component, block.case(tile, values), target)
+        counts = write_case(component, case, target)
         np.save(target / "values.npy", tile.values)
         np.save(target / "body.npy", np.frombuffer(tile.body, np.uint8))
         (target / "case.json").write_text(json.dumps(_described(block, values, tile, counts), indent=1) + "\n", "ascii")
