@@ -62,9 +62,9 @@ def _figures(found: Values) -> str:
     for run in found["runs"]:
         goal = "lambda 0" if run["target_ratio"] is None else f"{run['target_ratio']:g}"
         lost = "" if run["top1"] is None else f"{100 * (best - run['top1']):.2f}"
-        figures = [_share(run["top1"]), lost, f"{run['kl_vs_original']:.4f}", f"{run['cpu_seconds']:.0f} s"]
+        figures = [_share(run["top1"]), lost, f"{run['kl_vs_original']:.4f}", f"{run['epochs'][-1]['seconds']:.0f} s"]
         rows.append([f"`{run['codec']}`", goal, f"{run['ratio_total']:.3f}", *figures])
-    return table(["stored by", "ratio asked for", "ratio", "top-1", "lost, points", "KL", "processor time"], rows)
+    return table(["stored by", "ratio asked for", "ratio", "top-1", "lost, points", "KL", "tuned in"], rows)
 
 
 def _growth(runs: Sequence[Values]) -> str:

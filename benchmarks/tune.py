@@ -20,7 +20,6 @@ from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from time import process_time
 from typing import Any
 
 import torch
@@ -47,7 +46,6 @@ Values = dict[str, Any]
 
 def tuned(request: Request, asked: Asked, settings: TuneSettings, files: Path) -> Values:
     """Tune, and write `files` with the endings of weights and plan; images that are reported are not looked at."""
-    started = process_time()
     with progress() as advance:
         found, report = tune(request, asked, settings, files.with_suffix(".state"), advance, _tell)
     save_weights(found.model, files.with_suffix(".safetensors"))
@@ -57,7 +55,7 @@ def tuned(request: Request, asked: Asked, settings: TuneSettings, files: Path) -
         {key: tap[key] for key in ("name", "bits_before", "bits_after", "expected_bits_after")}
         for tap in report["taps"]
     ]
-    return {**{key: report[key] for key in kept}, "taps": taps, "cpu_seconds": process_time() - started}
+    return {**{key: report[key] for key in kept}, "taps": taps}
 
 
 def reported(request: Request, files: Path) -> Values:
