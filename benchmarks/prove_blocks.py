@@ -125,7 +125,7 @@ def play(block: Block, values: int, found: list[Tile], component: Any, program: 
 
 
 def _agrees(tile: Tile, status: str, error: int) -> bool:
-    """Whether a status is the software's. Where a bitmap of zvc is cut, a value may be missing first: either is right."""
+    """Whether a status is the software's; where a bitmap of zvc is cut, a value may be missing before that is seen."""
     told = status.split()
     if tile.codec == "zvc" and error == Error.TRUNCATED:
         return told[0] == "STATUS" and told[1] != str(Error.NONE)
