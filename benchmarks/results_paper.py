@@ -61,7 +61,9 @@ def short_paper(runs: Sequence[Values]) -> str:
     for row in _method_rows(sizes, _worth_a_look):
         name = row[0].strip("`")
         best.setdefault(name if name.startswith("**") else name.partition(":")[0].partition("`")[0], row)
-    return _telling(head, [*_plan_rows(sizes), *best.values(), *_published(sizes)])
+    rows = [*_plan_rows(sizes), *best.values(), *_published(sizes)]
+    facts = "\n".join(line for size, found in sizes.items() for line in _facts(size, found))
+    return f"{_telling(head, rows)}\n\n{facts}"
 
 
 def _columns(sizes: dict[str, Values]) -> list[str]:
