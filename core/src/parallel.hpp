@@ -18,11 +18,16 @@ inline size_t worker_count(size_t count, int threads) {
   return std::clamp<size_t>(count, 1, static_cast<size_t>(std::clamp(threads, 1, kMost)));
 }
 
+// How many of so many further threads find memory for their stacks, and for what the C library allocates in
+// each: it ends the process where that fails.
+size_t threads_that_fit(size_t threads);
+
 // Runs task(index, worker) for every index below `count`, each worker below `workers` on a thread of its own,
 // worker 0 on this one. Where threads cannot be started, those that could do all the work. The first
 // exception of a task ends the run and is thrown here, once every thread has ended.
 template <class Task>
 void parallel_for(size_t count, size_t workers, const Task& task) {
+  if (workers > 1) workers = 1 + threads_that_fit(workers - 1);
   if (workers <= 1) {
     for (size_t i = 0; i < count; ++i) task(i, size_t{0});
     return;
@@ -44,7 +49,7 @@ void parallel_for(size_t count, size_t workers, const Task& task) {
   std::atomic<size_t> ready{0};
   std::atomic<bool> begin{false};
   const auto started = [&](size_t worker) noexcept {
-    (void)std::uncaught_exceptions();
+    (void)std::current_exception();  // unlike uncaught_exceptions(), a call that is not left out
     ++ready;
     ready.notify_one();
     begin.wait(false);

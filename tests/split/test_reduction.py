@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -94,7 +95,7 @@ def test_vectors_cross_as_they_are(images: Tensor) -> None:
 
 
 def test_the_planner_tries_them_and_the_command_makes_the_best(
-    tmp_path: Path, network: nn.Sequential, images: Tensor, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, network: nn.Sequential, images: Tensor
 ) -> None:
     found = survey(network, images, [make("context-rans")], reductions=["none", "weighted", "1/2"])
     for at in {way.at for way in found.ways if way.at}:
@@ -108,6 +109,8 @@ def test_the_planner_tries_them_and_the_command_makes_the_best(
     assert run([*command, "--at", "stages.2.conv1", "--reduction", "1/2", "--reduction", "1/4"]) == Exit.INPUT
     assert run([*command, "--at", "stages.2.conv1", "--reduction", "1/4"]) == Exit.OK
     assert load(tmp_path / "net").manifest.maps[0].shape[0] == 8
-    capsys.readouterr()
-    assert run([*command, "--bandwidth", "0.01", "--reduction", "1/4"]) == Exit.OK
-    assert "1/4 of the channels" in capsys.readouterr().out
+    report = tmp_path / "report.json"
+    assert run([*command, "--bandwidth", "0.01", "--reduction", "1/4", "--json", str(report)]) == Exit.OK
+    ways = json.loads(report.read_text())["ways"]
+    assert {way["reduction"] for way in ways if way["codec"] == "context-rans"} == {"1/4"}
+    assert all("1/4 of the channels" in way["name"] for way in ways if way["reduction"] == "1/4")

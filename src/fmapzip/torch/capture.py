@@ -267,7 +267,7 @@ def _checked(captured: Captured, example: Inputs, expected: Any, failed: Sequenc
 def _unlike_the_networks_own(taps: Sequence[Tap]) -> list[str]:
     """Say which maps a quantized network has in floating point: storing them in 8 bits changes its output."""
     rounded = [tap.name for tap in taps if tap.quantizer is None and not tap.problem]
-    if not rounded or len(rounded) == len(taps):
+    if not rounded or all(tap.quantizer is None for tap in taps):
         return []
     share = f"{len(rounded)} of {len(taps)}"
     return [f"maps that the network itself has in floating point, {share}, are rounded to 8 bits: {', '.join(rounded)}"]
