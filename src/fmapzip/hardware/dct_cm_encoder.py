@@ -80,10 +80,7 @@ class MaskEncoder(wiring.Component):
             assembler.start.eq(sorter.done),
         ]
         m.d.sync += [taken.eq(next_taken), written.eq(written + accepted)]
-        for name in ("plane", "small", "last"):
-            m.d.comb += getattr(sorter, f"{name}_address").eq(getattr(assembler, f"{name}_address"))
-        for name in ("planes", "small", "last"):
-            m.d.comb += getattr(assembler, name).eq(getattr(sorter, name))
+        wiring.connect(m, assembler.memories, sorter.memories)
         wiring.connect(m, assembler.output, packer.input)
         m.d.comb += [
             self.body.valid.eq(packer.output.valid),

@@ -36,6 +36,18 @@ SECTIONS = data.StructLayout(
 """A sorted block: its split and width, how many positions, whether the tile ends with it, bits of small codes and of
 the last class, and which half of the memories it is in."""
 
+MEMORIES = wiring.Signature(
+    {
+        "plane_address": Out(4),
+        "planes": In(PLANES * SLICE),
+        "small_address": Out(range(2 * WORDS)),
+        "small": In(WORD),
+        "last_address": Out(range(2 * WORDS)),
+        "last": In(WORD),
+    }
+)
+"""How a sorted block is read, from the reader: planes of class bits, words of small codes and of the last class."""
+
 
 class CodeWords(wiring.Component):
     """Codes of some bits to words in one half of a memory, and `data`, the word of `address` at the last clock."""
@@ -99,12 +111,7 @@ class Sorter(wiring.Component):
                 "sections": Out(SECTIONS),
                 "done": Out(1),
                 "free": In(1),
-                "plane_address": In(4),
-                "planes": Out(PLANES * SLICE),
-                "small_address": In(range(2 * WORDS)),
-                "small": Out(WORD),
-                "last_address": In(range(2 * WORDS)),
-                "last": Out(WORD),
+                "memories": In(MEMORIES),
             }
         )
 
@@ -141,13 +148,13 @@ class Sorter(wiring.Component):
             last.half.eq(half),
             last.code.eq(self.code - Mux(selectors == 0, zero_bitmap, end)),
             last.width.eq(width),
-            small.address.eq(self.small_address),
-            self.small.eq(small.data),
-            last.address.eq(self.last_address),
-            self.last.eq(last.data),
+            small.address.eq(self.memories.small_address),
+            self.memories.small.eq(small.data),
+            last.address.eq(self.memories.last_address),
+            self.memories.last.eq(last.data),
             write.addr.eq(Cat(at[3:], half)),
-            read.addr.eq(self.plane_address),
-            self.planes.eq(read.data),
+            read.addr.eq(self.memories.plane_address),
+            self.memories.planes.eq(read.data),
             self.sections.split.eq(split),
             self.sections.last_bits.eq(width),
             self.sections.size.eq(size),
@@ -193,12 +200,7 @@ class Assembler(wiring.Component):
                 "sections": In(SECTIONS),
                 "start": In(1),
                 "free": Out(1),
-                "plane_address": Out(4),
-                "planes": In(PLANES * SLICE),
-                "small_address": Out(range(2 * WORDS)),
-                "small": In(WORD),
-                "last_address": Out(range(2 * WORDS)),
-                "last": In(WORD),
+                "memories": Out(MEMORIES),
                 "output": Out(beats(WORD, 1)),
             }
         )
@@ -215,9 +217,9 @@ class Assembler(wiring.Component):
         m.d.comb += [
             taken.eq(out.valid & out.ready),
             next_word.eq(word),
-            self.plane_address.eq(Cat(number, held.half)),
-            self.small_address.eq(Cat(next_word, held.half)),
-            self.last_address.eq(Cat(next_word, held.half)),
+            self.memories.plane_address.eq(Cat(number, held.half)),
+            self.memories.small_address.eq(Cat(next_word, held.half)),
+            self.memories.last_address.eq(Cat(next_word, held.half)),
         ]
         m.d.sync += word.eq(next_word)
         with m.FSM():
@@ -243,8 +245,8 @@ class Assembler(wiring.Component):
                         with m.If(stage == selectors):
                             m.next = "SMALL"
             for state, bits, words, following in (
-                ("SMALL", held.small, self.small, "LAST"),
-                ("LAST", held.last, self.last, "END"),
+                ("SMALL", held.small, self.memories.small, "LAST"),
+                ("LAST", held.last, self.memories.last, "END"),
             ):
                 with m.State(state):
                     self._put(m, Mux(bits.any(), words, 0), Mux(bits < WORD, bits, WORD))
@@ -265,10 +267,10 @@ class Assembler(wiring.Component):
     def _answers(self, m: Module, stage: Any, left: Any, zero_bitmap: Any) -> tuple[list[Any], Any]:
         """Bits of a slice of a stage: those of the positions that it asks about, closed up, and how many."""
         asked = Signal(SLICE)
-        above = self.planes.word_select((stage - 1)[:2], SLICE)
+        above = self.memories.planes.word_select((stage - 1)[:2], SLICE)
         here = Cat(i < left for i in range(SLICE))
         m.d.comb += asked.eq(Mux(Mux(zero_bitmap, stage == 0, stage == 1), here, here & above))
-        answers = self.planes.word_select(stage, SLICE) & asked
+        answers = self.memories.planes.word_select(stage, SLICE) & asked
         _, count = ranks(m, list(asked))
         return close_up(m, [answers[i] for i in range(SLICE)], moves(m, list(asked))), count
 
