@@ -16,7 +16,7 @@ import pytest
 import fmapzip
 from fmapzip.archive import Archive, ArchiveWriter, StoreWriter, compact, verify_store
 from fmapzip.archive.store_index import INDEX, StoreIndex, read_index
-from fmapzip.errors import FrameError, InvalidInput
+from fmapzip.errors import CorruptArchive, FrameError, InvalidInput
 from fmapzip.plan import Plan, TapPlan
 from fmapzip.registry import make
 
@@ -115,6 +115,25 @@ def test_a_killed_writer_loses_nothing_that_was_added(tmp_path: Path) -> None:
         assert done.returncode == code
     is_whole(tmp_path, range(40))
     assert not list(tmp_path.glob("*.partial*"))
+
+
+@pytest.mark.parametrize(
+    "line", [b"{", b"[", b"7", b'["a.png"]', b'["a.png", "cat"]', b"[3, 1]", b'["a.png", null]', b"\xff", b""]
+)
+def test_a_journal_with_a_damaged_line_is_a_typed_error_and_changes_nothing(tmp_path: Path, line: bytes) -> None:
+    out = StoreWriter(tmp_path, plan=PLAN)
+    for number in range(3):
+        out.add(f"{number}.png", frames_of(number), number % 3)
+    out.__exit__(KeyboardInterrupt, None, None)
+    (journal,) = tmp_path.glob("*.names")
+    sound = journal.read_bytes()
+    lines = sound.splitlines(keepends=True)
+    journal.write_bytes(lines[0] + line + b"\n" + lines[2])
+    with pytest.raises(CorruptArchive, match=f"{journal.name}:2"):
+        StoreWriter(tmp_path, plan=PLAN)
+    journal.write_bytes(sound)
+    StoreWriter(tmp_path, plan=PLAN).close()
+    is_whole(tmp_path, range(3))
 
 
 @pytest.mark.parametrize("cut", [0, 3, 40, 300, 1000])

@@ -115,16 +115,31 @@ class OpenShard:
 
 
 def unfinished_samples(path: Path) -> Samples:
-    """What the journal of the shard `path` has noted, up to where it was cut off."""
+    """What the journal of the shard `path` has noted, up to where it was cut off.
+
+    Raises
+    ------
+    CorruptArchive
+        A line before its end is none that a writer wrote.
+    """
     found = Samples()
     journal = _beside(path, JOURNAL)
-    for line in journal.read_bytes().splitlines(keepends=True) if journal.exists() else ():
-        if not line.endswith(b"\n"):
-            break
-        name, label = json.loads(line)
+    data = journal.read_bytes() if journal.exists() else b""
+    for number, line in enumerate(data.split(b"\n")[:-1], 1):
+        try:
+            name, label = json.loads(line)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise CorruptArchive(f"{journal.name}:{number}: not the name and label of a sample") from error
+        if type(name) is not str or not (label is None or type(label) is int) or _is_mixed(found, label):
+            raise CorruptArchive(f"{journal.name}:{number}: not the name and label of a sample")
         found.names.append(name)
         found.labels += [] if label is None else [label]
     return found
+
+
+def _is_mixed(found: Samples, label: int | None) -> bool:
+    """Whether some samples would have labels and others none."""
+    return bool(found.names) and (label is None) == bool(found.labels)
 
 
 def _beside(path: Path, ending: str) -> Path:
