@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from fmapzip import Plan, QuantParams, TapPlan, _core, registry
 from fmapzip.codecs import context_rans_training as training
 from fmapzip.codecs.context_rans_parameters import ContextParameters, PredictionParameters
 from fmapzip.codecs.context_rans_samples import Axis, sample
+from fmapzip.errors import CorruptFrame
 from fmapzip.reference import encode as reference_encode
 from fmapzip.reference.context_parameters import read
 from fmapzip.reference.context_rans import Predictions
@@ -37,8 +39,8 @@ def pairs_that_fit(weights: NDArray[np.int64]) -> NDArray[np.int64]:
     return weights
 
 
-def arbitrary(channels: int, width: int, rank: int, below: int, large: bool, seed: int) -> bytes:
-    """Parameters of no training: large ones take every number to the ends of its range."""
+def arbitrary(channels: int, width: int, rank: int, below: int, large: bool, seed: int, **others: Any) -> bytes:
+    """Parameters of no training, but for `others`: large ones take every number to the ends of its range."""
     rng = np.random.default_rng(seed)
     small, wide = (127, 32767) if large else (20, 300)
 
@@ -76,7 +78,7 @@ def arbitrary(channels: int, width: int, rank: int, below: int, large: bool, see
         zero_class_of=np.zeros(1, np.int64),
         raw_bits=np.full((1, 16), 4),
         log_frequencies=np.full((1, 16), 32),
-        prediction=prediction,
+        prediction=replace(prediction, **others),
     ).to_bytes()
 
 
@@ -88,7 +90,10 @@ def test_the_core_predicts_what_the_reference_does(
 ) -> None:
     channels, width, rank, rows, columns = shape
     parameters = arbitrary(channels, width, rank, below, large, seed=channels)
-    q = related((channels, rows, columns), below, seed=rank)
+    check_predictions(parameters, related((channels, rows, columns), below, seed=rank))
+
+
+def check_predictions(parameters: bytes, q: NDArray[Any]) -> None:
     symbols, zeros = _core.ContextStatistics(parameters).count_predicted(q[None])
     p = read(parameters)
     assert p.prediction is not None
@@ -108,6 +113,24 @@ def test_the_core_predicts_what_the_reference_does(
     numbers = np.frombuffer(zeros, np.int64).reshape(4096, 128, 2)
     numbers = np.concatenate([numbers[:, :63], numbers[:, 63:].sum(1, keepdims=True)], 1)
     assert np.array_equal(numbers, classes)
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_means_are_predicted_alike_up_to_their_limit_and_refused_beyond(sign: int) -> None:
+    """Of the second of two spans, whose factors are at their ends; the numbers leave 112 for a weight."""
+    bias = np.full(8, sign * 32767)
+    loadings = {"gather": np.full((8, 64), -127), "spread": np.full((8, 64), 121)}
+    large = {"offsets": bias, "shifts": bias, "zero_of_mean": bias, "spread_of_mean": 32767, **loadings}
+
+    def weighing(weight: int) -> bytes:
+        own = np.zeros((8, 7), np.int64)
+        own[:, 6] = sign * weight
+        return arbitrary(8, 4, 64, 0, False, 5, own=own, gather_shift=0, spread_shift=0, **large)
+
+    check_predictions(weighing(112), np.full((8, 2, 2), 255, np.uint8))
+    for refuse in (read, _core.ContextStatistics):
+        with pytest.raises(CorruptFrame):
+            refuse(weighing(113))
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (3, 1, 1), (16, 1, 40), (5000, 1, 1), (24, 13, 2)])

@@ -26,7 +26,8 @@ constexpr uint32_t kMaxLogFrequency = 64;  // in eighths of an octave
 constexpr int32_t kOffsetUnit = 32;
 constexpr uint32_t kSpanGroup = 4;  // channels; with prediction across channels, a span's width is in these
 constexpr uint32_t kRankUnit = 16;
-constexpr size_t kOwn = 7;                         // weights of a channel's own neighbours
+constexpr size_t kOwn = 7;  // weights of a channel's own neighbours
+constexpr uint32_t kMeanLimit = (uint32_t{1} << 20) - 1;
 constexpr uint32_t kMaxPredictedChannels = 65535;  // sums of residuals fit 32 bits
 
 class ByteReader {
@@ -288,6 +289,19 @@ bool read_numbers(BitReader& in, size_t count, std::vector<Number>& numbers) {
   return in.ok();
 }
 
+// Kernels take means in 1/2, to 16 bits, as a factor.
+bool means_fit(const Prediction& p, size_t channel) {
+  const auto magnitude = [](int32_t x) { return static_cast<uint32_t>(x < 0 ? -x : x); };
+  const auto total = [&](const std::vector<int8_t>& of_channels, size_t count) {
+    uint32_t sum = 0;
+    for (size_t i = channel * count; i < (channel + 1) * count; ++i) sum += magnitude(of_channels[i]);
+    return sum;
+  };
+  const uint32_t most = 8 * (magnitude(p.offsets[channel]) + magnitude(p.shifts[channel])) +
+                        255 * total(p.own, kOwn) + (kSignedSeven * total(p.spread, p.rank) >> p.spread_shift);
+  return most < kMeanLimit;
+}
+
 bool read_prediction_arrays(BitReader& in, uint32_t channels, Prediction& p) {
   const size_t loadings = size_t{channels} * p.rank;
   if (!read_numbers(in, size_t{channels} * kOwn, p.own) || !read_numbers(in, channels, p.offsets) ||
@@ -297,7 +311,7 @@ bool read_prediction_arrays(BitReader& in, uint32_t channels, Prediction& p) {
     return false;
   }
   for (size_t i = 0; i < p.own.size(); i += kOwn) {
-    if (!weights_fit({&p.own[i], kOwn})) return false;
+    if (!weights_fit({&p.own[i], kOwn}) || !means_fit(p, i / kOwn)) return false;
   }
   return true;
 }

@@ -14,6 +14,7 @@ NEIGHBOURS, SIGNED, OFFSETS, PREDICTED, REQUANTIZED, POINTS, ZERO_POINT = 1, 2, 
 ALL_FLAGS = 127
 TOKENS = 16
 RICE_ESCAPE = 15
+MEAN_LIMIT = (1 << 20) - 1
 OCTAVE = (64, 70, 76, 83, 91, 99, 108, 117)
 
 Ints = NDArray[np.int64]
@@ -184,7 +185,9 @@ def _read_prediction_arrays(bits: _Bits, channels: int, p: Prediction) -> None:
     of_channels = [_numbers(bits, channels, 16) for _ in range(5)]
     p.offsets, p.shifts, p.spread_bias, p.zero_bias, p.zero_of_mean = of_channels
     p.gather, p.spread = (_numbers(bits, channels * p.rank, 8).reshape(channels, p.rank) for _ in range(2))
-    if (np.abs(p.own[:, :6]).reshape(channels, 3, 2).sum(2) > 128).any():
+    most = 8 * (np.abs(p.offsets) + np.abs(p.shifts)) + 255 * np.abs(p.own).sum(1)
+    most += 64 * np.abs(p.spread).sum(1) >> p.spread_shift
+    if (np.abs(p.own[:, :6]).reshape(channels, 3, 2).sum(2) > 128).any() or (most >= MEAN_LIMIT).any():
         raise CorruptFrame("prediction across channels is malformed")
 
 
