@@ -257,33 +257,3 @@ def test_the_command_writes_a_split_that_runs(tmp_path: Path, capsys: pytest.Cap
     assert split.manifest.at == (at,)
     with torch.inference_mode():
         assert (split(image).argmax(1) == first.model(image).argmax(1)).float().mean() > 0.9
-
-
-def test_an_onnx_file_is_cut_as_what_the_import_makes_of_it(tmp_path: Path) -> None:
-    onnx = pytest.importorskip("onnx")
-    pytest.importorskip("onnxruntime")
-    import numpy as np
-    from onnx import helper, numpy_helper
-
-    from fmapzip.onnx import load_onnx
-
-    rng = np.random.default_rng(0)
-    weights = {"w1": rng.standard_normal((8, 3, 3, 3)), "w2": rng.standard_normal((4, 8, 1, 1))}
-    nodes = [
-        helper.make_node("Conv", ["image", "w1"], ["a"], "stem"),
-        helper.make_node("Relu", ["a"], ["r"], "relu"),
-        helper.make_node("Conv", ["r", "w2"], ["map"], "head"),
-    ]
-    float32 = onnx.TensorProto.FLOAT
-    inputs = [helper.make_tensor_value_info("image", float32, ["batch", 3, 12, 12])]
-    tensors = [numpy_helper.from_array(w.astype(np.float32), name) for name, w in weights.items()]
-    graph = helper.make_graph(nodes, "net", inputs, [helper.make_tensor_value_info("map", float32, None)], tensors)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.save(model, tmp_path / "net.onnx")
-    network = load_onnx(tmp_path / "net.onnx")
-    images = torch.rand(4, 3, 12, 12, generator=torch.Generator().manual_seed(0))
-    save_split(cut(network, images[:1], "head"), tmp_path / "net", images)
-    split = load(tmp_path / "net")
-    stored = compress_model(network, split.codec.plans[0], example=images[:1])
-    with torch.inference_mode():
-        assert torch.equal(split(images), stored(images))

@@ -35,7 +35,7 @@ from fmapzip.torch.interpret import shape_of
 from fmapzip.torch.preserve import evaluation_mode
 
 _OPSET = 13  # from here on QuantizeLinear has axes, and Clip takes 8-bit integers
-_READERS = frozenset(
+READERS = frozenset(
     [
         "DequantizeLinear",
         "QGemm",
@@ -86,7 +86,7 @@ def export_stored(model: str | os.PathLike[str] | nn.Module, plan: Plan, output:
     with torch.no_grad():
         taps = capture(net, example).taps
     names = _names_in_order(model, example, taps, plan) if isinstance(model, nn.Module) else {}
-    places, types = _places(net, example, taps, plan, names), _element_types(proto)
+    places, types = _places(net, example, taps, plan, names), element_types(proto)
     for index, tap in enumerate(plan):
         place = places[tap.name]
         _store(proto, plan, index, place, types.get(place.tensor, TensorProto.FLOAT))
@@ -152,7 +152,7 @@ def _places(
         traced, _ = trace(net, example)
     captured = {tap.name: tap for tap in taps}
     sites, _ = find_sites(traced.graph, CallSites(net))
-    tensors = _tensors(net, traced)
+    tensors = file_tensors(net, traced)
     found = {site.name: site.node for site in sites}
     places = {}
     for tap in plan:
@@ -164,7 +164,7 @@ def _places(
     return places
 
 
-def _tensors(net: fx.GraphModule, traced: fx.GraphModule) -> dict[fx.Node, str]:
+def file_tensors(net: fx.GraphModule, traced: fx.GraphModule) -> dict[fx.Node, str]:
     """The file's tensor that each operation of a traced import makes: it has the operations of the import in order."""
     made, again = list(net.graph.nodes), list(traced.graph.nodes)
     if [(node.op, str(node.target)) for node in made] != [(node.op, str(node.target)) for node in again]:
@@ -212,7 +212,7 @@ def _on_integers(graph: onnx.GraphProto, tap: TapPlan, place: _Place) -> _Added:
     stored, grids = f"{place.tensor}/stored", _constants(graph)
     for node in graph.node:
         for i, name in enumerate(node.input):
-            if name == place.tensor and node.op_type in _READERS:
+            if name == place.tensor and node.op_type in READERS:
                 _check_grid(tap, node, i, grids)
                 node.input[i] = stored
     return place.tensor, stored, [], []
@@ -260,7 +260,7 @@ def _on_floats(graph: onnx.GraphProto, tap: TapPlan, place: _Place, position: in
     return integers, f"{name}/stored", before, after
 
 
-def _element_types(model: onnx.ModelProto) -> dict[str, int]:
+def element_types(model: onnx.ModelProto) -> dict[str, int]:
     """The types of tensors' values, as far as they are known."""
     try:
         graph = onnx.shape_inference.infer_shapes(model).graph

@@ -69,11 +69,11 @@ def outer_names(node: onnx.NodeProto) -> set[str]:
     return found
 
 
-def session(model: str | bytes, optimised: bool = True) -> onnxruntime.InferenceSession:
-    """Start ONNX Runtime on the CPU, silent, with few threads."""
+def session(model: str | bytes, optimised: bool = True, threads: int = 2) -> onnxruntime.InferenceSession:
+    """Start ONNX Runtime on the CPU, silent, by default with few threads."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    options.intra_op_num_threads = 2
+    options.intra_op_num_threads = threads
     if not optimised:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

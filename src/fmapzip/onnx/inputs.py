@@ -75,6 +75,18 @@ class GraphInput:
         kept = values if not floating or self.dtype == np.float64 else values.astype(np.float32)
         return torch.from_numpy(np.array(kept, copy=True, order="C"))
 
+    def values(self, x: Tensor) -> Array:
+        """Return what the file's network takes for an argument of ``forward``."""
+        array = x.numpy()
+        if self.integers:
+            limits = np.iinfo(self.dtype.name)
+            array = np.rint(np.clip(array, limits.min, limits.max))
+        return self.as_file_has(array.transpose(0, 2, 3, 1) if self.channels_last else array)
+
+    def as_file_has(self, values: Array) -> Array:
+        """Return values in the type and memory order that ONNX Runtime takes."""
+        return np.ascontiguousarray(values, self.dtype)
+
 
 class ReadImage(Operation):
     """Images [N, C, H, W] in floating point as the graph reads them: channels last, whole numbers of 8 bits."""

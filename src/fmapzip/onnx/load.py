@@ -38,7 +38,7 @@ def load_onnx(path: str | os.PathLike[str], sizes: Mapping[str, int] | None = No
     fx.GraphModule
         In eval mode; its layers have the names of the file's nodes. ``meta["onnx"]`` holds the `Agreement` of each
         output, ``meta["inputs"]`` the `GraphInput` of each input, ``meta["batch"]`` 1 where the network takes one
-        image at a time only, else None.
+        image at a time only, else None, ``meta["file"]`` the file's path.
 
     Raises
     ------
@@ -67,6 +67,7 @@ def _imported(model: onnx.ModelProto, file: Path, sizes: Mapping[str, int]) -> f
     inputs = graph_inputs(model.graph)
     module = translate(model, inputs)
     module.meta["onnx"] = verify(module, str(file), model, inputs, sizes)
+    module.meta["file"] = str(file.absolute())
     module.meta["inputs"] = tuple(inputs)
     module.meta["batch"] = None if takes_batches(module, inputs, sizes) else 1
     return module

@@ -6,6 +6,7 @@ import hashlib
 import os
 import secrets
 import shutil
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
 import fmapzip
 from fmapzip import registry
 from fmapzip.codecs.base import Codec
-from fmapzip.errors import InvalidInput
+from fmapzip.errors import InvalidInput, MissingExtra, UnsupportedModel
 from fmapzip.plan import Plan
 from fmapzip.quantize import DEFAULT_CALIBRATOR
 from fmapzip.split import manifest as manifests
@@ -31,6 +32,7 @@ from fmapzip.torch.calibrate import Calibration, calibrate
 from fmapzip.torch.inputs import doubled, first_sample
 
 HEAD, TAIL = "head.pt2", "tail.pt2"
+ONNX_HEAD, ONNX_TAIL = "head.onnx", "tail.onnx"
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,9 @@ def save_split(
 ) -> Manifest:
     """Calibrate a plan for each codec, export both halves, and write the folder.
 
+    Halves are ``torch.export`` programs; of a network that `fmapzip.onnx.load_onnx` made, ONNX files, which
+    ONNX Runtime computes. Where that cannot be, they are programs too, and a warning says why.
+
     Parameters
     ----------
     cut : Cut
@@ -112,17 +117,14 @@ def save_split(
     ladder = _descending(made)
     with _replacing(target) as temporary:
         with torch.inference_mode(False), torch.no_grad():
-            maps = cut.head(example.clone())
-            head = _export(cut.head, (example,), temporary / HEAD)
-            tail = _export(cut.tail.flat, maps, temporary / TAIL)
-            outputs = cut.tail.flat(*maps)
+            head, tail, layouts, outputs = _programs(cut, example, temporary)
         rungs = []
         for i, (plan, _, size) in enumerate(ladder):
             data = plan.to_bytes()
             file = File(f"rung-{i}.fmzp", hashlib.sha256(data).hexdigest())
             (temporary / file.name).write_bytes(data)
             rungs.append(Rung(file, size))
-        crossing = zip(cut.taps, cut.layouts, strict=True)
+        crossing = zip(cut.taps, layouts, strict=True)
         written = Manifest(
             schema=1,
             kind="split",
@@ -193,10 +195,48 @@ def _export(module: nn.Module, example: tuple[Tensor, ...], file: Path) -> File:
     return File(file.name, hashlib.sha256(file.read_bytes()).hexdigest())
 
 
+def _programs(cut: Cut, example: Tensor, folder: Path) -> tuple[File, File, tuple[str, ...], tuple[Tensor, ...]]:
+    """Write both halves; with what they make of the example, and the memory orders of what crosses."""
+    if cut.onnx is not None:
+        try:
+            return _onnx_programs(cut, cut.onnx, example, folder)
+        except UnsupportedModel as error:
+            warnings.warn(f"both halves are torch.export programs, not ONNX: {error}", stacklevel=3)
+    maps = cut.head(example.clone())
+    head = _export(cut.head, (example,), folder / HEAD)
+    tail = _export(cut.tail.flat, maps, folder / TAIL)
+    return head, tail, cut.layouts, cut.tail.flat(*maps)
+
+
+def _onnx_programs(
+    cut: Cut, network: fx.GraphModule, example: Tensor, folder: Path
+) -> tuple[File, File, tuple[str, ...], tuple[Tensor, ...]]:
+    from fmapzip.onnx.halves import Half, agree, halves
+
+    data = halves(network, example, [tap.name for tap in cut.taps])
+    head, tail = Half(data[0], reads_images=True), Half(data[1], reads_images=False)
+    agree(network, example, (head, tail), (cut.head, cut.tail.flat))
+    files = []
+    for name, each in zip((ONNX_HEAD, ONNX_TAIL), data, strict=True):
+        (folder / name).write_bytes(each)
+        files.append(File(name, hashlib.sha256(each).hexdigest()))
+    return files[0], files[1], ("contiguous",) * len(cut.taps), tail(*head(example))
+
+
 def _program(root: Path, file: File) -> nn.Module:
-    _verified(root, file)
+    data = _verified(root, file)
+    if file.name in (ONNX_HEAD, ONNX_TAIL):
+        return _onnx_half(data, file.name == ONNX_HEAD)
     program = torch.export.load(root / file.name)
     return program.module()
+
+
+def _onnx_half(data: bytes, is_head: bool) -> nn.Module:
+    try:
+        from fmapzip.onnx.halves import Half
+    except ImportError as error:
+        raise MissingExtra("this split's halves are ONNX files: pip install 'fmapzip[onnx]'") from error
+    return Half(data, reads_images=is_head)
 
 
 def _verified(root: Path, file: File) -> bytes:

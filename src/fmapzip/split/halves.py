@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -72,6 +72,8 @@ class Cut:
         The memory order in which the network makes each tensor that crosses: ``contiguous`` or ``channels_last``.
     others
         The network's taps that do not cross.
+    onnx
+        The import that was cut, where the network is an ONNX file's and both halves compute nothing else.
     """
 
     at: tuple[str, ...]
@@ -81,6 +83,7 @@ class Cut:
     whole: Captured
     layouts: tuple[str, ...]
     others: tuple[str, ...]
+    onnx: fx.GraphModule | None = None
 
 
 def cuts(model: nn.Module, x: Tensor) -> list[Place]:
@@ -142,7 +145,10 @@ def cut(model: nn.Module, x: Tensor, at: str | Sequence[str]) -> Cut:
     """
     copied = copy.deepcopy(model).eval() if isinstance(model, nn.Module) else model
     captured = _captured(copied, x)
-    return separated(captured, NetworkGraph(captured), x, [at] if isinstance(at, str) else at)
+    found = separated(captured, NetworkGraph(captured), x, [at] if isinstance(at, str) else at)
+    if isinstance(copied, fx.GraphModule) and "onnx" in copied.meta:
+        return replace(found, onnx=copied)
+    return found
 
 
 def separated(captured: Captured, graph: NetworkGraph, x: Tensor, at: Sequence[str]) -> Cut:

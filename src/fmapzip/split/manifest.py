@@ -90,7 +90,7 @@ class Manifest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     outputs, structure
         What the tail gives, and how that makes the network's output (a PyTorch tree specification).
     head, tail
-        The programs.
+        The programs: of torch.export, or ONNX files.
     ladder
         Plans, the best one first, each smaller than the one before.
     """
