@@ -1,0 +1,100 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "entropy/context_kernels.hpp"
+#include "entropy/prediction.hpp"
+#include "simd/isa.hpp"
+
+// What tests and fuzz targets share: a writer of parameters' bits, and predictions by a given instruction
+// set.
+namespace fmapzip::test {
+
+// Bits, least significant first.
+struct Bits {
+  std::vector<uint8_t>& out;
+  unsigned used = 8;
+
+  void put(uint32_t value, unsigned count) {
+    for (unsigned i = 0; i < count; ++i) {
+      if (used == 8) {
+        out.push_back(0);
+        used = 0;
+      }
+      out.back() = static_cast<uint8_t>(out.back() | ((value >> i) & 1) << used++);
+    }
+  }
+  void rice(int32_t value, unsigned k) {
+    const uint32_t u = value < 0 ? static_cast<uint32_t>(-2 * value - 1) : static_cast<uint32_t>(2 * value);
+    for (uint32_t i = 0; i < u >> k; ++i) put(1, 1);
+    put(0, 1);
+    put(u & ((1u << k) - 1), k);
+  }
+};
+
+inline const ContextKernels& kernels_of(Isa isa) {
+#ifdef FMAPZIP_X86
+  if (isa == Isa::avx512) return kAvx512ContextKernels;
+  if (isa == Isa::avx2) return kAvx2ContextKernels;
+#endif
+  (void)isa;
+  return kScalarContextKernels;
+}
+
+inline const PredictionKernels& prediction_kernels_of(Isa isa) {
+#ifdef FMAPZIP_X86
+  if (isa == Isa::avx512) return kAvx512PredictionKernels;
+  if (isa == Isa::avx2) return kAvx2PredictionKernels;
+#endif
+  (void)isa;
+  return kScalarPredictionKernels;
+}
+
+// What a position's spans are predicted to be, in steps of one span and of several, and the contexts of it.
+inline std::vector<uint8_t> predictions_with(Isa isa, const ContextTables& tables,
+                                             const std::vector<uint8_t>& bytes) {
+  const PredictionTables& t = *tables.prediction;
+  const PredictionKernels& kernels = prediction_kernels_of(isa);
+  const size_t padded = t.channels + size_t{kVectorPad};
+  std::vector<int32_t> projected(padded);
+  std::vector<int16_t> means(padded);
+  std::vector<uint8_t> mean(padded), spread(padded), zero(padded), residuals(padded);
+  std::vector<PredictionPlace> places(t.spans);
+  std::vector<PredictionPlace*> of_spans(t.spans);
+  PredictionStep step{};
+  for (size_t k = 0; k < 7; ++k) step.neighbours[k] = bytes.data() + (k + 1) * padded;
+  step.current = bytes.data();
+  step.projected = projected.data();
+  step.means = means.data();
+  step.residuals = residuals.data();
+  step.places = of_spans.data();
+  step.context = {mean.data(), spread.data(), zero.data()};
+  std::vector<uint8_t> all;
+  for (uint32_t span = 0; span < t.spans; ++span) {
+    for (uint32_t s = 0; s < t.spans; ++s) of_spans[s] = &places[(s + span) % t.spans];
+    for (uint32_t first = 0; first <= span; first += 1 + span / 2) {
+      step.first = first * t.width;
+      step.end = std::min((span + 1) * t.width, t.channels);
+      kernels.predict(t, step);
+      kernels.gather(t, step);
+      for (const auto* part : {&mean, &spread, &zero}) {
+        all.insert(all.end(), part->begin() + step.first, part->begin() + step.end);
+      }
+      for (const PredictionPlace& place : places) {
+        all.push_back(static_cast<uint8_t>(place.activity));
+        all.insert(all.end(), place.factors, place.factors + t.rank);
+      }
+    }
+  }
+  std::vector<uint8_t> table(padded), zero_class(padded);
+  kernels_of(isa).predicted_contexts(tables, {mean.data(), spread.data(), zero.data()}, t.channels,
+                                     table.data(), zero_class.data());
+  for (const auto* part : {&table, &zero_class}) {
+    all.insert(all.end(), part->begin(), part->begin() + t.channels);
+  }
+  return all;
+}
+
+}  // namespace fmapzip::test
