@@ -79,7 +79,7 @@ class ContextRans(Codec):
 
     @classmethod
     def variants(cls) -> Sequence[Codec]:
-        """Levels ``default`` and ``max``; the latter takes twice the time to decode."""
+        """Levels ``default`` and ``max``; the latter takes three to four times as long to decode."""
         return (cls(), cls(level="max"))
 
     def tradeoffs(self) -> Sequence[Tradeoff]:
