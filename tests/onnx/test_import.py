@@ -246,6 +246,26 @@ def test_a_file_for_one_image_takes_batches_where_it_can(write: Any) -> None:
     assert merged.meta["batch"] == 1
 
 
+def test_a_network_that_mixes_the_images_of_a_batch_a_little_takes_one(write: Any) -> None:
+    nodes = [
+        helper.make_node("ReduceMean", ["x"], ["mean"], axes=[0], keepdims=1),
+        helper.make_node("Mul", ["mean", "small"], ["part"]),
+        helper.make_node("Add", ["x", "part"], ["y"]),
+    ]
+    net = load_onnx(write(nodes, {"x": X}, ["y"], {"small": np.array(0.05, np.float32)}))
+    assert net.meta["batch"] == 1
+
+
+def test_an_import_that_agrees_starts_onnx_runtime_once(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes, constants = two_convolutions()
+    path = write(nodes, {"x": X}, ["y"], constants)
+    started: list[Any] = []
+    true = verify.session
+    monkeypatch.setattr(verify, "session", lambda *args: (started.append(args), true(*args))[1])
+    load_onnx(path)
+    assert len(started) == 1
+
+
 def test_inputs_with_defaults_are_constants(write: Any) -> None:
     nodes, constants = two_convolutions()
     model = onnx.load(write(nodes, {"x": X}, ["y"], constants))

@@ -69,5 +69,5 @@ def _imported(model: onnx.ModelProto, file: Path, sizes: Mapping[str, int]) -> f
     module.meta["onnx"] = verify(module, str(file), model, inputs, sizes)
     module.meta["file"] = str(file.absolute())
     module.meta["inputs"] = tuple(inputs)
-    module.meta["batch"] = None if takes_batches(module, inputs, sizes) else 1
+    module.meta["batch"] = None if takes_batches(module, model, inputs, sizes) else 1
     return module
