@@ -34,19 +34,18 @@ from fmapzip.reference.dct_cm import DCT_CM
 from fmapzip.reference.zvc import ZVC
 from fmapzip.registry import make
 
-SETTINGS: dict[str, dict[str, Any]] = {"zvc": {}, "dct-cm": {"path": "mask", "coding": "bitmap"}}
 REFERENCES = {"zvc": ZVC, "dct-cm": DCT_CM}
 WIDTHS = (1, 8)
 
 
-def spread_tiles(archive: Path, codec: str, count: int) -> list[Tile]:
-    """Tiles of a codec, evenly spread over an archive's maps."""
+def spread_tiles(archive: Path, block: Block, count: int) -> list[Tile]:
+    """Tiles of a block's codec, evenly spread over an archive's maps."""
     with fmapzip.open(archive) as opened:
         names = list(opened)
         chosen = names[:: max(1, len(names) // count)]
         found = []
         for name, sample in chosen:
-            coded = fmapzip.encode(opened[name, sample], make(codec, **SETTINGS[codec]))
+            coded = fmapzip.encode(opened[name, sample], make(block.codec, **block.settings))
             of_map = list(tiles(coded))
             found += of_map[len(of_map) // 2 : len(of_map) // 2 + 1]
     return found[:count]
@@ -149,7 +148,7 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 component, program = built(block, values, Path(folder))
                 for archive in arguments.archives:
-                    found = spread_tiles(archive, block.codec, arguments.tiles)
+                    found = spread_tiles(archive, block, arguments.tiles)
                     row = play(block, values, found, component, program, arguments.faults)
                     key = (block.name, values, archive.stem)
                     rows[key] = dict(zip(("block", "values", "network"), key, strict=True)) | row

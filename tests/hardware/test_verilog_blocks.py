@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from zlib import crc32
 
@@ -12,6 +13,7 @@ import pytest
 pytest.importorskip("amaranth")
 pytest.importorskip("torch")
 
+import fmapzip
 from fmapzip.cli.app import run
 from fmapzip.hardware.blocks import BLOCKS, block
 from fmapzip.hardware.testbench import COUNTS
@@ -20,47 +22,43 @@ from verilog_runs import compiled, has_simulator, said
 if not has_simulator():
     pytest.skip("no iverilog: the exported Verilog is not run", allow_module_level=True)
 
-CODECS = {"zvc": "zvc", "dct-cm": "dct-cm:path=mask,coding=bitmap"}
-
-
 PLAYED = [(each.name, values) for each in BLOCKS for values in (1, 8) if values in each.widths]
 
 
+def settings_of(name: str) -> str:
+    """The codec whose tiles a block takes, as on the command line."""
+    chosen = block(name)
+    given = ",".join(f"{key}={str(value).lower()}" for key, value in chosen.settings.items())
+    return f"{chosen.codec}:{given}" if given else chosen.codec
+
+
 @pytest.fixture(scope="module")
-def vectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small map of the demo network as a case, for each block at 1 and at 8 values a cycle."""
-    folder = tmp_path_factory.mktemp("vectors")
-    for codec, settings in CODECS.items():
-        archive = str(folder / f"{codec}.fmz")
-        assert (
-            run(
-                [
-                    "capture",
-                    "demo",
-                    "demo",
-                    "--codec",
-                    settings,
-                    "--limit",
-                    "4",
-                    "--taps",
-                    "stages.2.conv2",
-                    "-o",
-                    archive,
-                ]
-            )
-            == 0
-        )
-        for values in ("1", "8"):
-            arguments = ["--values", values, "--limit", "1", "-o", str(folder)]
-            assert run(["vectors", codec, archive, *arguments]) == 0
-    return folder
+def archives(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A small map of the demo network, by a codec."""
+    folder = tmp_path_factory.mktemp("archives")
+    chosen = ["--codec", "zvc", "--limit", "4", "--taps", "stages.2.conv2", "-o", str(folder / "maps.fmz")]
+    assert run(["capture", "demo", "demo", *chosen]) == 0
+    with fmapzip.open(folder / "maps.fmz") as opened:
+        np.save(folder / "map.npy", opened[next(iter(opened))])
+
+    def coded(settings: str) -> Path:
+        archive = folder / f"{settings.replace(':', '_')}.fmz"
+        assert archive.exists() or run(["encode", str(folder / "map.npy"), str(archive), "--codec", settings]) == 0
+        return archive
+
+    return coded
 
 
 @pytest.fixture(scope="module", params=PLAYED, ids=str)
-def played(request: pytest.FixtureRequest, vectors: Path) -> tuple[Path, list[Path]]:
+def played(
+    request: pytest.FixtureRequest, archives: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[Path]]:
     """A compiled test bench and its cases."""
     name, values = request.param
-    folder = vectors / block(name).module_name(values)
+    target = tmp_path_factory.mktemp("vectors")
+    chosen = ["--values", str(values), "--limit", "1", "-o", str(target)]
+    assert run(["vectors", name, str(archives(settings_of(name))), *chosen]) == 0
+    folder = target / block(name).module_name(values)
     return compiled(folder), [path.parent for path in sorted(folder.glob("*/case.json"))]
 
 
@@ -106,7 +104,7 @@ def test_what_the_blocks_of_dct_cm_do_not_take_is_refused(capsys: pytest.Capture
     np.save(tmp_path / "in.npy", np.tile(np.arange(64, dtype=np.uint8), (8, 4, 1)))
     archive = str(tmp_path / "maps.fmz")
     assert run(["encode", str(tmp_path / "in.npy"), archive, "--codec", "dct-cm:path=transform,coding=bitmap"]) == 0
-    for name in ("dct-cm-mask-decoder", "dct-cm"):
+    for name, path in (("dct-cm-mask-decoder", "mask path"), ("dct-cm-inverse-16", "transform path of groups of 16")):
         assert run(["vectors", name, archive, "-o", str(tmp_path / "out")]) == 3
-        assert "mask path with bitmap coding" in capsys.readouterr().err
+        assert path in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

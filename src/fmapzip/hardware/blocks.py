@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,8 @@ from fmapzip.errors import InvalidInput
 from fmapzip.hardware import cases
 from fmapzip.hardware.dct_cm import MaskDecoder
 from fmapzip.hardware.dct_cm_encoder import MaskEncoder
+from fmapzip.hardware.dct_cm_inverse import InverseTransform
+from fmapzip.hardware.dct_graph import LENGTHS
 from fmapzip.hardware.zvc import ZvcDecoder, ZvcEncoder
 
 
@@ -25,6 +27,7 @@ class Block:
     widths : values a cycle that it can be made for
     make : values a cycle to the component
     case : a tile and values a cycle to the words of each stream
+    settings : of the codec, with which it makes such tiles
     """
 
     name: str
@@ -32,6 +35,7 @@ class Block:
     widths: tuple[int, ...]
     make: Callable[[int], Any]
     case: cases.MakeCase
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def module_name(self, values: int) -> str:
         """Name of the Verilog module.
@@ -58,13 +62,28 @@ class Block:
 
 POWERS = (1, 2, 4, 8, 16, 32)
 FEW = (1, 2, 4, 8)
+MASK = {"path": "mask", "coding": "bitmap"}
+
+
+def _inverse(length: int) -> Block:
+    return Block(
+        f"dct-cm-inverse-{length}",
+        "dct-cm",
+        tuple(width for width in POWERS if width <= length),
+        partial(InverseTransform, length),
+        partial(cases.inverse_transform, length=length),
+        {"path": "transform", "group": length, "step": 4.0, "zero_mask": True, "coding": "bitmap"},
+    )
+
+
 BLOCKS = (
     Block("zvc-encoder", "zvc", POWERS, ZvcEncoder, cases.zvc_encoder),
     Block("zvc-decoder", "zvc", POWERS, ZvcDecoder, cases.zvc_decoder),
-    Block("dct-cm-mask-encoder", "dct-cm", (1,), lambda _: MaskEncoder(), cases.mask_encoder),
-    Block("dct-cm-mask-decoder", "dct-cm", FEW, MaskDecoder, cases.mask_decoder),
-    Block("dct-cm-points-encoder", "dct-cm", (1,), lambda _: MaskEncoder(points=True), cases.points_encoder),
-    Block("dct-cm-points-decoder", "dct-cm", FEW, partial(MaskDecoder, points=True), cases.points_decoder),
+    Block("dct-cm-mask-encoder", "dct-cm", (1,), lambda _: MaskEncoder(), cases.mask_encoder, MASK),
+    Block("dct-cm-mask-decoder", "dct-cm", FEW, MaskDecoder, cases.mask_decoder, MASK),
+    Block("dct-cm-points-encoder", "dct-cm", (1,), lambda _: MaskEncoder(points=True), cases.points_encoder, MASK),
+    Block("dct-cm-points-decoder", "dct-cm", FEW, partial(MaskDecoder, points=True), cases.points_decoder, MASK),
+    *(_inverse(length) for length in LENGTHS),
 )
 
 

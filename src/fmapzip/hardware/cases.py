@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from fmapzip.hardware.dct_cm_classes import word_bits
+from fmapzip.hardware.dct_cm_groups import code_words, group_words, groups
 from fmapzip.hardware.dct_cm_tiles import body_bits, rank_table, tile_word, value_table, value_words
 from fmapzip.hardware.streams import Error, status_word, words
 from fmapzip.hardware.tiles import Tile
@@ -78,3 +79,14 @@ def points_encoder(tile: Tile, values: int) -> Case:
 def _encoder(tile: Tile, values: int, settings: dict[str, list[int]]) -> Case:
     body = words(tile.body, word_bits(values) // 8, end=body_bits(tile) % word_bits(values) == 0)
     return Case({**settings, "values": value_words(tile, values)}, {"body": body})
+
+
+def inverse_transform(tile: Tile, values: int, length: int) -> Case:
+    """The codes of a tile's coefficients in, group by group; its values out."""
+    found = list(groups(tile, length))
+    inputs = {
+        "run": [group.run for group in found],
+        "steps": [step for group in found for step in group.steps],
+        "codes": [word for group in found for word in code_words(group, values)],
+    }
+    return Case(inputs, {"values": [word for group in found for word in group_words(group, values)]})

@@ -1,0 +1,109 @@
+"""What software tells the inverse transform of ``dct-cm`` about the groups of a tile, and their codes and values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fmapzip.errors import InvalidInput
+from fmapzip.hardware.dct_cm_codes import CODE_BITS
+from fmapzip.hardware.dct_cm_inverse import POSITION_BITS, RUN
+from fmapzip.hardware.streams import words
+from fmapzip.hardware.tiles import Tile
+from fmapzip.reference.bit_blocks import Reader
+from fmapzip.reference.dct_cm_parameters import Parameters, group_lengths, parse
+from fmapzip.reference.dct_cm_values import block_positions
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group of a tile's channels, for a transform of length N.
+
+    Attributes
+    ----------
+    run : int
+        Its descriptor.
+    steps : list of int
+        N of them, 0 for a frequency that is not kept.
+    codes : int array, [positions, N]
+        Codes of the frequencies; the next bit is set where the channel of the same number is masked.
+    values : uint8 array, [positions, channels]
+    """
+
+    run: int
+    steps: list[int]
+    codes: NDArray[np.int64]
+    values: NDArray[np.uint8]
+
+
+def groups(tile: Tile, length: int) -> Iterator[Group]:
+    """The groups of a tile of the transform path with bitmap coding.
+
+    A shorter last group uses every second, fourth or eighth frequency of the transform: then its first values are those
+    of the shorter one, bit for bit, since a factor of the transform is the shorter transform of the even frequencies.
+
+    Raises
+    ------
+    InvalidInput
+        The tile is of another path, coding or length, or has too many positions.
+    """
+    parameters = parse(tile.parameters) if tile.parameters else Parameters(transform=False)
+    channels, rows, width = tile.values.shape
+    if not parameters.transform or parameters.rans or len(parameters.steps) != length:
+        raise InvalidInput(f"the blocks take the transform path of groups of {length} with bitmap coding")
+    if rows * width >> POSITION_BITS:
+        raise InvalidInput(f"a tile of {rows * width} positions is too large for the blocks of dct-cm")
+    values = tile.values.reshape(channels, -1)
+    values = values if parameters.order is None else values[parameters.order]
+    reader, start = Reader(tile.body), 0
+    for short in group_lengths(channels, length):
+        here = values[start : start + short]
+        yield _group(reader, here, parameters, short, length, tile.below)
+        start += short
+
+
+def _group(
+    reader: Reader, values: NDArray[np.uint8], parameters: Parameters, short: int, length: int, below: int
+) -> Group:
+    channels, positions = values.shape
+    stride = length // short
+    steps = np.zeros(length, np.int64)
+    steps[::stride] = parameters.steps_of(short)
+    codes = np.zeros((length, positions), np.int64)
+    masked = np.zeros((length, positions), np.int64)
+    size = block_positions(positions)
+    for at in range(0, positions, size):
+        span = slice(at, min(at + size, positions))
+        for row in masked[:channels] if parameters.zero_mask else ():
+            row[span] = ~reader.mask(span.stop - at)
+        for frequency in np.flatnonzero(steps):
+            codes[frequency, span] = reader.block(span.stop - at)
+    run = RUN.const(
+        {
+            "positions": positions,
+            "channels": channels,
+            "below": below,
+            "lifted": int(parameters.zero_mask and below == 0),
+        }
+    )
+    return Group(
+        int(run.as_value().value),
+        [int(step) for step in steps],
+        (codes | (masked & 1) << CODE_BITS).T,
+        np.ascontiguousarray(values.T),
+    )
+
+
+def code_words(group: Group, values: int) -> list[int]:
+    """The beats of a group's codes."""
+    return words([int(code) for code in group.codes.reshape(-1)], values, CODE_BITS + 1)
+
+
+def group_words(group: Group, values: int) -> list[int]:
+    """The beats of a group's values, which end with each position."""
+    found = [word for position in group.values for word in words(position.tobytes(), values)]
+    last = words(b"", values)[0]
+    return [word & ~last for word in found[:-1]] + found[-1:]
