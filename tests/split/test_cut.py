@@ -257,3 +257,40 @@ def test_the_command_writes_a_split_that_runs(tmp_path: Path, capsys: pytest.Cap
     assert split.manifest.at == (at,)
     with torch.inference_mode():
         assert (split(image).argmax(1) == first.model(image).argmax(1)).float().mean() > 0.9
+
+
+def test_a_ladder_by_budgets_keeps_to_each_of_them(tmp_path: Path) -> None:
+    """On images that neither chose nor verified, with some room for what images differ by."""
+    from fmapzip.cli.app import run
+    from fmapzip.cli.exits import Exit
+    from fmapzip.eval.request import Request
+    from fmapzip.eval.request import load as read
+    from fmapzip.torch.metrics import Scores
+
+    command = ["split", "demo", "demo", "--limit", "100", "--calib", "first:40", "-o", str(tmp_path / "net")]
+    budgets = (0.3, 0.002, 0.03)
+    limits = [text for budget in budgets for text in ("--max-kl", str(budget))]
+    assert run([*command, "--at", "stages.2.conv1", *limits, "--codec", "context-rans"]) == Exit.OK
+    split = load(tmp_path / "net")
+    sizes = [rung.bytes for rung in split.manifest.ladder]
+    assert len(sizes) == 3
+    assert sizes == sorted(sizes, reverse=True)
+    inputs = read(Request("demo", "demo", limit=100, calib="first:40"))
+    lost = []
+    with torch.inference_mode():
+        for rung in range(3):
+            found = [(Scores(inputs.model(x)), Scores(split(x, rung))) for x, _ in inputs.images]
+            lost.append(float(torch.cat([a.divergence_to(b) for a, b in found]).mean()))
+    assert all(each <= 2 * budget for each, budget in zip(lost, sorted(budgets), strict=True))
+    assert lost == sorted(lost)
+
+
+def test_budgets_that_make_no_ladder_are_refused(network: nn.Sequential, images: Tensor, tmp_path: Path) -> None:
+    from fmapzip.planner.budget import Budget
+
+    at = cut(network, images[:1], "3.conv2")
+    with pytest.raises(InvalidInput, match="all of KL or all of SQNR"):
+        save_split(at, tmp_path / "net", images, budgets=[Budget("kl", 0.1), Budget("sqnr", 20)])
+    with pytest.raises(InvalidInput, match="no plan of what crosses keeps to"):
+        save_split(at, tmp_path / "net", images, budgets=[Budget("sqnr", 200)], metrics="output")
+    assert not (tmp_path / "net").exists()

@@ -44,6 +44,25 @@ Codecs = Annotated[
         rich_help_panel=options.CODECS,
     ),
 ]
+MaxKl = Annotated[
+    list[float] | None,
+    typer.Option(
+        "--max-kl",
+        min=0,
+        metavar="NATS",
+        help="A rung of the ladder: the plan of what crosses with the fewest bytes within this distortion; repeatable.",
+        rich_help_panel=options.CODECS,
+    ),
+]
+MinSqnr = Annotated[
+    list[float] | None,
+    typer.Option(
+        "--min-sqnr",
+        metavar="DB",
+        help="The same by the SQNR of the output, where it is no class score; repeatable.",
+        rich_help_panel=options.CODECS,
+    ),
+]
 Reductions = Annotated[
     list[str] | None,
     typer.Option(
@@ -106,6 +125,8 @@ def split(
     outputs: Outputs,
     at: At = None,
     codec: Codecs = None,
+    max_kl: MaxKl = None,
+    min_sqnr: MinSqnr = None,
     reduction: Reductions = None,
     bandwidth: Bandwidth = None,
     rtt: RoundTrip = 20.0,
@@ -125,6 +146,7 @@ def split(
     from fmapzip.cli.progress import progress
     from fmapzip.eval.codec_spec import parse_codec
     from fmapzip.eval.request import load
+    from fmapzip.planner.budget import Budget
     from fmapzip.split import cut, save_split
     from fmapzip.split import load as read
     from fmapzip.split.partition import Conditions
@@ -141,6 +163,7 @@ def split(
         raise InvalidInput("--json and --html tell of the cuts for a link: give its --bandwidth instead of --at")
     outputs.check()
     chosen = [parse_codec(spec) for spec in codec or ["context-rans"]]
+    budgets = [*(Budget("kl", value) for value in max_kl or ()), *(Budget("sqnr", value) for value in min_sqnr or ())]
     inputs = load(request)
     preprocess = _image_input(inputs.preprocessing)
     image, _ = next(iter(inputs.calibration))
@@ -154,8 +177,10 @@ def split(
             found,
             output,
             inputs.calibration,
-            chosen,
+            None if budgets and codec is None else chosen,
             request.quantizer,
+            budgets=budgets,
+            metrics=request.metrics,
             model=request.model,
             preprocess=preprocess,
             progress=advance,

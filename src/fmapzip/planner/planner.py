@@ -131,6 +131,43 @@ def make_plan(
         return session.plan(budget, options, min_decode, seed, start)
 
 
+def plans_of(
+    captured: Captured,
+    calibration: Any,
+    budgets: Sequence[Budget],
+    codecs: Sequence[str | Codec] = ("auto",),
+    *,
+    metrics: MetricsChoice = "auto",
+    threads: int = 1,
+    progress: Progress = ignore_progress,
+) -> list[Planned]:
+    """Find a plan of all the taps of a captured network for each of some budgets of distortion.
+
+    Parameters
+    ----------
+    captured : Captured
+        In eval mode.
+    calibration, budgets, codecs, metrics, threads, progress
+        As of `make_plan`; measurements are made once for all budgets.
+
+    Raises
+    ------
+    InvalidInput
+        As of `make_plan`.
+    """
+    batches, options, deadline = Batches(calibration, "calibration"), codecs_of(codecs), Deadline(None)
+    found = calibrate(captured, captured.taps, batches, _CALIBRATOR, progress)
+    groups, planned = _groups(batches, None), []
+    known: dict[Metric, MeasurementCache] = {}
+    for budget in budgets:
+        start = perf_counter()
+        metric = _metric(budget, found.class_scores if metrics == "auto" else metrics == "classes")
+        cache = known.setdefault(metric, MeasurementCache(None, "plan", ""))
+        session = _Session(captured, batches, found, groups, metric, cache, threads, deadline, progress, None)
+        planned.append(session.plan(budget, options, None, 0, start))
+    return planned
+
+
 @dataclass(frozen=True)
 class _Session:
     captured: Captured

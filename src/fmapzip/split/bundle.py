@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -30,6 +30,10 @@ from fmapzip.split.manifest import CrossingMap, File, ImageInput, Manifest, Outp
 from fmapzip.torch.batches import Batches, Progress, ignore_progress
 from fmapzip.torch.calibrate import Calibration, calibrate
 from fmapzip.torch.inputs import doubled, first_sample
+
+if TYPE_CHECKING:
+    from fmapzip.planner.budget import Budget
+    from fmapzip.torch.metrics import MetricsChoice
 
 HEAD, TAIL = "head.pt2", "tail.pt2"
 ONNX_HEAD, ONNX_TAIL = "head.onnx", "tail.onnx"
@@ -67,9 +71,11 @@ def save_split(
     cut: Cut,
     folder: str | os.PathLike[str],
     calibration: Any,
-    codecs: Sequence[Codec | str] = ("context-rans",),
+    codecs: Sequence[Codec | str] | None = None,
     quantizer: str = DEFAULT_CALIBRATOR,
     *,
+    budgets: Sequence[Budget] = (),
+    metrics: MetricsChoice = "auto",
     model: str = "",
     preprocess: ImageInput | None = None,
     progress: Progress = ignore_progress,
@@ -87,10 +93,16 @@ def save_split(
     calibration : Tensor, or iterable of batches
         Images to calibrate on, gone through several times.
     codecs : sequence of Codec or str
-        A rung of the ladder each. They are put in order, most bytes first, and one that takes more bytes than a
-        lossless one is left out.
+        A rung of the ladder each, by default one of ``context-rans``. They are put in order, most bytes first, and one
+        that takes more bytes than a lossless one is left out. With `budgets`, what their plans choose from, by default
+        every built-in codec.
     quantizer : str
-        Calibrator, as in `fmapzip.quantize.make_observer`.
+        Calibrator, as in `fmapzip.quantize.make_observer`; plans for budgets find their own grids.
+    budgets : sequence of Budget
+        Of distortion: a rung for each, the plan of what crosses that takes the fewest bytes within it
+        (`fmapzip.planner`). One that saves nothing over a stricter one is left out.
+    metrics : {"auto", "classes", "output"}
+        Whether the output is class scores, for `budgets`.
     model : str
     preprocess : ImageInput, optional
         What the manifest says of where the network and its inputs come from.
@@ -103,7 +115,7 @@ def save_split(
     Raises
     ------
     InvalidInput
-        There is something else than a split at `folder`, or no calibration image.
+        There is something else than a split at `folder`, no calibration image, or no plan that keeps to a budget.
     """
     target = Path(folder)
     _check_target(target)
@@ -111,15 +123,17 @@ def save_split(
     example = first_sample(batches.first())
     if not isinstance(example, Tensor):
         raise InvalidInput("a split's network takes one tensor")
-    found = calibrate(cut.whole, cut.taps, batches, quantizer, progress)
-    found = replace(found, metadata={**found.metadata, "skipped": list(cut.others)})
-    made = [_rung(found, registry.make(codec), progress) for codec in codecs]
-    ladder = _descending(made)
+    if budgets:
+        ladder = _within(cut, batches, budgets, codecs or ("auto",), metrics, progress)
+    else:
+        found = calibrate(cut.whole, cut.taps, batches, quantizer, progress)
+        found = replace(found, metadata={**found.metadata, "skipped": list(cut.others)})
+        ladder = _descending([_rung(found, registry.make(codec), progress) for codec in codecs or ("context-rans",)])
     with _replacing(target) as temporary:
         with torch.inference_mode(False), torch.no_grad():
             head, tail, layouts, outputs = _programs(cut, example, temporary)
         rungs = []
-        for i, (plan, _, size) in enumerate(ladder):
+        for i, (plan, size) in enumerate(ladder):
             data = plan.to_bytes()
             file = File(f"rung-{i}.fmzp", hashlib.sha256(data).hexdigest())
             (temporary / file.name).write_bytes(data)
@@ -180,11 +194,35 @@ def _rung(found: Calibration, codec: Codec, progress: Progress) -> tuple[Plan, C
     return plan, codec, total / images
 
 
-def _descending(made: Sequence[tuple[Plan, Codec, float]]) -> list[tuple[Plan, Codec, float]]:
+def _descending(made: Sequence[tuple[Plan, Codec, float]]) -> list[tuple[Plan, float]]:
     """The ladder: most bytes first, without what loses more and saves nothing."""
     lossless = min((size for _, codec, size in made if codec.lossless), default=float("inf"))
-    kept = [each for each in made if each[2] <= lossless]
-    return sorted(kept, key=lambda each: -each[2])
+    kept = [(plan, size) for plan, _, size in made if size <= lossless]
+    return sorted(kept, key=lambda each: -each[1])
+
+
+def _within(
+    cut: Cut,
+    batches: Batches,
+    budgets: Sequence[Budget],
+    codecs: Sequence[Codec | str],
+    metrics: MetricsChoice,
+    progress: Progress,
+) -> list[tuple[Plan, float]]:
+    """The ladder of plans within budgets of distortion, the strictest first, without what saves nothing."""
+    from fmapzip.planner.planner import plans_of
+
+    if any(budget.kind not in ("kl", "sqnr") for budget in budgets) or len({budget.kind for budget in budgets}) > 1:
+        raise InvalidInput("the ladder's budgets are all of KL or all of SQNR")
+    strict = sorted(budgets, key=lambda budget: -budget.value if budget.kind == "sqnr" else budget.value)
+    ladder: list[tuple[Plan, float]] = []
+    for planned in plans_of(cut.whole, batches, strict, codecs, metrics=metrics, progress=progress):
+        if not planned.met:
+            raise InvalidInput(f"no plan of what crosses keeps to {planned.budget}")
+        size = planned.choosing.outcome.bytes
+        if not ladder or size < ladder[-1][1]:
+            ladder.append((planned.plan, size))
+    return ladder
 
 
 def _export(module: nn.Module, example: tuple[Tensor, ...], file: Path) -> File:
