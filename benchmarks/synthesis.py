@@ -16,6 +16,7 @@ import json
 import re
 import subprocess
 import tempfile
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -121,19 +122,25 @@ def main() -> None:
                     source.write_text(verilog(block.component(values), top))
                     rows[block.name, values] = row(block.name, values, source, top)
                     print(rows[block.name, values], flush=True)
+                    _keep(rows.values(), arguments.json)
         for given in arguments.verilog:
             path, _, top = given.rpartition(":")
             rows[top, 1] = row(top, 1, Path(path), top)
             print(rows[top, 1], flush=True)
+            _keep(rows.values(), arguments.json)
+
+
+def _keep(rows: Iterable[dict[str, Any]], target: Path) -> None:
+    """Write what is known so far."""
     version = subprocess.run(["yosys", "-V"], capture_output=True, text=True, check=True).stdout.split(" (")[0]
     content = {
         "benchmark": "synthesis",
         "commit": git_hash(),
         "tool": version,
         "cells": LIBERTY.stem,
-        "rows": list(rows.values()),
+        "rows": list(rows),
     }
-    arguments.json.write_text(rows_on_lines(content))
+    target.write_text(rows_on_lines(content))
 
 
 if __name__ == "__main__":
