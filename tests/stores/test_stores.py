@@ -154,3 +154,16 @@ def test_zarr_v2_uses_the_numcodecs_codec(tmp_path: Path) -> None:
     )
     array[:] = MAPS
     assert (zarr.open_array(tmp_path / "v2.zarr", mode="r", zarr_format=2)[:] == MAPS).all()
+
+
+def test_chunks_that_threads_decode_are_the_same_as_small_ones(tmp_path: Path) -> None:
+    from zarr import create_array
+
+    maps = np.random.default_rng(0).integers(0, 9, (16, 8, 56, 56)).astype(np.uint8)
+    for chunk in (1, 16):
+        array = create_array(
+            tmp_path / str(chunk), shape=maps.shape, chunks=(chunk, *maps.shape[1:]), dtype="uint8",
+            serializer=FmapzipCodec(codec="zvc"), compressors=None,
+        )  # fmt: skip
+        array[:] = maps
+        assert np.array_equal(array[:], maps)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from math import prod
 from typing import TYPE_CHECKING, Any, Self
 
 from zarr.abc.codec import ArrayBytesCodec
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from zarr.core.buffer import Buffer, NDBuffer
 
 NAME = "fmapzip"
+_DECODED_AT_ONCE = 1 << 18
+"""Values up to which decoding takes less time than handing a chunk to a thread and back."""
 
 
 class FmapzipCodec(ArrayBytesCodec):
@@ -86,8 +89,9 @@ class FmapzipCodec(ArrayBytesCodec):
         raise NotImplementedError
 
     async def _decode_single(self, chunk_data: Buffer, chunk_spec: ArraySpec) -> NDBuffer:
-        dtype = chunk_spec.dtype.to_native_dtype()
-        found = await asyncio.to_thread(self._coder.decode, chunk_data.to_bytes(), chunk_spec.shape, dtype)
+        arguments = chunk_data.to_bytes(), chunk_spec.shape, chunk_spec.dtype.to_native_dtype()
+        small = prod(chunk_spec.shape) <= _DECODED_AT_ONCE
+        found = self._coder.decode(*arguments) if small else await asyncio.to_thread(self._coder.decode, *arguments)
         return chunk_spec.prototype.nd_buffer.from_numpy_array(found)
 
     async def _encode_single(self, chunk_data: NDBuffer, chunk_spec: ArraySpec) -> Buffer | None:
