@@ -140,7 +140,8 @@ def measured(job: Job, plan: Path) -> Values:
     """Run a plan on images that did not calibrate."""
     with progress() as advance:
         found = run(replace(job.request, images=job.images), [fmapzip.Plan.load(plan)], advance)
-    return {"images": found["images"], **{key: found["codecs"][0][key] for key in FIGURES}}
+    counts = {key: found[key] for key in ("images", "calibration_images")}
+    return {**counts, **{key: found["codecs"][0][key] for key in FIGURES}}
 
 
 def recall(job: Job, gallery: Embeddings, names: Sequence[str], plan: Path | None) -> Values:

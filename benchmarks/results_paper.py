@@ -151,7 +151,9 @@ def _facts(size: str, found: Values) -> Iterator[str]:
         )
     if found["plans"]:
         plan = found["plans"][0]
-        words = f"- {size} px: plans measured on {plan['images']} images"
+        words = (
+            f"- {size} px: plans made on {plan['calibration_images']} images and measured on {plan['images']} others"
+        )
         if plan.get("recall") and "shipped" in found:
             words += (
                 f"; recall of {plan['recall']['queries']} copies, {found['shipped']['recall']:.1f}% by the network "
