@@ -120,7 +120,12 @@ def planned(job: Job, codec: str, cosine: float, target: Path) -> Values:
             progress=advance,
         )
     found.plan.save(target)
-    return {"met": found.met, "back_offs": found.back_offs, "planning_seconds": found.seconds}
+    return {
+        "calibration_images": found.calibration_images,
+        "met": found.met,
+        "back_offs": found.back_offs,
+        "planning_seconds": found.seconds,
+    }
 
 
 def raised(job: Job, made: Path, target: Path) -> Values:
@@ -140,8 +145,7 @@ def measured(job: Job, plan: Path) -> Values:
     """Run a plan on images that did not calibrate."""
     with progress() as advance:
         found = run(replace(job.request, images=job.images), [fmapzip.Plan.load(plan)], advance)
-    counts = {key: found[key] for key in ("images", "calibration_images")}
-    return {**counts, **{key: found["codecs"][0][key] for key in FIGURES}}
+    return {"images": found["images"], **{key: found["codecs"][0][key] for key in FIGURES}}
 
 
 def recall(job: Job, gallery: Embeddings, names: Sequence[str], plan: Path | None) -> Values:
