@@ -179,8 +179,12 @@ def _tail(net: fx.GraphModule, model: onnx.ModelProto, crossing: Sequence[_Cross
     there = _available(graph, [each.tensor for each in crossing])
     wanted = [value.name for value in graph.output]
     stop = {each.tensor for each in crossing}
-    needed = _needed(graph.node, wanted, stop, stop_at=lambda node: _is_shape(node) and node.input[0] not in there)
-    sized = [node for node in needed if _is_shape(node) and node.input[0] not in there]
+
+    def asks_the_head(node: onnx.NodeProto) -> bool:
+        return _is_shape(node) and node.input[0] not in there
+
+    needed = _needed(graph.node, wanted, stop, stop_at=asks_the_head)
+    sized = list(filter(asks_the_head, needed))
     shapes = _shapes(model, read, [node.input[0] for node in sized], example)
     body = []
     for node in needed:
