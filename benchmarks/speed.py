@@ -26,7 +26,6 @@ import fmapzip
 from fmapzip import _core
 from fmapzip.eval.codec_spec import parse_codec
 
-SETS = ("scalar", "avx2", "avx512")
 DEFAULT_CODECS = (
     "zvc",
     "dct-cm:path=transform,group=8,coding=bitmap",
@@ -178,7 +177,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("archive", type=Path)
     parser.add_argument("--codec", action="append", help="a codec with settings, as for `fmapzip eval`; repeatable")
-    parser.add_argument("--simd", action="append", choices=SETS)
+    parser.add_argument("--simd", action="append", choices=_core.simd_available())
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--one", help=argparse.SUPPRESS)
@@ -187,9 +186,8 @@ def main() -> None:
         print(json.dumps(measure(arguments.archive, arguments.one, arguments.repeat)))
         return
     rows = []
-    available = SETS[: SETS.index(_core.simd_available()) + 1]
     for spec in arguments.codec or DEFAULT_CODECS:
-        for simd in arguments.simd or available:
+        for simd in arguments.simd or _core.simd_available():
             command = [
                 sys.executable,
                 __file__,

@@ -15,7 +15,7 @@
 #include "fmapzip/frame.hpp"
 #include "inspection.hpp"
 #include "parallel.hpp"
-#include "simd/isa.hpp"
+#include "simd/instruction_set.hpp"
 #include "storing.hpp"
 
 namespace nb = nanobind;
@@ -412,8 +412,12 @@ NB_MODULE(_core, m) {
         nb::arg("codecs"), nb::arg("threads"));
 
   m.def("crc32c", [](nb::handle data) { return crc32c(Bytes(data).span()); }, nb::arg("data"));
-  m.def("simd", [] { return std::string(isa_name(active_isa())); });
-  m.def("simd_available", [] { return std::string(isa_name(detected_isa())); });
+  m.def("simd", [] { return std::string(active_set().name); });
+  m.def("simd_available", [] {
+    std::vector<std::string> names;
+    for (const InstructionSet* set : supported_sets()) names.emplace_back(set->name);
+    return names;
+  });
 
   bind_context_training(m);
   bind_inspection(m);

@@ -89,8 +89,8 @@ for _ in range(400):
     ("codec", "seed"), [("zvc", 0), ("context-rans", 0), ("context-rans", 1), *(("dct-cm", i) for i in range(4))]
 )
 def test_errors_and_their_places_do_not_depend_on_the_instruction_set(codec: str, seed: int) -> None:
-    found = {simd: run(OUTCOMES, codec, seed, FMAPZIP_SIMD=simd).split("\n") for simd in ("scalar", "avx2", "avx512")}
-    for simd in ("avx2", "avx512"):
+    found = {simd: run(OUTCOMES, codec, seed, FMAPZIP_SIMD=simd).split("\n") for simd in _core.simd_available()}
+    for simd in found.keys() - {"scalar"}:
         differing = [(a, b) for a, b in zip(found["scalar"], found[simd], strict=True) if a != b]
         assert not differing, (simd, differing[:3])
 
@@ -119,7 +119,7 @@ while data:
         print(type(error).__name__)
     data = data[4 + size :]
 """
-    for simd in ("scalar", "avx2", "avx512"):
+    for simd in _core.simd_available():
         assert run(script, path, FMAPZIP_SIMD=simd).split() == ["TruncatedFrame"] * len(frames)
 
 

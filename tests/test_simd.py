@@ -31,8 +31,6 @@ for codec in battery.SUBJECTS:
 print(fmapzip._core.simd(), digest.hexdigest())
 """
 
-SETS = ["scalar", "avx2", "avx512"]
-
 
 def run_with(simd: str) -> tuple[str, str]:
     environment = {**os.environ, "FMAPZIP_SIMD": simd}
@@ -52,8 +50,6 @@ def scalar_digest() -> str:
     return run_with("scalar")[1]
 
 
-@pytest.mark.parametrize("simd", SETS[1:])
+@pytest.mark.parametrize("simd", _core.simd_available()[1:])
 def test_frames_are_the_same_on_every_instruction_set(simd: str, scalar_digest: str) -> None:
-    if SETS.index(simd) > SETS.index(_core.simd_available()):
-        pytest.skip(f"this machine has no {simd}")
     assert run_with(simd) == (simd, scalar_digest)

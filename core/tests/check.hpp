@@ -6,7 +6,7 @@
 #include <random>
 #include <vector>
 
-#include "simd/isa.hpp"
+#include "simd/instruction_set.hpp"
 
 // The little that the core's own tests need: they exist to run under the sanitizers, without Python.
 #define CHECK(condition)                                                                 \
@@ -25,13 +25,6 @@ inline std::vector<uint8_t> sparse_bytes(size_t n, double nonzero, std::mt19937&
   std::bernoulli_distribution keep(nonzero);
   for (uint8_t& b : bytes) b = keep(random) ? static_cast<uint8_t>(random()) : uint8_t{0};
   return bytes;
-}
-
-inline std::vector<Isa> available_isas() {
-  std::vector<Isa> isas{Isa::scalar};
-  if (detected_isa() >= Isa::avx2) isas.push_back(Isa::avx2);
-  if (detected_isa() >= Isa::avx512) isas.push_back(Isa::avx512);
-  return isas;
 }
 
 }  // namespace fmapzip::test

@@ -6,7 +6,7 @@
 
 #include "entropy/context_kernels.hpp"
 #include "entropy/prediction.hpp"
-#include "simd/isa.hpp"
+#include "simd/instruction_set.hpp"
 
 // What tests and fuzz targets share: a writer of parameters' bits, and predictions by a given instruction
 // set.
@@ -34,29 +34,11 @@ struct Bits {
   }
 };
 
-inline const ContextKernels& kernels_of(Isa isa) {
-#ifdef FMAPZIP_X86
-  if (isa == Isa::avx512) return kAvx512ContextKernels;
-  if (isa == Isa::avx2) return kAvx2ContextKernels;
-#endif
-  (void)isa;
-  return kScalarContextKernels;
-}
-
-inline const PredictionKernels& prediction_kernels_of(Isa isa) {
-#ifdef FMAPZIP_X86
-  if (isa == Isa::avx512) return kAvx512PredictionKernels;
-  if (isa == Isa::avx2) return kAvx2PredictionKernels;
-#endif
-  (void)isa;
-  return kScalarPredictionKernels;
-}
-
 // What a position's spans are predicted to be, in steps of one span and of several, and the contexts of it.
-inline std::vector<uint8_t> predictions_with(Isa isa, const ContextTables& tables,
+inline std::vector<uint8_t> predictions_with(const InstructionSet& set, const ContextTables& tables,
                                              const std::vector<uint8_t>& bytes) {
   const PredictionTables& t = *tables.prediction;
-  const PredictionKernels& kernels = prediction_kernels_of(isa);
+  const PredictionKernels& kernels = *set.prediction;
   const size_t padded = t.channels + size_t{kVectorPad};
   std::vector<int32_t> projected(padded);
   std::vector<int16_t> means(padded);
@@ -88,9 +70,13 @@ inline std::vector<uint8_t> predictions_with(Isa isa, const ContextTables& table
       }
     }
   }
+  // Steps have written beside their channels; contexts are of all.
+  step.first = 0;
+  step.end = t.channels;
+  kernels.predict(t, step);
   std::vector<uint8_t> table(padded), zero_class(padded);
-  kernels_of(isa).predicted_contexts(tables, {mean.data(), spread.data(), zero.data()}, t.channels,
-                                     table.data(), zero_class.data());
+  set.context->predicted_contexts(tables, {mean.data(), spread.data(), zero.data()}, t.channels, table.data(),
+                                  zero_class.data());
   for (const auto* part : {&table, &zero_class}) {
     all.insert(all.end(), part->begin(), part->begin() + t.channels);
   }

@@ -105,9 +105,9 @@ void test_same_bytes_on_every_set(std::mt19937& random) {
       const auto indices = sparse_bytes(tile.size(), 0.4, random);
       for (uint32_t lanes = 1; lanes <= kMaxLanes; lanes *= 2) {
         const auto expected = encode_with(kScalarContextKernels, model, indices, tile, lanes);
-        for (const Isa isa : available_isas()) {
-          if (kernels_of(isa).min_lanes > lanes) continue;
-          CHECK(encode_with(kernels_of(isa), model, indices, tile, lanes) == expected);
+        for (const InstructionSet* set : supported_sets()) {
+          if (set->context->min_lanes > lanes) continue;
+          CHECK(encode_with(*set->context, model, indices, tile, lanes) == expected);
         }
       }
     }
@@ -122,9 +122,9 @@ void test_same_predictions_on_every_set(std::mt19937& random) {
         CHECK(model.build(some_parameters(flags, static_cast<uint8_t>(channels), rank, random)).ok());
         for (const double zeros : {0.0, 0.5}) {
           const auto bytes = sparse_bytes(8 * (channels + kVectorPad), zeros, random);
-          const auto expected = predictions_with(Isa::scalar, model.tables(), bytes);
-          for (const Isa isa : available_isas())
-            CHECK(predictions_with(isa, model.tables(), bytes) == expected);
+          const auto expected = predictions_with(*supported_sets().front(), model.tables(), bytes);
+          for (const InstructionSet* set : supported_sets())
+            CHECK(predictions_with(*set, model.tables(), bytes) == expected);
         }
       }
     }

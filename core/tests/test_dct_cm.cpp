@@ -61,10 +61,9 @@ void test_forward_transform_against_a_naive_one(std::mt19937& random) {
     const double step = kFinest * std::sqrt(length) / 128;
     for (const ValueRange range : {kUnsignedRange, kSignedRange, ValueRange{30}, ValueRange{200}}) {
       const Block block(length, kBlock, 0.8, random);
-      for (const Isa isa : available_isas()) {
+      for (const InstructionSet* set : supported_sets()) {
         alignas(64) CodeBlock codes;
-        dct_cm_kernels_for(isa).analyse(block.pointers.data(), kBlock, range.below, group, rows_of(codes),
-                                        nullptr);
+        set->dct_cm->analyse(block.pointers.data(), kBlock, range.below, group, rows_of(codes), nullptr);
         for (unsigned k = 0; k < length; ++k) {
           for (unsigned p = 0; p < kBlock; ++p) {
             const int code = codes[k][p];
@@ -82,10 +81,10 @@ void test_the_inverse_of_fine_coefficients_is_the_input(std::mt19937& random) {
     const ChannelGroup group = group_of(length, 4);
     for (const unsigned n : {1u, 17u, 49u, 64u}) {
       const Block block(length, n, 0.7, random);
-      for (const Isa isa : available_isas()) {
+      for (const InstructionSet* set : supported_sets()) {
         alignas(64) CodeBlock codes{};
         Block back(length, n, 0, random);
-        const DctCmKernels& k = dct_cm_kernels_for(isa);
+        const DctCmKernels& k = *set->dct_cm;
         k.analyse(block.pointers.data(), n, 0, group, rows_of(codes), nullptr);
         k.synthesise(rows_of(codes), n, 0, group, nullptr, back.pointers.data());
         for (unsigned j = 0; j < length; ++j) {
@@ -109,9 +108,9 @@ void test_instruction_sets_agree_on_transforms_and_masks(std::mt19937& random) {
         kDctCmScalar.analyse(block.pointers.data(), n, true, group, rows_of(expected), expected_masks.data());
         kDctCmScalar.synthesise(rows_of(expected), n, true, group, expected_masks.data(),
                                 expected_back.pointers.data());
-        for (const Isa isa : available_isas()) {
+        for (const InstructionSet* set : supported_sets()) {
           Block back(group.channels, n, 0, random);
-          const DctCmKernels& k = dct_cm_kernels_for(isa);
+          const DctCmKernels& k = *set->dct_cm;
           k.analyse(block.pointers.data(), n, true, group, rows_of(codes), masks.data());
           CHECK(masks == expected_masks);
           for (unsigned f = 0; f < length; ++f)
@@ -152,8 +151,8 @@ void test_blocks_round_trip_and_agree(std::mt19937& random) {
         StreamWriter first{expected.data()};
         kDctCmScalar.write_blocks(rows_of(codes), kMaxGroup, n, first);
         const size_t bits = static_cast<size_t>(first.out - expected.data()) * 8 + first.fill;
-        for (const Isa isa : available_isas()) {
-          const DctCmKernels& k = dct_cm_kernels_for(isa);
+        for (const InstructionSet* set : supported_sets()) {
+          const DctCmKernels& k = *set->dct_cm;
           std::vector<uint8_t> stream(9000);
           StreamWriter writer{stream.data()};
           k.write_blocks(rows_of(codes), kMaxGroup, n, writer);

@@ -22,11 +22,11 @@ void test_add_run(std::mt19937& random) {
   for (int32_t& cost : costs) cost = static_cast<int32_t>(random() % 4);  // few values: many ties
   for (int32_t& sum : least) sum = random() % 4 == 0 ? kFitFar : static_cast<int32_t>(random() % 4);
   for (const size_t first : {size_t{1}, size_t{7}, ends - 1}) {
-    for (const Isa isa : available_isas()) {
+    for (const InstructionSet* set : supported_sets()) {
       std::vector<int32_t> next(ends * kFitLanes, -1);
       std::vector<uint16_t> via(ends * kFitLanes, 0);
-      fit_kernels_for(isa).add_run(steps.data(), steps_to.data(), first, ends, costs.data(), least.data(),
-                                   next.data(), via.data());
+      set->fit->add_run(steps.data(), steps_to.data(), first, ends, costs.data(), least.data(), next.data(),
+                        via.data());
       for (size_t i = 0; i < first * kFitLanes; ++i) CHECK(next[i] == -1);
       for (size_t i = first * kFitLanes; i < ends * kFitLanes; ++i) {
         const size_t to = i / kFitLanes, lane = i % kFitLanes;
@@ -59,9 +59,9 @@ void test_nearest(std::mt19937& random) {
         costs[place(group, k)] = group < groups ? static_cast<uint32_t>(random() % 3) : costs[place(0, k)];
       }
     }
-    for (const Isa isa : available_isas()) {
+    for (const InstructionSet* set : supported_sets()) {
       std::vector<uint32_t> found(count, 999);
-      fit_kernels_for(isa).nearest(rows.data(), count, costs.data(), groups, found.data());
+      set->fit->nearest(rows.data(), count, costs.data(), groups, found.data());
       for (size_t row = 0; row < count; ++row) {
         std::vector<uint32_t> sums(groups);
         for (size_t group = 0; group < groups; ++group) {

@@ -74,9 +74,9 @@ void test_all_sets_agree(std::mt19937& random) {
           CHECK(values_of.value(static_cast<uint8_t>(q[i] - static_cast<int>(format.zero))) ==
                 static_cast<int>(expected));
         }
-        for (const Isa isa : available_isas()) {
+        for (const InstructionSet* set : supported_sets()) {
           size_t other_nonzeros = 0;
-          const Energy found = run(float_kernels_for(isa), other_q, other, other_nonzeros);
+          const Energy found = run(*set->floats, other_q, other, other_nonzeros);
           CHECK(other_q == q);
           CHECK(other == out);
           CHECK(other_nonzeros == nonzeros);
@@ -95,11 +95,11 @@ void test_any_scale_divides(std::mt19937& random) {
     std::vector<float> x(64);
     for (float& each : x) each = scale * static_cast<float>(static_cast<int>(random() % 600) - 300) / 2;
     for (float& each : x) each = std::fmin(std::fmax(each, -3e38f), 3e38f);
-    for (const Isa isa : available_isas()) {
+    for (const InstructionSet* set : supported_sets()) {
       std::vector<uint8_t> q(x.size());
       size_t nonzeros = 0;
       Energy energy;
-      float_kernels_for(isa).quantize(x.data(), x.size(), scale, {-127, 127}, q.data(), nonzeros, energy);
+      set->floats->quantize(x.data(), x.size(), scale, {-127, 127}, q.data(), nonzeros, energy);
       for (size_t i = 0; i < x.size(); ++i) {
         const float expected = std::fmin(std::fmax(std::nearbyint(x[i] / scale), -127.0f), 127.0f);
         CHECK(static_cast<float>(static_cast<int8_t>(q[i])) == expected);
@@ -115,11 +115,10 @@ void test_what_is_not_finite_is_found_anywhere() {
       std::vector<float> x(40, 1.0f);
       std::vector<uint8_t> q(40);
       x[place] = bad;
-      for (const Isa isa : available_isas()) {
+      for (const InstructionSet* set : supported_sets()) {
         size_t nonzeros = 0;
         Energy energy;
-        CHECK(
-            !float_kernels_for(isa).quantize(x.data(), x.size(), 1.0f, {0, 255}, q.data(), nonzeros, energy));
+        CHECK(!set->floats->quantize(x.data(), x.size(), 1.0f, {0, 255}, q.data(), nonzeros, energy));
       }
     }
   }

@@ -76,7 +76,7 @@ Status DctCmCodec::make(std::span<const uint8_t> bytes, uint32_t channels,
   DctCmParameters parameters;
   if (const Status s = parse_dct_cm(bytes, parameters); !s.ok()) return s;
   if (parameters.rans) return DctCmRansCodec::make(std::move(parameters), channels, codec);
-  codec = std::make_unique<DctCmCodec>(std::move(parameters), dct_cm_kernels_for(active_isa()));
+  codec = std::make_unique<DctCmCodec>(std::move(parameters), dct_cm_kernels());
   return {};
 }
 

@@ -112,7 +112,7 @@ size_t encode_planes(const ContextModel& model, const uint8_t* planes, Shape sha
 
 Status DctCmRansCodec::make(DctCmParameters parameters, uint32_t channels,
                             std::unique_ptr<TileCodec>& codec) {
-  auto made = std::make_unique<DctCmRansCodec>(std::move(parameters), dct_cm_kernels_for(active_isa()));
+  auto made = std::make_unique<DctCmRansCodec>(std::move(parameters), dct_cm_kernels());
   const DctCmParameters& p = made->parameters_;
   const uint32_t planes = p.transform ? p.coefficient_planes(channels) : channels;
   if (const Status s = made->model_.build(p.model, planes); !s.ok()) return moved(s, p.model_offset);

@@ -5,7 +5,7 @@
 
 #include "entropy/packed_words.hpp"
 #include "entropy/prediction.hpp"
-#include "simd/isa.hpp"
+#include "simd/instruction_set.hpp"
 
 // The hot loops of the context coder, once for each instruction set; all give the same bytes. Only plain data
 // crosses this border, so that no inline function is shared between instruction sets.
@@ -96,17 +96,9 @@ struct ContextKernels {
   uint32_t min_lanes;  // of these kernels
 };
 
-extern const ContextKernels kScalarContextKernels;
+extern const ContextKernels kScalarContextKernels, kAvx2ContextKernels, kAvx512ContextKernels;
 
 // What every value of a known row is expected to be, in 1/64: [w][c]. Training's, and not as fast.
 void row_means(const ContextTables&, const ContextRow&, int16_t* means);
-
-#ifdef FMAPZIP_X86
-extern const ContextKernels kAvx2ContextKernels;
-extern const ContextKernels kAvx512ContextKernels;
-#endif
-
-// The kernels of the active instruction set that can work with so few lanes.
-const ContextKernels& context_kernels(uint32_t lanes);
 
 }  // namespace fmapzip

@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "simd/isa.hpp"
+#include "simd/instruction_set.hpp"
 
 namespace fmapzip {
 
@@ -31,13 +31,6 @@ struct FitKernels {
 
 inline constexpr int32_t kFitFar = INT32_MAX / 2;  // what is not reached
 
-extern const FitKernels kScalarFitKernels;
-#ifdef FMAPZIP_X86
-extern const FitKernels kAvx2FitKernels;
-extern const FitKernels kAvx512FitKernels;
-#endif
-
-const FitKernels& fit_kernels_for(Isa isa);
-inline const FitKernels& fit_kernels() { return fit_kernels_for(active_isa()); }
+extern const FitKernels kScalarFitKernels, kAvx2FitKernels, kAvx512FitKernels;
 
 }  // namespace fmapzip

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "entropy/alphabet.hpp"
+#include "simd/instruction_set.hpp"
 
 // Channels predict channels: what the kernels of the prediction look up and work on. Only plain data crosses
 // this border, so that no inline function is shared between instruction sets.
@@ -96,12 +97,6 @@ struct PredictionKernels {
   void (*gather)(const PredictionTables&, const PredictionStep&);
 };
 
-extern const PredictionKernels kScalarPredictionKernels;
-#ifdef FMAPZIP_X86
-extern const PredictionKernels kAvx2PredictionKernels;
-extern const PredictionKernels kAvx512PredictionKernels;
-#endif
-
-const PredictionKernels& prediction_kernels();
+extern const PredictionKernels kScalarPredictionKernels, kAvx2PredictionKernels, kAvx512PredictionKernels;
 
 }  // namespace fmapzip

@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "simd/isa.hpp"
+#include "simd/instruction_set.hpp"
 
 namespace fmapzip {
 
@@ -67,12 +67,6 @@ struct DctCmKernels {
                       uint8_t* values);
 };
 
-extern const DctCmKernels kDctCmScalar;
-#ifdef FMAPZIP_X86
-extern const DctCmKernels kDctCmAvx2;
-extern const DctCmKernels kDctCmAvx512;
-#endif
-
-const DctCmKernels& dct_cm_kernels_for(Isa isa);
+extern const DctCmKernels kDctCmScalar, kDctCmAvx2, kDctCmAvx512;
 
 }  // namespace fmapzip

@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "simd/isa.hpp"
+#include "simd/instruction_set.hpp"
 
 namespace fmapzip {
 
@@ -55,13 +55,6 @@ struct FloatKernels {
                           IntegerFormat format, float* out, Energy& energy);
 };
 
-extern const FloatKernels kFloatScalar;
-#ifdef FMAPZIP_X86
-extern const FloatKernels kFloatAvx2;
-extern const FloatKernels kFloatAvx512;
-#endif
-
-const FloatKernels& float_kernels_for(Isa isa);
-inline const FloatKernels& float_kernels() { return float_kernels_for(active_isa()); }
+extern const FloatKernels kFloatScalar, kFloatAvx2, kFloatAvx512;
 
 }  // namespace fmapzip

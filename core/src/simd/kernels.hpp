@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "simd/isa.hpp"
+#include "simd/instruction_set.hpp"
 
 namespace fmapzip {
 
@@ -27,13 +27,6 @@ struct Kernels {
   size_t (*popcount)(const uint8_t* data, size_t n);
 };
 
-extern const Kernels kScalarKernels;
-#ifdef FMAPZIP_X86
-extern const Kernels kAvx2Kernels;
-extern const Kernels kAvx512Kernels;
-#endif
-
-const Kernels& kernels_for(Isa isa);
-inline const Kernels& kernels() { return kernels_for(active_isa()); }
+extern const Kernels kScalarKernels, kAvx2Kernels, kAvx512Kernels;
 
 }  // namespace fmapzip
