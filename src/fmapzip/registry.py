@@ -131,7 +131,12 @@ def make(codec: str | Codec, **settings: Any) -> Codec:
         return codec
     if not isinstance(codec, str):
         raise InvalidType(f"a codec is an id or a Codec, not {type(codec).__name__}")
-    return get(codec).from_config(settings)
+    return _builtin_by_default(codec) if codec in _BUILTIN and not settings else get(codec).from_config(settings)
+
+
+@cache
+def _builtin_by_default(name: str) -> Codec:
+    return _builtin(name)()
 
 
 def from_config(config: Mapping[str, Any]) -> Codec:

@@ -17,7 +17,7 @@ UNSIGNED, SIGNED = 0, 128
 
 def below_zero(dtype: np.dtype[Any], zero_point: int) -> int:
     """How many values of integers of `dtype` are negative."""
-    return zero_point - int(np.iinfo(dtype).min)
+    return zero_point + (SIGNED if dtype == np.int8 else UNSIGNED)
 
 
 def value_bytes(q: NDArray[Any], zero_point: int) -> NDArray[Any]:
