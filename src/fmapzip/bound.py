@@ -230,9 +230,16 @@ class _FittedInCore(_OneByOne):
     """A codec of the core whose parameters are fitted to each map."""
 
     def encode(self, q: object, threads: int = 1, limits: Limits = DEFAULT_LIMITS) -> bytes:
-        array = as_numpy(self._planned(checked_map(q, limits=limits)))
-        prepared = _core.Codec(self.codec.number, self.codec.parameters_for(array, self.quantizer))
+        array, prepared = self._fitted(q, limits)
         return _core.encode(array, prepared, *self._header, checked_threads(threads))
+
+    def encode_into(self, q: object, out: Any, threads: int = 1, limits: Limits = DEFAULT_LIMITS) -> int:
+        array, prepared = self._fitted(q, limits)
+        return _core.encode_into(array, checked_output(out), prepared, *self._header, checked_threads(threads))
+
+    def _fitted(self, q: object, limits: Limits) -> tuple[NDArray[Any], _core.Codec]:
+        array = as_numpy(self._planned(checked_map(q, limits=limits)))
+        return array, _core.Codec(self.codec.number, self.codec.parameters_for(array, self.quantizer))
 
 
 class _InPython(_OneByOne):
