@@ -98,10 +98,11 @@ std::vector<FloatStore>& thread_stores(size_t workers) {
 }
 
 // Per sample: the frame's bytes, the payload's, and the energies; summed: what is not zero and the seconds
-// of encoding and decoding; the frames where `keep` asks for them. None where a value is not finite.
+// of encoding and decoding; the frames where `keep` asks for them. None where a value is not finite. Where
+// `decodes` is false, the codec loses nothing, and what is read back is known without.
 nb::object store(const Floats& x, const Scales& scales, const Codec& codec, bool is_signed,
                  const std::tuple<int, int, int>& limits, nb::handle plan_hash, uint32_t tap, int threads,
-                 bool keep, const FloatsOut& out) {
+                 bool keep, bool decodes, const FloatsOut& out) {
   const FloatBatch batch(x);
   if (!same_layout(x, out)) raise_error("InvalidInput", "the output is not laid out as the input is");
   require_apart(batch.sample, batch.count, out.data());
@@ -132,9 +133,11 @@ nb::object store(const Floats& x, const Scales& scales, const Codec& codec, bool
       FloatMaps sample = batch.sample;
       const size_t first = i * sample.size();
       sample.values += first;
-      stored[i] = stores[worker].store(settings, sample, out.data() + first);
+      FloatStore& own = stores[worker];
+      float* const target = out.data() + first;
+      stored[i] = decodes ? own.store(settings, sample, target) : own.keep(settings, sample, target);
       if (keep && stored[i].finite && stored[i].status.ok()) {
-        const auto frame = stores[worker].frame();
+        const auto frame = own.frame();
         frames[i].assign(frame.begin(), frame.end());
       }
     });
@@ -183,7 +186,7 @@ nb::ndarray<nb::numpy, uint8_t, nb::ndim<1>> pooled(size_t bytes) {
 void bind_storing(nb::module_& m) {
   m.def("store", &store, nb::arg("x").noconvert(), nb::arg("scales").noconvert(), nb::arg("codec"),
         nb::arg("signed"), nb::arg("limits"), nb::arg("plan_hash"), nb::arg("tap"), nb::arg("threads"),
-        nb::arg("keep"), nb::arg("out").noconvert());
+        nb::arg("keep"), nb::arg("decodes"), nb::arg("out").noconvert());
   m.def("pooled", &pooled, nb::arg("bytes"));
 }
 

@@ -36,10 +36,16 @@ class FloatStore {
   // Writes into `out` what is read back; it may not be `sample`'s memory.
   StoredMap store(const StoreSettings& settings, const FloatMaps& sample, float* out);
 
+  // The same for a codec that loses nothing, without decoding.
+  StoredMap keep(const StoreSettings& settings, const FloatMaps& sample, float* out);
+
   // Of the sample stored last.
   std::span<const uint8_t> frame() const { return frame_.bytes(); }
 
  private:
+  // Quantizes and encodes; the integers stay where `maps_` has them.
+  StoredMap encode(const StoreSettings& settings, const FloatMaps& sample, uint8_t* q);
+
   Scratch codec_;
   Scratch maps_;
   ByteBuffer frame_;

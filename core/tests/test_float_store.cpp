@@ -115,6 +115,33 @@ void check_stored(CodecNumber number, const TileCodec& codec, const IntegerGrid&
   CHECK(std::abs(stored.energy.noise - noise) <= 1e-4 * noise);
 }
 
+void check_kept(CodecNumber number, const TileCodec& codec, const IntegerGrid& grid, bool channels_last,
+                std::mt19937& random) {
+  const std::vector<float> x = floats(grid, random), scales{0.5f, 0.25f, 1.0f, 0.75f, 2.0f, 0.3f};
+  const Sample sample(x, scales, grid, number, codec, channels_last);
+  std::vector<float> stored_out(x.size(), -1), kept_out(x.size(), -2);
+  FloatStore store, keep;
+  const StoredMap stored = store.store(sample.settings, sample.maps, stored_out.data());
+  const StoredMap kept = keep.keep(sample.settings, sample.maps, kept_out.data());
+  CHECK(kept.finite && kept.status.ok());
+  CHECK(kept_out == stored_out);
+  CHECK(std::ranges::equal(keep.frame(), store.frame()));
+  CHECK(kept.frame_bytes == stored.frame_bytes && kept.payload_bytes == stored.payload_bytes);
+  CHECK(kept.nonzeros == stored.nonzeros);
+  CHECK(kept.energy.signal == stored.energy.signal && kept.energy.noise == stored.energy.noise);
+}
+
+void test_what_a_lossless_codec_reads_back_is_known_without_decoding(std::mt19937& random) {
+  const auto raw = made(CodecNumber::raw, {}), zvc = made(CodecNumber::zvc, {});
+  for (const bool channels_last : {false, true}) {
+    for (const IntegerGrid& grid : {kSigned, kUnsigned, kAroundTen}) {
+      check_kept(CodecNumber::raw, *raw, grid, channels_last, random);
+      check_kept(CodecNumber::zvc, *zvc, grid, channels_last, random);
+      check_kept(CodecNumber::context_rans, *context_rans(grid, 1), grid, channels_last, random);
+    }
+  }
+}
+
 void test_what_is_read_back_is_what_the_frame_holds(std::mt19937& random) {
   const auto raw = made(CodecNumber::raw, {}), zvc = made(CodecNumber::zvc, {});
   for (const bool channels_last : {false, true}) {
@@ -155,6 +182,7 @@ void test_what_is_not_finite_is_not_stored(std::mt19937& random) {
     const Sample sample(x, scale, kSigned, CodecNumber::raw, *raw, false);
     std::vector<float> out(x.size(), -1);
     CHECK(!FloatStore().store(sample.settings, sample.maps, out.data()).finite);
+    CHECK(!FloatStore().keep(sample.settings, sample.maps, out.data()).finite);
     CHECK(out == std::vector<float>(x.size(), -1));
   }
 }
@@ -176,6 +204,7 @@ int main() {
   using namespace fmapzip::test;
   std::mt19937 random(5);
   test_what_is_read_back_is_what_the_frame_holds(random);
+  test_what_a_lossless_codec_reads_back_is_known_without_decoding(random);
   test_nothing_of_a_sample_stays_for_the_next(random);
   test_what_is_not_finite_is_not_stored(random);
   test_a_codec_for_other_maps_says_so(random);

@@ -122,6 +122,7 @@ def store(
     tap: int,
     threads: int,
     keep: bool,
+    decodes: bool,
     out: NDArray[np.float32],
 ) -> tuple[list[int], list[int], list[tuple[float, float]], int, float, float, list[bytes]] | None: ...
 def pooled(bytes: int) -> NDArray[np.uint8]: ...

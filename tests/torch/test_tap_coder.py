@@ -60,6 +60,9 @@ def test_one_call_does_what_its_parts_do(codec, layout, dtype, per_channel):
     assert torch.equal(whole, parts)
     assert found._replace(encode_seconds=0, decode_seconds=0) == expected._replace(encode_seconds=0, decode_seconds=0)
     assert coder.store(x, whole).frames == []
+    read_back = torch.empty_like(x)
+    assert coder.frames(x, read_back) == found.frames
+    assert torch.equal(read_back, whole)
 
 
 def test_frames_are_those_of_the_library():
@@ -105,7 +108,7 @@ def test_the_core_refuses_what_it_could_not_store_in_one_pass():
     values, out, scales = x.numpy(), np.empty(x.shape, np.float32), np.float32([0.05])
 
     def store(values, out, scales=scales, plan_hash=plan.hash8):
-        return _core.store(values, scales, prepared, False, limits, plan_hash, 0, 1, False, out)
+        return _core.store(values, scales, prepared, False, limits, plan_hash, 0, 1, False, True, out)
 
     with pytest.raises(InvalidInput, match="not dense"):
         store(values[:, ::2], out[:, ::2])

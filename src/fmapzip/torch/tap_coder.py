@@ -47,6 +47,7 @@ class TapCoder:
         planned = plan[index]
         self.shape, self.name, self.axis = planned.shape, planned.name, axis
         self.bound: BoundCodec = plan.bound(index)
+        self._lossless = planned.codec.lossless
         self._quantizer = TensorQuantizer(planned.quantizer, axis, planned.name)
 
     def check(self, x: Tensor) -> None:
@@ -69,13 +70,29 @@ class TapCoder:
         InvalidInput
             `x` holds NaN or infinity; the error names the feature map.
         """
+        return self._store(x, out, threads, keep, decodes=True)
+
+    def frames(self, x: Tensor, out: Tensor, threads: int = 1) -> list[bytes]:
+        """Return the frames of `x`, and write into `out`, which has its strides, what is read back from them.
+
+        What a codec of the core that loses nothing reads back is known without decoding.
+
+        Raises
+        ------
+        InvalidInput
+            `x` holds NaN or infinity; the error names the feature map.
+        """
+        return self._store(x, out, threads, keep=True, decodes=not self._lossless).frames
+
+    def _store(self, x: Tensor, out: Tensor, threads: int, keep: bool, decodes: bool) -> Stored:
         if self.bound.prepared is None:
             return self._store_by_parts(x, out, threads, keep)
         arrays = x.detach().movedim(self.axis, 1).numpy(), self._quantizer.scales
         names = self.bound.plan_hash, self.bound.tap
         signed = self._quantizer.dtype == torch.int8
         target = out.detach().movedim(self.axis, 1).numpy()
-        found = _core.store(*arrays, self.bound.prepared, signed, self._quantizer.limits, *names, threads, keep, target)
+        given = *arrays, self.bound.prepared, signed, self._quantizer.limits, *names
+        found = _core.store(*given, threads, keep, decodes, target)
         if found is None:
             self._quantizer.refuse_not_finite()
         return Stored(*found)
