@@ -34,8 +34,8 @@ def capture(found: Values) -> str:
     """What keeping costs a pass."""
     intro = (
         f"`benchmarks/capture.py`: {NETWORKS.get(found['model'], found['model'])}, {found['images']} images in memory, "
-        f"the network's own pass and capturing into a store in turns, the least of each, one thread. Others used "
-        f"{found['others_cpu']:.0%} of the machine. {conditions(found)}"
+        f"the network's own pass and capturing into a store in turns, the least of each in processor time, one thread. "
+        f"Others used {found['others_cpu']:.0%} of the machine. {conditions(found)}"
     ).replace("%", " %")
     rows = [
         [
