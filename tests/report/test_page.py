@@ -161,12 +161,14 @@ def test_the_page_of_a_split_works_in_a_browser(tmp_path: Path) -> None:
     steps = """<script>addEventListener("load", () => tell({
       lines: [...document.querySelectorAll("figure")].map((one) => one.querySelectorAll("polyline").length),
       rows: [...document.querySelectorAll("table[aria-label=ways] tbody tr")].map((row) => row.cells[0].textContent),
+      device: [...document.querySelectorAll("table[aria-label=ways] tbody tr")].map((row) => row.cells[3].textContent),
     }));</script>"""
     found, log = in_browser(to_html(report), tmp_path, "1280,900", steps)
     assert found["problems"] == []
     assert "CONSOLE" not in log
     assert found["lines"] == [3, 3]  # the image is not allowed
     assert sorted(found["rows"]) == sorted(way.name for way in ways)
+    assert sorted(map(float, found["device"])) == [40, 200, 240, 800]  # four times slower than measured
 
 
 def test_plots_are_saved_as_svg_and_png(report: dict[str, Any], tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from fmapzip.documents.maps import pooled
 from fmapzip.errors import InvalidInput, UnknownCodec
 from fmapzip.eval.environment import busy_note
 from fmapzip.inspection import parts_of
+from fmapzip.report.names import short
 from fmapzip.report.partition_model import model_of_partition
 from fmapzip.report.plan_model import model_of_plan
 from fmapzip.report.tasks import task_words
@@ -38,7 +39,7 @@ def model_of(report: Values) -> Values:
 
 def _of_bench(report: Values) -> Values:
     source = report["source"]
-    name = ", ".join(source["files"]) if source["files"] else f"{_short(source['model'])} on {_short(source['data'])}"
+    name = ", ".join(source["files"]) if source["files"] else f"{short(source['model'])} on {short(source['data'])}"
     facts = [
         ("taps", str(len(report["taps"]))),
         ("values", f"{report['totals']['raw_bytes'] / _MB:.1f} million"),
@@ -121,7 +122,7 @@ def _of_eval(report: Values) -> Values:
     rows = [_eval_row(entry, raw) for entry in report["codecs"]]
     baselines = report["baselines"]
     return {
-        "title": f"{_short(report['model'])} on {_short(report['data'])}",
+        "title": f"{short(report['model'])} on {short(report['data'])}",
         "kind": "eval",
         "facts": facts,
         "summary": [*_eval_words(report, rows), *_busy(report)],
@@ -277,11 +278,6 @@ def _finite(value: float) -> float | None:
 
 def _speed(raw: int, seconds: float) -> float | None:
     return raw / _MB / seconds if seconds else None
-
-
-def _short(name: str) -> str:
-    """A path without its folders, but with the function behind the colon."""
-    return name.rstrip("/").rpartition("/")[2]
 
 
 def _or_dash(value: Any) -> str:

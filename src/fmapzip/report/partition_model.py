@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from fmapzip.report.names import short
+
 Values = dict[str, Any]
 _GOALS = {
     "latency": ("latencies", "least latency"),
@@ -23,7 +25,7 @@ def model_of_partition(report: Values, conditions: list[tuple[str, str]]) -> Val
         Names and values of the environment.
     """
     link = report["conditions"]
-    names = [_short(report[key]) for key in ("model", "data")]
+    names = [short(report[key]) for key in ("model", "data")]
     return {
         "title": f"Split: {names[0]} on {names[1]}",
         "kind": "partition",
@@ -42,10 +44,10 @@ def model_of_partition(report: Values, conditions: list[tuple[str, str]]) -> Val
         "bandwidths": report["bandwidths"],
         "lines": [_line(way) for way in drawn(report)],
         "kl": report["distortion"] == "kl",
-        "ways": [_way(way) for way in report["ways"]],
+        "ways": [_way(way, link["client_slower"]) for way in report["ways"]],
         "notes": [
             "Latency is device + round trip + bytes over bandwidth + server, of times that were measured apart on one "
-            "machine; seconds between outputs are those of the slowest of device, link and server.",
+            "machine; the time between outputs is that of the slowest of device, link and server.",
             "Pays below: the bandwidth below which coding is better than plain 8-bit integers at the same cut.",
         ],
     }
@@ -95,17 +97,14 @@ def _line(way: Values) -> Values:
     return {key: way[key] for key in ("name", "latencies", "intervals", "sent")} | {"kind": kind}
 
 
-def _way(way: Values) -> Values:
+def _way(way: Values, client_slower: float) -> Values:
     pays = way["break_even"] or {"latency": None, "interval": None}
-    kept = ("name", "latency", "interval", "device", "server", "sent", "distortion", "allowed", "energy")
+    kept = ("name", "latency", "interval", "server", "sent", "distortion", "allowed", "energy")
     coded = bool(way["at"]) and way["codec"] != "raw"
     return {
         **{key: way[key] for key in kept},
+        "device": client_slower * way["device"],
         "coded": coded,
         "pays_below": pays["latency"],
         "pays_overlapped": pays["interval"],
     }
-
-
-def _short(name: str) -> str:
-    return name.rstrip("/").rpartition("/")[2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from fmapzip.report.names import short
 from fmapzip.report.tasks import task_words
 
 Values = dict[str, Any]
@@ -23,7 +24,7 @@ def model_of_plan(report: Values, conditions: list[tuple[str, str]]) -> Values:
     kl = report["metric"] == "kl"
     chosen = report["choosing"]
     return {
-        "title": f"Plan: {_short(report['model'])} on {_short(report['data'])}",
+        "title": f"Plan: {short(report['model'])} on {short(report['data'])}",
         "kind": "plan",
         "facts": [
             ("budget", report["budget"]["words"]),
@@ -145,7 +146,3 @@ def _distortion(value: float | None, kl: bool) -> float | None:
 
 def _decibels(value: float | None) -> str:
     return "without noise" if value is None else f"{value:.1f} dB"
-
-
-def _short(name: str) -> str:
-    return name.rstrip("/").rpartition("/")[2]

@@ -44,7 +44,7 @@ function waysTable(data) {
     { name: "way", value: (way) => way.name, words: true },
     ms("ms", "latency"),
     ms("ms between outputs", "interval"),
-    { name: "device ms", title: "on the machine that measured", value: (way) => 1000 * way.device, text: figure.fixed(1) },
+    { name: "device ms", value: (way) => 1000 * way.device, text: figure.fixed(1) },
     { name: "server ms", value: (way) => 1000 * way.server, text: figure.fixed(1) },
     { name: "bytes", value: (way) => way.sent, text: figure.fixed(0) },
     { name: data.kl ? "KL to float" : "error over energy", value: (way) => way.distortion, text: figure.small, idle: (way) => !way.allowed },
