@@ -5,10 +5,11 @@
         --run context-rans:step=8@5.3 --run dct-cm:path=transform,step=8@3.1 --run dct-cm:step=8,mask_step=8@4.3 \
         --max-kl 0.03 0.1 --work tuned --json benchmarks/results/tune_cifar_resnet20.json
 
-A run is a codec and the ratio that lambda is searched for. Before them the network is tuned in the same way with lambda
-0 for lossless `context-rans`: what fine-tuning alone gives, from which losses are counted where it is better than the
-network as it was. `--max-kl` makes plans of both without further training. The standard protocol: rows 0, 5, 10, ...
-make plans, the others are reported. All is kept in the folder `--work`: a run that was stopped goes on from there.
+A run is a codec, or a plan's file, and the ratio that lambda is searched for. Before them, or after them with `--zero-
+last`, the network is tuned in the same way with lambda 0 for lossless `context-rans`: what fine-tuning alone gives,
+from which losses are counted where it is better than the network as it was. `--max-kl` makes plans of both without
+further training. The standard protocol: rows 0, 5, 10, ... make plans, the others are reported. All is kept in the
+folder `--work`: a run that was stopped goes on from there.
 """
 
 from __future__ import annotations
@@ -58,6 +59,13 @@ def tuned(request: Request, asked: Asked, settings: TuneSettings, files: Path) -
     return {**{key: report[key] for key in kept}, "taps": taps}
 
 
+def _asked(stored: str, tune_on: str) -> Asked:
+    """What to store maps with: a plan's file, or a codec."""
+    if stored.endswith(".fmzp"):
+        return Asked(plan=Path(stored), tune_on=tune_on)
+    return Asked(codec=stored, tune_on=tune_on)
+
+
 def reported(request: Request, files: Path) -> Values:
     """What a tuned network and its plan do on the images that are reported."""
     weighted = replace(request, weights=str(files.with_suffix(".safetensors")))
@@ -105,7 +113,9 @@ def main() -> None:
     parser.add_argument("data")
     parser.add_argument("--preprocess")
     parser.add_argument("--tune-on")
-    parser.add_argument("--run", action="append", default=[], metavar="CODEC@RATIO")
+    parser.add_argument("--run", action="append", default=[], metavar="CODEC@RATIO or PLAN.fmzp@RATIO")
+    parser.add_argument("--zero-last", action="store_true", help="what is tuned with lambda 0 comes after the runs")
+    parser.add_argument("--lambda", dest="lambda_", type=float, default=0.1, help="where its search begins")
     parser.add_argument("--max-kl", type=float, nargs="*", default=[], metavar="NATS")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--time-limit", type=float, metavar="SECONDS", help="of each run")
@@ -119,15 +129,18 @@ def main() -> None:
     parser.add_argument("--json", type=Path, required=True)
     given = parser.parse_args()
     request = Request(given.model, given.data, preprocess=given.preprocess, torch_threads=given.threads)
-    shared = ("epochs", "time_limit", "batch", "rate_samples", "learning_rate", "label_weight", "mirror")
+    shared = ("epochs", "lambda_", "time_limit", "batch", "rate_samples", "learning_rate", "label_weight", "mirror")
     settings = TuneSettings(**{name: getattr(given, name) for name in shared}, patience=max(1, given.epochs))
     given.work.mkdir(parents=True, exist_ok=True)
     conditions = [given.model, given.data, given.preprocess, given.tune_on, settings.to_json(), version("fmapzip")]
     cache = MeasurementCache(given.work / "measurements", "tuning", json.loads(json.dumps(conditions)))
     todo = [("context-rans", replace(settings, lambda_=0.0))]
     for text in given.run:
-        codec, _, ratio = text.rpartition("@")
-        todo.append((codec, replace(settings, target_ratio=float(ratio))))
+        stored, _, ratio = text.rpartition("@")
+        todo.append((stored, replace(settings, target_ratio=float(ratio))))
+    numbered = list(enumerate(todo))
+    if given.zero_last:
+        numbered.append(numbered.pop(0))
     with progress() as advance:
         base = remembered(cache, "original", partial(_original, request, advance))
     result = {
@@ -138,12 +151,14 @@ def main() -> None:
         **base,
         "runs": [],
     }
-    for i, (codec, each) in enumerate(todo):
+    runs: dict[int, Values] = {}
+    for i, (stored, each) in numbered:
         files = given.work / f"run{i}"
-        asked = Asked(codec=codec, tune_on=given.tune_on)
-        made = remembered(cache, f"{codec} {each.target_ratio}", partial(tuned, request, asked, each, files))
-        figures = remembered(cache, f"{codec} {each.target_ratio} reported", partial(reported, request, files))
-        result["runs"].append({"codec": codec, "target_ratio": each.target_ratio, **figures, **made})
+        name = f"{Path(stored).name} {each.target_ratio}"
+        made = remembered(cache, name, partial(tuned, request, _asked(stored, given.tune_on), each, files))
+        figures = remembered(cache, f"{name} reported", partial(reported, request, files))
+        runs[i] = {"codec": Path(stored).name, "target_ratio": each.target_ratio, **figures, **made}
+        result["runs"] = [runs[key] for key in sorted(runs)]
         write_result(given.json, "tuning", result, given.threads)
     zero = (given.work / "run0").with_suffix(".safetensors")
     result["original_plans"] = plans(request, None, given.max_kl, given.work, cache)
