@@ -55,7 +55,7 @@ def test_weights_and_plan_are_written_reported_and_run(
 ) -> None:
     folder, where = job
     report = folder / "tune.json"
-    more = ["--epochs", "4", "--lambda", "2", "--mirror", "--json", str(report)]
+    more = ["--epochs", "4", "--lambda", "2", "--mirror", "--json", str(report), "--html", str(folder / "tune.html")]
     assert run(["tune", *where, *outputs(folder, "out"), *more]) == Exit.OK
     printed = capsys.readouterr()
     assert "epoch 4: " in printed.err
@@ -65,6 +65,9 @@ def test_weights_and_plan_are_written_reported_and_run(
     assert found["tuning_images"] == 48
     assert found["epochs"][-1]["real_bits"] < found["epochs"][0]["real_bits"]
     assert [tap["name"] for tap in found["taps"]] == ["2", "6"]
+    bits = [found["epochs"][0]["real_bits"], *(point["real_bits"] for point in found["untuned"])]
+    assert bits == sorted(bits, reverse=True)
+    assert "<title>Tuning: net.py:network on more.npz</title>" in (folder / "tune.html").read_text()
     assert found["protocol"]["lambda"] == 2
     assert not (folder / "out.safetensors.state").exists()
 

@@ -292,6 +292,60 @@ addEventListener("load", () => {
     assert (found["tap"], found["rows"]) == (EVIL, 2)
 
 
+def tuning_report() -> dict[str, Any]:
+    """As `fmapzip tune` writes it: two epochs that beat the untuned network, and one map."""
+    epochs = [
+        {
+            "number": n,
+            "task": off,
+            "distortion": off,
+            "bits": bits,
+            "real_bits": bits,
+            "seconds": 9.0 * n,
+            "lambda": 0.1,
+        }
+        for n, (bits, off) in enumerate([(2.0, 0.01), (1.5, 0.06), (1.4, 0.03)])
+    ]
+    tap = {
+        **{"name": EVIL, "shape": [4, 5, 100], "codec": "context-rans", "config": {"codec": "context-rans", "step": 8}},
+        **{"values": 4000, "bits_before": 2.0, "bits_after": 1.4, "expected_bits_after": 1.41},
+        **{"zeros_before": 0.4, "zeros_after": 0.5},
+    }
+    return {
+        **{"schema": 1, "kind": "tune", "model": "nets.py:net", "data": "some", "tuned_on": "more.npz"},
+        **{"tuning_images": 90, "calibration_images": 10, "distortion": "kl", "epochs": epochs, "kept": 2},
+        "untuned": [
+            {"coarser": 1.4, "distortion": 0.04, "real_bits": 1.6},
+            {"coarser": 2.0, "distortion": 0.16, "real_bits": 1.2},
+        ],
+        **{"stopped": "epochs", "taps": [tap], "plan": {"hash": "00", "bytes": 300}},
+        "environment": {"cpu": "any", "packages": {}},
+    }
+
+
+def test_a_tuning_is_held_against_the_untuned_network() -> None:
+    words = model_of(tuning_report())["summary"]
+    assert "ratio 4.00 to 5.71, and KL from 0.01 to 0.03" in words[0]
+    assert words[1] == "The untuned network stored in as many bits has KL 0.08."  # halfway in logarithms
+    beyond = tuning_report()
+    beyond["epochs"][2]["real_bits"] = 1.0
+    assert not any("untuned" in sentence for sentence in model_of(beyond)["summary"])
+
+
+def test_a_tuning_works_in_a_browser(tmp_path: Path) -> None:
+    steps = """<script>addEventListener("load", () => tell({
+      plots: [...document.querySelectorAll("figure")].map((one) => one.querySelectorAll("circle, rect").length),
+      rows: document.querySelectorAll("table[aria-label=epochs] tbody tr").length,
+      map: document.querySelector("table[aria-label='feature maps'] tbody td").textContent,
+      wide: document.documentElement.scrollWidth <= innerWidth,
+    }));</script>"""
+    found, log = in_browser(to_html(tuning_report()), tmp_path, "500,900", steps)
+    assert found["problems"] == []
+    assert "CONSOLE" not in log
+    assert found["plots"] == [6, 2, 2]
+    assert (found["rows"], found["map"], found["wide"]) == (3, EVIL, True)
+
+
 def test_the_first_screen_shows_maps_and_one_colour_a_method(tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
     from fmapzip.eval.request import Request

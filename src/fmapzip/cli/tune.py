@@ -133,7 +133,7 @@ _ASKED: dict[str, Any] = {
     request=options.request("images", "batch", "threads", "metrics"),
     asked=options.Part(_ASKED, Asked, {}),
     settings=options.Part(_SETTINGS, TuneSettings, {}),
-    outputs=options.Part({"json_file": options.JsonFile}, Outputs, {}),
+    outputs=options.OUTPUTS,
 )
 def tune(
     output: Annotated[

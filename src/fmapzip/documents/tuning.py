@@ -27,6 +27,17 @@ class TuningEpoch(Part):
     )
 
 
+class UntunedPoint(Part):
+    """The untuned network with its maps on coarser grids.
+
+    On the images that are held back, codecs as given, their tables trained anew.
+    """
+
+    coarser: Annotated[float, says("what the scales of all quantizers are multiplied by")]
+    distortion: Annotated[float | None, says("against the network that tuning began with")]
+    real_bits: Annotated[float, says("a value, of real frames")]
+
+
 class TunedMap(Part):
     """One feature map, on held-back images."""
 
@@ -61,6 +72,9 @@ class Tuning(Part):
         says("`kl`: mean KL in nats of class scores; `error`: squared error of the output over its squares"),
     ]
     epochs: list[TuningEpoch]
+    untuned: Annotated[
+        list[UntunedPoint], says("what fewer bits cost without training, fewest last; epoch 0 comes before them")
+    ]
     kept: Annotated[int, says("the epoch whose weights were written")]
     stopped: Annotated[str, says("why tuning ended: `epochs`, `time`, `patience` or `nan`")]
     taps: Annotated[list[TunedMap], says("in the order of the network")]

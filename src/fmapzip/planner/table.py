@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from fmapzip.report.model import changed_settings
+from fmapzip.report.settings import changed_settings
 from fmapzip.tables import Figures, number, size
 
 Report = dict[str, Any]

@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from fmapzip import registry
 from fmapzip.bench.break_even import break_even_of
 from fmapzip.bench.summary import sentences
 from fmapzip.documents.maps import pooled
-from fmapzip.errors import InvalidInput, UnknownCodec
+from fmapzip.errors import InvalidInput
 from fmapzip.eval.environment import busy_note
 from fmapzip.inspection import parts_of
 from fmapzip.report.names import short
 from fmapzip.report.partition_model import model_of_partition
 from fmapzip.report.plan_model import model_of_plan
+from fmapzip.report.settings import changed_settings
 from fmapzip.report.tasks import task_words
+from fmapzip.report.tuning_model import model_of_tuning
 
 Values = dict[str, Any]
 SCHEMA = 1
@@ -32,9 +33,11 @@ def model_of(report: Values) -> Values:
         return model_of_plan(report, _environment(report["environment"]))
     if report.get("kind") == "partition":
         return model_of_partition(report, _environment(report["environment"]))
+    if report.get("kind") == "tune":
+        return model_of_tuning(report, _environment(report["environment"]))
     if "baselines" in report and "codecs" in report:
         return _of_eval(report)
-    raise InvalidInput("not a report of 'fmapzip bench', 'eval', 'plan' or 'split'")
+    raise InvalidInput("not a report of 'fmapzip bench', 'eval', 'plan', 'split' or 'tune'")
 
 
 def _of_bench(report: Values) -> Values:
@@ -229,16 +232,6 @@ def _eval_words(report: Values, rows: list[Values]) -> list[str]:
         found += [f"{row['label']}: {task_words(task)}" for task in entry.get("tasks") or []]
         found += entry["notes"]
     return found
-
-
-def changed_settings(config: Values) -> str:
-    """The settings that differ from a codec's defaults, as on the command line."""
-    try:
-        usual = registry.get(config["codec"])().config()
-    except (KeyError, UnknownCodec):
-        usual = {}
-    shown = [f"{key}={value}" for key, value in config.items() if key != "codec" and usual.get(key) != value]
-    return ":" + ",".join(shown) if shown else ""
 
 
 def _distortion_axis(rows: list[Values]) -> Values | None:

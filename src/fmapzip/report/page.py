@@ -22,6 +22,7 @@ SCRIPTS = (
     "pages.js",
     "plan.js",
     "partition.js",
+    "tuning.js",
     "start.js",
 )
 """In this order: each uses what those before it define."""
@@ -33,7 +34,7 @@ def to_html(report: dict[str, Any]) -> str:
     Parameters
     ----------
     report
-        What ``fmapzip bench``, ``eval``, ``plan`` or ``split`` writes with ``--json``.
+        What ``fmapzip bench``, ``eval``, ``plan``, ``split`` or ``tune`` writes with ``--json``.
 
     Raises
     ------

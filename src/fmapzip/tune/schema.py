@@ -49,6 +49,7 @@ def to_json(
         "calibration_images": images[1],
         "distortion": "kl" if found.classes else "error",
         "epochs": [epoch_json(epoch) for epoch in found.epochs],
+        "untuned": [asdict(point) for point in found.untuned],
         "kept": found.kept,
         "stopped": found.stopped,
         "taps": [

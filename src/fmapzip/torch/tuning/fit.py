@@ -54,6 +54,11 @@ def settled(codec: Codec, maps: IntegerMap) -> Codec:
     return replace(codec, path=path, order=order)
 
 
+def coding_of(codec: Codec, maps: IntegerMap) -> Coding:
+    """What a settled codec does to integer maps [N, C, ...]."""
+    return _known(codec, maps.reshape(len(maps), *worked_shape(maps.shape[1:])))[0]
+
+
 def fitted(codec: Codec, maps: IntegerMap, rate: str = "codec") -> Fitted:
     """Fit to integer maps [N, C, ...] what a settled codec does to them, and what it takes.
 
@@ -67,11 +72,14 @@ def fitted(codec: Codec, maps: IntegerMap, rate: str = "codec") -> Fitted:
     batch = maps.reshape(len(maps), *worked_shape(maps.shape[1:]))
     coding, contexts = _known(codec, batch)
     if rate == "codec" and contexts is not None:
-        return Fitted(coding, contexts.bits, True)
+        return Fitted(coding, contexts().bits, True)
     return Fitted(coding, PENALTIES["logarithm" if rate == "codec" else rate], False)
 
 
-def _known(codec: Codec, maps: IntegerMap) -> tuple[Coding, ContextRate | None]:
+_Contexts = Callable[[], ContextRate]  # training them takes long
+
+
+def _known(codec: Codec, maps: IntegerMap) -> tuple[Coding, _Contexts | None]:
     if isinstance(codec, ContextRans):
         return _context_rans(codec, maps)
     if isinstance(codec, DctCm):
@@ -79,7 +87,7 @@ def _known(codec: Codec, maps: IntegerMap) -> tuple[Coding, ContextRate | None]:
     return ValueByValue(), None
 
 
-def _context_rans(codec: ContextRans, maps: IntegerMap) -> tuple[Coding, ContextRate | None]:
+def _context_rans(codec: ContextRans, maps: IntegerMap) -> tuple[Coding, _Contexts | None]:
     step = Fraction(str(codec.step))
     points = requantized_points(maps, below_zero(maps.dtype, 0), step) if step != 1 else ()
     values, lowest = _index_values(maps.dtype, step, points)
@@ -90,9 +98,8 @@ def _context_rans(codec: ContextRans, maps: IntegerMap) -> tuple[Coding, Context
         coding = ValueByValue(float(step), values[indices - lowest], int(integers[0]))
     if codec.level == "fast":
         return coding, None
-    return coding, ContextRate(
-        train_neighbours(maps, Requantizer(below_zero(maps.dtype, 0), step, points), PLAN_SIZE), values, lowest
-    )
+    requantizer = Requantizer(below_zero(maps.dtype, 0), step, points)
+    return coding, lambda: ContextRate(train_neighbours(maps, requantizer, PLAN_SIZE), values, lowest)
 
 
 def _all(dtype: np.dtype[np.generic]) -> IntegerMap:
@@ -113,23 +120,26 @@ def _index_values(
     return values, count - len(points)
 
 
-def _mask(codec: DctCm, maps: IntegerMap) -> tuple[Coding, ContextRate | None]:
+def _mask(codec: DctCm, maps: IntegerMap) -> tuple[Coding, _Contexts | None]:
     points, coding, below = None, ValueByValue(), below_zero(maps.dtype, 0)
     if codec.mask_step != 1:
         trained = codec.points == "trained"
         points = trained_points(maps, below, codec.mask_step) if trained else uniform_points(codec.mask_step, below)
         values = _all(maps.dtype).astype(np.int64)
         coding = ValueByValue(codec.mask_step, nearest_points(points, values), int(values[0]))
-    return coding, _symbol_rate(index_maps(maps, below, points)) if codec.coding == "rans" else None
+    if codec.coding != "rans":
+        return coding, None
+    return coding, lambda: _symbol_rate(index_maps(maps, below, points))
 
 
-def _transform(codec: DctCm, maps: IntegerMap) -> tuple[Coding, ContextRate | None]:
+def _transform(codec: DctCm, maps: IntegerMap) -> tuple[Coding, _Contexts | None]:
     order = None if isinstance(codec.order, str) else codec.order
     limits = (0, 255) if maps.dtype == np.uint8 else (-128, 127)
     coding = Transformed(maps.shape[1], codec.group, order, codec.steps_of, codec.zero_mask, limits)
     if codec.coding != "rans":
         return coding, None
-    return coding, _symbol_rate(coefficient_maps(maps, codec.group, codec.steps_of, order, codec.zero_mask))
+    made = (maps, codec.group, codec.steps_of, order, codec.zero_mask)
+    return coding, lambda: _symbol_rate(coefficient_maps(*made))
 
 
 def _symbol_rate(symbols: IntegerMap) -> ContextRate:

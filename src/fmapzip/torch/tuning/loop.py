@@ -23,7 +23,7 @@ from fmapzip.quantize import DEFAULT_CALIBRATOR
 from fmapzip.torch.batches import Progress, ignore_progress
 from fmapzip.torch.capture import METHODS
 from fmapzip.torch.tuning.images import Rows, TuningImages
-from fmapzip.torch.tuning.results import Epoch, Tuned
+from fmapzip.torch.tuning.results import Epoch, Point, Tuned
 from fmapzip.torch.tuning.tap import TapBits
 from fmapzip.torch.tuning.tasks import TaskLoss, distillation, distortion, scores_classes
 from fmapzip.torch.tuning.tunable import TunableModel, measuring, rate_loss, tunable
@@ -31,6 +31,7 @@ from fmapzip.tune_settings import TuneSettings
 
 _REFRESHED_ON = 32  # images that tables are trained on, from epoch to epoch
 _MEASURED_ON = 32  # held-back images whose frames are counted
+_COARSER = (2**0.5, 2.0, 2**1.5)  # grids of the untuned network, from which its curve is drawn
 _GAIN = 0.02  # of the logarithm of lambda, for each batch, by how far a target is missed
 _REACH = 10.0  # of that logarithm, over all batches: few of them must find lambda too
 _SMOOTHING = 0.05
@@ -113,6 +114,7 @@ class _Run:
     rows: list[int]
     held: list[int]
     epochs: list[Epoch] = field(default_factory=list)
+    untuned: list[Point] = field(default_factory=list)
     before: list[TapBits] = field(default_factory=list)
     stopped: str = ""
 
@@ -183,6 +185,7 @@ class _Run:
     def train(self, state: Path | None) -> None:
         """Go through epochs until one of the ends is reached."""
         if not self.epochs:
+            self.untuned = [self._coarsened(each) for each in _COARSER]
             plan = self._refresh()
             self.before = self._compare(plan)
             self._note(0, plan)
@@ -208,7 +211,9 @@ class _Run:
         plan = self.model.refresh(held if calibration is None else calibration)
         after = self._compare(plan)
         original = self.model.original.cpu().eval().requires_grad_(False)
-        return Tuned(original, plan, self.epochs, self.before, after, self._kept(), self.stopped, self.classes)
+        return Tuned(
+            original, plan, self.epochs, self.untuned, self.before, after, self._kept(), self.stopped, self.classes
+        )
 
     def load(self, state: Path | None) -> None:
         """Go on from a checkpoint, if there is one."""
@@ -226,6 +231,7 @@ class _Run:
         self.optimizer.load_state_dict(found["optimizer"])
         self.lambda_, self.smoothed, self.seconds = found["lambda"], found["smoothed"], found["seconds"]
         self.epochs = [Epoch(**each) for each in found["epochs"]]
+        self.untuned = [Point(**each) for each in found["untuned"]]
         self.before = [TapBits(**each) for each in found["before"]]
         self._refresh()
 
@@ -241,6 +247,7 @@ class _Run:
             "smoothed": self.smoothed,
             "seconds": self._elapsed(),
             "epochs": [asdict(each) for each in self.epochs],
+            "untuned": [asdict(each) for each in self.untuned],
             "before": [asdict(each) for each in self.before],
         }
         with replacing(state) as file:
@@ -324,6 +331,17 @@ class _Run:
 
     def _note(self, number: int, plan: Plan) -> None:
         """Measure the network as it is on held-back images, and keep it if it is the best."""
+        task, off = self._losses()
+        taps = self._compare(plan)
+        values = sum(tap.values for tap in taps)
+        bits, real = sum(tap.expected for tap in taps) / values, sum(tap.real for tap in taps) / values
+        self.epochs.append(Epoch(number, self.lambda_, task, off, bits, real, self._elapsed()))
+        if self._kept() == number:
+            self.best = self._snapshot()
+        self.report(self.epochs[-1])
+
+    def _losses(self) -> tuple[float, float]:
+        """The task's loss and the distortion on held-back images."""
         task = off = 0.0
         with measuring(self.model):
             for images, labels in Rows(self.images, self.held, self.settings.batch):
@@ -332,13 +350,18 @@ class _Run:
                 share = len(images) / len(self.held)
                 task += share * float(self.task(outputs, wanted, None if labels is None else labels.to(self.device)))
                 off += share * float(distortion(outputs, wanted, self.classes))
-        taps = self._compare(plan)
-        values = sum(tap.values for tap in taps)
-        bits, real = sum(tap.expected for tap in taps) / values, sum(tap.real for tap in taps) / values
-        self.epochs.append(Epoch(number, self.lambda_, task, off, bits, real, self._elapsed()))
-        if self._kept() == number:
-            self.best = self._snapshot()
-        self.report(self.epochs[-1])
+        return task, off
+
+    def _coarsened(self, factor: float) -> Point:
+        """The network as it is, its maps on coarser grids."""
+        kept = self._snapshot()
+        with torch.no_grad():
+            for tap in self.model.taps:
+                tap.log_scale.add_(math.log(factor))
+        taps = self._compare(self._refresh())
+        off = self._losses()[1]
+        self._restore(kept)
+        return Point(factor, off, sum(tap.real for tap in taps) / sum(tap.values for tap in taps))
 
     def _kept(self) -> int:
         """The best epoch, losses compared at the last one's lambda; with a target, the last one."""

@@ -42,6 +42,23 @@ class Epoch:
 
 
 @dataclass(frozen=True)
+class Point:
+    """The untuned network with its maps on coarser grids, on the images that are held back.
+
+    Parameters
+    ----------
+    coarser : float
+        What the scales of all quantizers are multiplied by.
+    distortion, real_bits : float
+        As for `Epoch`.
+    """
+
+    coarser: float
+    distortion: float
+    real_bits: float
+
+
+@dataclass(frozen=True)
 class Tuned:
     """What tuning made.
 
@@ -52,6 +69,8 @@ class Tuned:
     plan : Plan
         How its maps are stored: codecs as given, scales as learned, tables trained on the calibration images.
     epochs : list of Epoch
+    untuned : list of Point
+        What the same bits would cost without training.
     before, after : list of TapBits
         Each map on held-back images.
     kept : int
@@ -65,6 +84,7 @@ class Tuned:
     model: nn.Module
     plan: Plan
     epochs: list[Epoch] = field(repr=False)
+    untuned: list[Point] = field(repr=False)
     before: list[TapBits] = field(repr=False)
     after: list[TapBits] = field(repr=False)
     kept: int

@@ -18,7 +18,7 @@ from fmapzip.quantize import QuantParams
 from fmapzip.torch.actions import check_shape
 from fmapzip.torch.capture import Tap
 from fmapzip.torch.tuning.codings import Coding, ValueByValue
-from fmapzip.torch.tuning.fit import Bits, fitted, mask_bits
+from fmapzip.torch.tuning.fit import Bits, coding_of, fitted, mask_bits
 from fmapzip.torch.tuning.penalties import logarithm
 
 CALIBRATOR = "tuned"
@@ -118,6 +118,14 @@ class TunedTap(nn.Module):
         parts, self._kept, self._last = self._kept or [], None, None
         maps: IntegerMap = np.concatenate(parts).reshape(-1, *self.tap.shape)  # type: ignore[assignment]
         return maps
+
+    def forget(self) -> None:
+        """Read every integer back as it is: what follows then depends on no maps of before."""
+        self._coding = ValueByValue()
+
+    def fit_coding(self, maps: IntegerMap) -> None:
+        """Take points from integer maps."""
+        self._coding = coding_of(self.codec, maps).to(self.log_scale.device)
 
     def fit(self, maps: IntegerMap, planned: TapPlan) -> None:
         """Take tables, points and the scale of the bits from integer maps and what the codec makes of them."""

@@ -78,6 +78,7 @@ class TunableModel(nn.Module):
         images : Tensor, or iterable of batches
             As for `fmapzip.torch.compress_model`; at most 64 of them, evenly spread, are used.
         """
+        self._refit(images)
         maps, count = self._maps(images)
         planned = [tap.planned(each) for tap, each in zip(self.taps, maps, strict=True)]
         for tap, each, plan in zip(self.taps, maps, planned, strict=True):
@@ -114,6 +115,14 @@ class TunableModel(nn.Module):
     def taps(self) -> list[TunedTap]:
         """What happens to each feature map that is stored."""
         return list(self._taps)  # type: ignore[arg-type]
+
+    def _refit(self, images: Any) -> None:
+        """Fit what codecs read back, a map's points to what is read back of those before it; no history counts."""
+        for tap in self.taps:
+            tap.forget()
+        maps, _ = self._maps(images)
+        for tap, each in zip(self.taps, maps, strict=True):
+            tap.fit_coding(each)
 
     def _maps(self, images: Any) -> tuple[list[Any], int]:
         """Each tap's integer maps of at most 64 images in the network as it is, and how many images there are."""
