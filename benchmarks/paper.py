@@ -30,7 +30,6 @@ from fmapzip.bench.network import NetworkSource
 from fmapzip.bench.run import bench
 from fmapzip.bench.specs import choose
 from fmapzip.cli.progress import progress
-from fmapzip.codecs.context_rans import ContextRans
 from fmapzip.eval.codec_spec import parse_codec
 from fmapzip.eval.data import load_data
 from fmapzip.eval.dataset import Dataset
@@ -42,20 +41,16 @@ from fmapzip.eval.request import Request, load
 from fmapzip.eval.run import run
 from fmapzip.measurements import MeasurementCache
 from fmapzip.planner import Budget, make_plan
-from fmapzip.planner.candidate import Candidate
-from fmapzip.planner.verify.train import trained
 from fmapzip.torch import compress_model
-from fmapzip.torch.batches import Batches as CalibrationBatches
-from fmapzip.torch.calibrate import calibrate
-from fmapzip.torch.capture import capture
-from fmapzip.torch.inputs import first_sample
 from fmapzip.torch.outputs import output_tensor
-from fmapzip.torch.preserve import evaluation_mode
 
 METHODS = ("all", "dct-cm:path=mask", "dct-cm:path=mask,mask_step=2", "dct-cm:path=mask,mask_step=4")
 COSINES = (0.98, 0.995)
-PLANNED = ("auto", "context-rans", "dct-cm:coding=bitmap")
+PLANNED = ("context-rans", "context-rans:level=max", "dct-cm:coding=bitmap")
 KEPT = ("label", "layout", "ours", "lossless", "status", "bytes", "side_bytes", "total_bytes", "other_layout_bytes")
+
+FILE_NAME = str.maketrans({":": "_", "=": "-", ",": "_"})
+COPIES = "all"
 
 Values = dict[str, Any]
 Embeddings = NDArray[np.float32]
@@ -128,19 +123,6 @@ def planned(job: Job, codec: str, cosine: float, target: Path) -> Values:
     }
 
 
-def raised(job: Job, made: Path, target: Path) -> Values:
-    """The same plan with `context-rans` at its smallest level: the same values out, in fewer bytes."""
-    inputs, plan = load(job.request), fmapzip.Plan.load(made)
-    batches = CalibrationBatches(inputs.calibration, "calibration")
-    with progress() as advance, evaluation_mode(inputs.model):
-        captured = capture(inputs.model, first_sample(batches.first()))
-        found = calibrate(captured, captured.taps, batches, "minmax:offset", advance)
-        codecs = [replace(tap.codec, level="max") if isinstance(tap.codec, ContextRans) else tap.codec for tap in plan]
-        chosen = [Candidate(tap.quantizer, codec) for tap, codec in zip(plan, codecs, strict=True)]
-        trained(captured, found, batches, chosen, {}, advance).save(target)
-    return {"of": made.stem}
-
-
 def measured(job: Job, plan: Path) -> Values:
     """Run a plan on images that did not calibrate."""
     with progress() as advance:
@@ -166,7 +148,7 @@ def _copies(data: Dataset, preprocessing: Preprocessing | None) -> Iterator[tupl
     """Each distortion, with the images that it makes."""
     assert preprocessing is not None
     assert data.read_by is not None
-    for kind, distortion in distortions("all").items():
+    for kind, distortion in distortions(COPIES).items():
         way = replace(preprocessing, distortion=distortion)
         yield kind, replace(data, read=partial(_read, data, way))
 
@@ -204,28 +186,32 @@ def measure(job: Job) -> Iterator[Values]:
     if job.arena_images:
         result["arena"] = job.remembered("arena", partial(arena, job))
         yield result
-    known: tuple[Embeddings, list[str]] | None = None
+    found: dict[str, fmapzip.Plan] = {}
     for cosine in COSINES:
         for codec in job.codecs:
-            name = f"{codec.partition(':')[0]}_{cosine:g}"
+            name = f"{codec.translate(FILE_NAME)}_{cosine:g}"
             target = job.work / f"{name}.fmzp"
             made = job.remembered(f"plan {name}", partial(planned, job, codec, cosine, target))
-            ways = [(codec, name)]
-            if codec == "context-rans":
-                job.remembered(f"plan {name}_max", partial(raised, job, target, job.work / f"{name}_max.fmzp"))
-                ways.insert(0, (f"{codec}:level=max", f"{name}_max"))
-            for label, kept in ways:
-                figures = job.remembered(f"figures {kept}", partial(measured, job, job.work / f"{kept}.fmzp"))
-                result["plans"].append({"codec": label, "cosine": cosine, **made, **figures})
-                yield result
-            if job.queries and known is None:
+            figures = job.remembered(f"figures {name}", partial(measured, job, target))
+            result["plans"].append({"codec": codec, "cosine": cosine, **made, **figures})
+            yield result
+            found[name] = fmapzip.Plan.load(target)
+            if job.queries:
                 known = shipped(job)
                 result["shipped"] = job.remembered("recall shipped", partial(recall, job, *known, None))
-            if known is not None:
-                found = job.remembered(f"recall {name}", partial(recall, job, *known, target))
-                for plan in result["plans"][-len(ways) :]:  # of the same values
-                    plan["recall"] = found
+                judged = next(other for other, plan in found.items() if same_values(plan, found[name]))
+                result["plans"][-1]["recall"] = job.remembered(
+                    f"recall {judged}", partial(recall, job, *known, job.work / f"{judged}.fmzp")
+                )
                 yield result
+
+
+def same_values(one: fmapzip.Plan, other: fmapzip.Plan) -> bool:
+    """Whether plans differ in bytes alone: by what stands for their codecs while they are planned."""
+    return all(
+        (a.name, a.quantizer, a.codec.draft()) == (b.name, b.quantizer, b.codec.draft())
+        for a, b in zip(one, other, strict=True)
+    )
 
 
 def main() -> None:

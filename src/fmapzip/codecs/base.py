@@ -100,6 +100,14 @@ class Codec(ABC):
         """Families of settings for a planner to choose a step in; settings that differ from the defaults stay."""
         return ()
 
+    def draft(self) -> Codec:
+        """A codec that makes the same values and trains faster, which a planner measures in this one's place."""
+        return self
+
+    def in_place_of(self, draft: Codec) -> Codec:
+        """The codec with the settings that a planner found for its draft."""
+        return draft
+
     def approximation(self, maps: IntegerMap, zero_point: int = 0) -> IntegerMap | None:
         """What `maps` become if this codec is trained on them, about; None where only coding them tells.
 

@@ -86,6 +86,14 @@ class ContextRans(Codec):
         """Steps, where none is set."""
         return (Tradeoff(lambda step, _: replace(self, step=int(step)), requantizes=True),) if self.lossless else ()
 
+    def draft(self) -> Codec:
+        """Level ``default`` of ``max``: levels differ in bytes alone."""
+        return replace(self, level="default") if self.level == "max" else self
+
+    def in_place_of(self, draft: Codec) -> Codec:
+        """The draft's step at this level."""
+        return replace(draft, level=self.level) if isinstance(draft, ContextRans) else draft
+
     def approximation(self, maps: IntegerMap, zero_point: int = 0) -> IntegerMap | None:
         """Values re-quantized by the step."""
         return maps if self.lossless else requantized(maps, zero_point, self._step)

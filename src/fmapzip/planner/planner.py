@@ -34,7 +34,7 @@ from fmapzip.planner.measure.speed import fast_enough
 from fmapzip.planner.result import Planned, Step
 from fmapzip.planner.verify.task import TaskCheck, kept_by_task
 from fmapzip.planner.verify.train import trained
-from fmapzip.planner.verify.verify import Stage, checked, verified
+from fmapzip.planner.verify.verify import Stage, Verified, checked, verified
 from fmapzip.torch.batches import Batches, Progress, ignore_progress
 from fmapzip.torch.calibrate import Calibration, calibrate
 from fmapzip.torch.capture import METHODS, Captured, capture, select
@@ -186,7 +186,8 @@ class _Session:
     ) -> Planned:
         planned = _STARTS[self.metric] if self.task is not None else budget
         choosing, verifying = (self._stage(name, planned) for name in _GROUPS)
-        search, slow = self._search(choosing, options, min_decode, seed)
+        in_draft = not (budget.lossless or budget.limits_size)
+        search, slow = self._search(choosing, options, min_decode, seed, in_draft)
         search.fixed()
         steps: Sequence[Step] = ()
         judged: TaskResult | None = None
@@ -202,6 +203,8 @@ class _Session:
                 check = self._check(self.task, budget)
                 found, judged = kept_by_task(chooser, self._train, choosing, verifying, self.calibration.images, check)
             steps = chooser.steps
+            if in_draft:
+                found = self._finished(search, found, choosing, verifying)
         return Planned(
             plan=found.plan,
             budget=budget,
@@ -219,6 +222,13 @@ class _Session:
             seconds=perf_counter() - start,
             task=judged,
         )
+
+    def _finished(self, search: CandidateSearch, found: Verified, choosing: Stage, verifying: Stage) -> Verified:
+        """Return a plan of drafts with the codecs that they stand for: the same values in fewer bytes."""
+        chosen = search.finish(found.chosen)
+        if chosen == found.chosen:
+            return found
+        return checked(self._train(chosen), chosen, choosing, verifying, self.calibration.images, found.back_offs)
 
     def _check(self, task: TaskMetric, budget: Budget) -> TaskCheck:
         return TaskCheck(
@@ -240,7 +250,7 @@ class _Session:
         return Stage(evaluator, BudgetObjective(budget, evaluator, eight_bit, sum(prod(tap.shape) for tap in taps)))
 
     def _search(
-        self, stage: Stage, options: Sequence[Codec], min_decode: float | None, seed: int
+        self, stage: Stage, options: Sequence[Codec], min_decode: float | None, seed: int, in_draft: bool
     ) -> tuple[CandidateSearch, tuple[str, ...]]:
         """Return what fills the sets of candidates, and what to tell of the codecs that are not among them."""
         taps, images = self.calibration.taps, stage.evaluator.images.some(_MEASURING[self.metric])
@@ -264,7 +274,7 @@ class _Session:
         sensitivities = noise_sensitivities(
             self.captured, taps, images.some(_SENSITIVITY_IMAGES).batches, self.metric, _PROBES, seed, weights
         )
-        return CandidateSearch(meter, bases, sensitivities, options, self.calibration.images), slow
+        return CandidateSearch(meter, bases, sensitivities, options, self.calibration.images, in_draft), slow
 
     def _train(self, chosen: Sequence[Candidate]) -> Plan:
         return trained(self.captured, self.calibration, self.batches, chosen, {}, self.progress)

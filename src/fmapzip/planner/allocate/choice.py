@@ -15,6 +15,9 @@ from fmapzip.planner.candidates.search import CandidateSearch
 from fmapzip.planner.measure.evaluator import Outcome, PlanEvaluator
 from fmapzip.planner.result import Step
 
+_MOST_ROUNDS = 6
+_ROUGHLY = 0.005  # of its bytes: how near the budget a choice must come that is made again
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -43,11 +46,17 @@ class Chooser:
         self.candidate_sets = search.candidate_sets
         self.steps: list[Step] = []
         self._way: list[Allocation] = []
+        self._factor = 1.0
 
     def choose(self, limit: float) -> Choice:
-        """Choose among the coarse candidates, then again with finer steps around the first choice."""
+        """Choose among the coarse candidates, again where what is near was measured, then with finer steps."""
         self._way = allocations([points(options) for options in self.candidate_sets])
-        choice = self._best(self._way, limit)
+        choice = self._best(self._way, limit, _ROUGHLY)
+        for _ in range(_MOST_ROUNDS):
+            if not choice.within or not self._search.near(choice.candidates):
+                break
+            self._way = allocations([points(options) for options in self.candidate_sets])
+            choice = self._best(self._way, limit, _ROUGHLY)
         if not choice.within or self._search.meter.deadline.passed:
             return choice
         self._search.fine(choice.candidates)
@@ -66,19 +75,21 @@ class Chooser:
             return one.outcome.distortion < other.outcome.distortion
         return one.outcome.bytes < other.outcome.bytes
 
-    def _best(self, path: Sequence[Allocation], limit: float) -> Choice:
-        """Return the allocation of `path` that spends the limit, or the one nearest to it."""
+    def _best(self, path: Sequence[Allocation], limit: float, tolerance: float = 0.0) -> Choice:
+        """Return the allocation of `path` that spends the limit to within a share of its size, or the nearest to it."""
         if self._objective.limits_size:
             at = least_distortion(path, limit)
             where = path[-1 if at is None else at]
         else:
-            at = most_saving(path, limit, lambda step: self._objective.value(self._run(step)))
+            at = most_saving(path, limit, lambda step: self._objective.value(self._run(step)), self._factor, tolerance)
             where = path[at or 0]
         return Choice(self._candidates(where), self._run(where), at is not None)
 
     def _run(self, allocation: Allocation) -> Outcome:
         """Run an allocation on the choosing images."""
         outcome = self._evaluator.run(self._plan(self._candidates(allocation)))
+        if allocation.distortion > 0 and outcome.distortion > 0:
+            self._factor = outcome.distortion / allocation.distortion
         step = Step(allocation.distortion, outcome.distortion, outcome.bytes)
         if step not in self.steps:
             self.steps.append(step)

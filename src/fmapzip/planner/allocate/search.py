@@ -7,7 +7,13 @@ from collections.abc import Callable, Sequence
 from fmapzip.planner.allocate.hull import Allocation
 
 
-def most_saving(path: Sequence[Allocation], limit: float, measure: Callable[[Allocation], float]) -> int | None:
+def most_saving(
+    path: Sequence[Allocation],
+    limit: float,
+    measure: Callable[[Allocation], float],
+    factor: float = 1.0,
+    tolerance: float = 0.0,
+) -> int | None:
     """Return the last allocation of `path` whose measured distortion is within `limit`; None where the first is not.
 
     Parameters
@@ -17,6 +23,10 @@ def most_saving(path: Sequence[Allocation], limit: float, measure: Callable[[All
     limit : float
     measure : callable
         Joint distortion of an allocation; taken to rise along the path.
+    factor : float
+        What joint distortions are expected to be over the sums of single ones.
+    tolerance : float
+        Share of its size by which the allocation that is returned may be larger than the last.
 
     Notes
     -----
@@ -24,8 +34,8 @@ def most_saving(path: Sequence[Allocation], limit: float, measure: Callable[[All
     up, and errors of one sign add up faster); the factor of the last measurement tells where to measure next.
     """
     low, high = -1, len(path)
-    factor, bisect = 1.0, False
-    while high - low > 1:
+    bisect = False
+    while high - low > 1 and not (low >= 0 and high < len(path) and _near(path[low], path[high], tolerance)):
         guess = sum(1 for step in path if step.distortion * factor <= limit) - 1
         at = (low + high) // 2 if bisect else min(max(guess, low + 1), high - 1)
         bisect = not bisect
@@ -34,6 +44,10 @@ def most_saving(path: Sequence[Allocation], limit: float, measure: Callable[[All
             factor = distortion / path[at].distortion
         low, high = (at, high) if distortion <= limit else (low, at)
     return low if low >= 0 else None
+
+
+def _near(low: Allocation, high: Allocation, tolerance: float) -> bool:
+    return low.size - high.size <= tolerance * low.size
 
 
 def least_distortion(path: Sequence[Allocation], limit: float) -> int | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import log
+from dataclasses import replace
+from math import ceil, floor, log, log2
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from fmapzip.codecs.base import Codec
 from fmapzip.plan import Plan, TapPlan
 from fmapzip.planner.candidate import Candidate
 from fmapzip.planner.candidates.candidate_set import CandidateSet
+from fmapzip.planner.candidates.drafts import drafts_of, meant_by
 from fmapzip.planner.candidates.expected import learn
 from fmapzip.planner.candidates.families import STEPS, Family, families, fixed
 from fmapzip.planner.candidates.tap_model import TapModel
@@ -20,7 +22,7 @@ from fmapzip.planner.measure.rate import RATE_IMAGES
 from fmapzip.planner.measure.sensitivities import Sensitivities
 from fmapzip.quantize import QuantParams
 
-_MEASURED_STEPS = STEPS[::2]
+_OCTAVES = STEPS[::2]  # distortion is measured at some of these
 _TRIAL_STEPS = (2.0**1.5, 2.0**2.5)
 _TRIAL_IMAGES = 8
 _HASTY_STEPS, _HASTY_IMAGES = STEPS[::4], 2  # after the deadline
@@ -40,6 +42,8 @@ class CandidateSearch:
     codecs : sequence of Codec
     images : int
         Calibration images.
+    in_draft : bool
+        Whether drafts are measured in the place of codecs; `finish` is then to be called.
     """
 
     def __init__(
@@ -49,13 +53,16 @@ class CandidateSearch:
         sensitivities: Sensitivities,
         codecs: Sequence[Codec],
         images: int,
+        in_draft: bool = False,
     ) -> None:
-        self.meter, self._codecs, self._images = meter, codecs, images
+        self.meter, self._images, self._meant = meter, images, codecs
+        self._codecs = drafts_of(codecs) if in_draft else tuple(codecs)
         self._models = {
             tap.name: TapModel(meter.rates.maps(tap).numpy(), base, sensitivities[tap.name])
             for tap, base in zip(meter.taps, bases, strict=True)
         }
         self._families: dict[str, Sequence[Family]] = {}
+        self._measured: dict[str, set[float]] = {tap.name: set() for tap in meter.taps}
         self.candidate_sets = tuple(CandidateSet(tap, images) for tap in meter.taps)
 
     def fixed(self) -> None:
@@ -64,26 +71,55 @@ class CandidateSearch:
             self._add(options, fixed(self._models[options.tap.name], self._codecs))
 
     def coarse(self) -> None:
-        """Add candidates half an octave apart, and measure every second's distortion with the other maps in float.
+        """Add candidates an octave apart, their distortion estimated.
 
-        After the deadline, the first family stands for all, its steps are two octaves apart, and distortion is
-        estimated.
+        After the deadline, the first family stands for all, and its steps are two octaves apart.
         """
         for done, options in enumerate(self.candidate_sets):
             tried = families(self._models[options.tap.name], self._codecs)
             self._families[options.tap.name] = tried[:1] if self._late else self._best(options, tried)
-            self._add(options, self._at(options, _HASTY_STEPS if self._late else STEPS))
+            self._add(options, self._at(options, _HASTY_STEPS if self._late else _OCTAVES))
             self.meter.progress("measuring bytes", done + 1, len(self.candidate_sets))
-        wanted = {
-            options.tap.name: [c for c in options.candidates if c.step in _MEASURED_STEPS]
-            for options in self.candidate_sets
-        }
-        learn(self.candidate_sets, self.meter.distortions(wanted))
+
+    def near(self, chosen: Sequence[Candidate]) -> bool:
+        """Add candidates half an octave from the chosen ones, and measure the distortions of the octaves about them.
+
+        Each with the other maps in float. Returns whether anything was measured: nothing is that was before, or after
+        the deadline.
+        """
+        if self._late:
+            return False
+        new = False
+        for options, candidate in zip(self.candidate_sets, chosen, strict=True):
+            steps = [candidate.step * 2**0.5, candidate.step * 2**-0.5]
+            self._add(options, self._at(options, [step for step in steps if STEPS[0] <= step <= STEPS[-1]]))
+            about = octaves_about(candidate.step) - self._measured[options.tap.name]
+            self._measured[options.tap.name] |= about
+            new |= bool(about)
+        if new:
+            wanted = {
+                options.tap.name: [c for c in options.candidates if c.step in self._measured[options.tap.name]]
+                for options in self.candidate_sets
+            }
+            learn(self.candidate_sets, self.meter.distortions(wanted))
+        return new
 
     def fine(self, chosen: Sequence[Candidate]) -> None:
         """Add candidates a quarter of an octave on both sides of the chosen ones."""
         for options, candidate in zip(self.candidate_sets, chosen, strict=True):
             self._add(options, self._at(options, [candidate.step * 2**0.25, candidate.step * 2**-0.25]))
+
+    def finish(self, chosen: Sequence[Candidate]) -> tuple[Candidate, ...]:
+        """Return the smallest of what each chosen candidate's draft stands for."""
+        found = []
+        for done, (options, candidate) in enumerate(zip(self.candidate_sets, chosen, strict=True)):
+            ways = [replace(candidate, codec=codec) for codec in meant_by(candidate.codec, self._meant)]
+            self._add(options, ways)
+            if candidate.key in options.measured:
+                options.measured |= {way.key for way in ways}
+            found.append(min(ways, key=options.size))
+            self.meter.progress("finishing drafts", done + 1, len(self.candidate_sets))
+        return tuple(found)
 
     def _at(self, options: CandidateSet, steps: Sequence[float]) -> list[Candidate]:
         return [family.make(step) for family in self._families[options.tap.name] for step in steps]
@@ -139,3 +175,15 @@ class CandidateSearch:
 
         noise: float = self.meter.cache.get(f"noise {options.tap.name} {candidate.key}", work)
         return noise
+
+
+def octaves_about(step: float) -> set[float]:
+    """Return the whole octaves below and above a step, one of which it may be; within those that are measured.
+
+    Examples
+    --------
+    >>> octaves_about(3), octaves_about(4), octaves_about(100)
+    ({2.0, 4.0}, {4.0}, {32.0})
+    """
+    octave = log2(step)
+    return {min(max(2.0**k, _OCTAVES[0]), _OCTAVES[-1]) for k in (floor(octave + 1e-9), ceil(octave - 1e-9))}
