@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor, nn
 
+from fmapzip.codecs.context_rans import ContextRans
 from fmapzip.errors import InvalidInput
 from fmapzip.planner import Budget, Planned, make_plan
 from fmapzip.planner.measure.images import divide, gather
@@ -131,7 +132,7 @@ def test_an_interrupted_search_goes_on_to_the_same_plan(network: nn.Module, imag
         pass
 
     def interrupt(stage: str, done: int, total: int | None) -> None:
-        if stage == "measuring distortion" and done > 10:
+        if stage == "measuring distortion" and done > 1:
             raise Interrupt
 
     with pytest.raises(Interrupt):
@@ -149,6 +150,21 @@ def test_after_the_time_limit_few_candidates_and_estimates_are_left(network: nn.
     assert all(options.measured for options in whole.candidate_sets)
     for hasty, careful in zip(found.candidate_sets, whole.candidate_sets, strict=True):
         assert len(hasty.candidates) <= len(careful.candidates) / 2
+
+
+def test_a_slow_level_is_searched_in_draft_and_makes_the_same_values(network: nn.Module, images: Batches) -> None:
+    draft, slow, both = (
+        make_plan(network, images, Budget("kl", 0.01), codecs=codecs)
+        for codecs in (["context-rans"], [ContextRans(level="max")], [ContextRans(), ContextRans(level="max")])
+    )
+    assert {tap.codec.level for tap in slow.plan} == {"max"}
+    for plan in (slow.plan, both.plan):
+        assert [tap.quantizer for tap in plan] == [tap.quantizer for tap in draft.plan]
+        assert [tap.codec.draft() for tap in plan] == [tap.codec for tap in draft.plan]
+    assert slow.verifying.outcome.distortions == draft.verifying.outcome.distortions
+    for options, chosen in zip(both.candidate_sets, both.chosen, strict=True):
+        of_both = [c for c in options.candidates if c.codec.draft() == chosen.codec.draft() and c.step == chosen.step]
+        assert options.size(chosen) == min(options.size(c) for c in of_both if c.quantizer == chosen.quantizer)
 
 
 def test_only_the_asked_for_taps_and_codecs_are_planned(network: nn.Module, images: Batches) -> None:
