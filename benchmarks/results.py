@@ -16,6 +16,7 @@ from pathlib import Path
 from textwrap import fill
 
 from results_breadth import breadth
+from results_dead_zones import dead_zones
 from results_files import NETWORKS, Values, arenas, keep, loaded, renew
 from results_hardware import proof, synthesis
 from results_paper import paper, short_paper
@@ -47,6 +48,7 @@ def document() -> str:
     parts += [speeds(report) for report in loaded("speeds_*.json")]
     parts += [plans(loaded("plan_budgets_*.json"))]
     parts += [tunings(loaded("tune_*.json"))]
+    parts += [dead_zones(loaded("dead_zones_*.json"))]
     parts += [grid(found) for found in loaded("dct_cm_grid_*.json")]
     parts += [pca(loaded("pca_before_*.json"))]
     parts += [speed(found) for found in loaded("speed.json")]

@@ -9,7 +9,7 @@ from results_files import NETWORKS, Values
 
 from fmapzip.bench.summary import sentences
 from fmapzip.documents.maps import pooled
-from fmapzip.report.model import changed_settings
+from fmapzip.report.settings import changed_settings
 
 NAMED_PACKAGES = ("numpy", "torch", "zstandard", "lz4", "blosc2", "pcodec", "zfpy", "brotli", "imagecodecs")
 WIDTH = 150
