@@ -16,6 +16,7 @@ from onnx import helper, numpy_helper
 from fmapzip.errors import UnsupportedModel
 from fmapzip.onnx import load_onnx
 from fmapzip.onnx.fold import session
+from fmapzip.onnx.integers import run_on_equal_integers
 from fmapzip.quantize import QuantParams
 from fmapzip.torch import compress_model, taps
 
@@ -405,3 +406,19 @@ def test_the_networks_own_integers_are_stored_so_that_a_lossless_codec_changes_n
     with torch.inference_mode():
         assert torch.equal(stored(images), net(images))
         assert torch.equal(stored(wide), net(wide))
+
+
+def test_a_wrong_integer_is_refused_by_name_however_little_it_moves_the_output(write: Any) -> None:
+    nodes, constants = quantized_stack(0)
+    path = write(nodes, {"x": X}, ["y"], constants)
+    net = load_onnx(path)
+    model = onnx.load(path)
+    x = RNG.standard_normal((1, 4, 6, 5)).astype(F32)
+    outputs, compared = run_on_equal_integers(net, model, {"x": x}, [torch.from_numpy(x)])
+    assert compared == sum(node.op_type == "QuantizeLinear" for node in model.graph.node)
+    assert np.array_equal(outputs["y"].numpy(), session(str(path)).run(["y"], {"x": x})[0])
+    layer = next(each for each in net.modules() if getattr(each, "weight", None) is not None)
+    with torch.no_grad():
+        layer.weight[0] += 40
+    with pytest.raises(UnsupportedModel, match=r"^tensor '.*' differs from ONNX Runtime's by up to .* steps where"):
+        run_on_equal_integers(net, model, {"x": x}, [torch.from_numpy(x)])

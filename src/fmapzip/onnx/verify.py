@@ -9,11 +9,12 @@ import numpy as np
 import onnx
 import torch
 from onnxruntime import InferenceSession
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from fmapzip.errors import UnsupportedModel
 from fmapzip.onnx.fold import session
 from fmapzip.onnx.inputs import GraphInput
+from fmapzip.onnx.integers import is_quantized, run_on_equal_integers
 from fmapzip.onnx.values import Array
 
 EXACT, HALF, QUANTIZED = 2e-4, 2e-2, 5e-2
@@ -49,16 +50,19 @@ class Agreement:
 
 def tolerance(model: onnx.ModelProto) -> float:
     """Return how large a part of an output's magnitude a difference may be."""
+    return QUANTIZED if is_quantized(model) else _of_floats(model)
+
+
+def _of_floats(model: onnx.ModelProto) -> float:
+    """Return the tolerance of what is computed in floating point."""
     halves = (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
-    if any("Quantize" in node.op_type or node.op_type.startswith("QLinear") for node in model.graph.node):
-        return QUANTIZED
     tensors = [*model.graph.initializer, *(a.t for node in model.graph.node for a in node.attribute)]
     casts = (a.i for node in model.graph.node if node.op_type == "Cast" for a in node.attribute)
     return HALF if any(t.data_type in halves for t in tensors) or any(to in halves for to in casts) else EXACT
 
 
 def verify(
-    module: nn.Module,
+    module: fx.GraphModule,
     file: str,
     model: onnx.ModelProto,
     inputs: Sequence[GraphInput],
@@ -66,10 +70,14 @@ def verify(
 ) -> list[Agreement]:
     """Run both on random inputs and compare every output.
 
+    In a quantized network every integer is compared too, computed from ONNX Runtime's own, and the outputs that follow
+    from those are allowed what floating point is.
+
     Raises
     ------
     UnsupportedModel
-        An output differs by more than the tolerance, in shape, or where it is infinite or no number.
+        An output differs by more than the tolerance, in shape, or where it is infinite or no number, or an integer by
+        more than a step.
     """
     rng = np.random.default_rng(0)
     given = {value.name: value.random(value.shape(1, sizes), rng) for value in inputs}
@@ -80,21 +88,30 @@ def verify(
         expected = _run(running, names, given)
     except Exception as error:  # ONNX Runtime's own, of many kinds
         raise UnsupportedModel(f"ONNX Runtime does not run it on {shapes}: {_line(error)}") from error
+    arguments = [value.as_argument(given[value.name]) for value in inputs]
     try:
         with torch.inference_mode():
-            found = module(*(value.as_argument(given[value.name]) for value in inputs))
+            found = module(*arguments)
     except Exception as error:  # PyTorch's
         raise UnsupportedModel(f"the imported network does not run on {shapes}: {_line(error)}") from error
     outputs = dict.fromkeys(names, found) if isinstance(found, Tensor) else found
-    part = tolerance(model)
     wanted = dict(zip(names, expected, strict=True))
-    allowed = {name: _allowed(want, (), part) for name, want in wanted.items()}
-    if any(_difference(name, outputs[name], want) > allowed[name] for name, want in wanted.items()):
-        nearby = [_run(session(file, False), names, given), _run(running, names, _moved(given, rng))]
-        allowed = {
-            name: _allowed(want, [other[i] for other in nearby], part) for i, (name, want) in enumerate(wanted.items())
-        }
-    return [_compare(name, outputs[name], want, allowed[name]) for name, want in wanted.items()]
+
+    def agreements(made: Mapping[str, Tensor], part: float) -> list[Agreement]:
+        allowed = {name: _allowed(want, (), part) for name, want in wanted.items()}
+        if any(_difference(name, made[name], want) > allowed[name] for name, want in wanted.items()):
+            nearby = [_run(session(file, False), names, given), _run(running, names, _moved(given, rng))]
+            allowed = {
+                name: _allowed(want, [other[i] for other in nearby], part)
+                for i, (name, want) in enumerate(wanted.items())
+            }
+        return [_compare(name, made[name], want, allowed[name]) for name, want in wanted.items()]
+
+    if is_quantized(model):
+        from_integers, compared = run_on_equal_integers(module, model, given, arguments)
+        if compared:
+            agreements(from_integers, _of_floats(model))
+    return agreements(outputs, tolerance(model))
 
 
 def takes_batches(
