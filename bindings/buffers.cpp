@@ -24,7 +24,9 @@ void require(const Status& status, const std::string& of) {
     case Code::truncated:
       raise_error("TruncatedFrame", where);
     case Code::unsupported_version:
-      raise_error("UnsupportedVersion", where);
+      raise_error("UnsupportedVersion", "frame version " + std::to_string(status.version) +
+                                            "; this release reads version " + std::to_string(kFormatVersion) +
+                                            of);
     case Code::limit_exceeded:
       raise_error("LimitExceeded", where);
     case Code::invalid_argument:

@@ -80,8 +80,7 @@ void read_magic(Reader& in) {
   }
   const uint8_t version = in.byte();
   if (in.ok() && version != kFormatVersion) {
-    in.fail(
-        {Code::unsupported_version, "frame of a format version that this build cannot read", kMagic.size()});
+    in.fail({Code::unsupported_version, "frame", kMagic.size(), version});
   }
 }
 

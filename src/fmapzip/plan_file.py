@@ -10,9 +10,10 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from fmapzip import _core
 from fmapzip.errors import InvalidInput, InvalidPlan, UnsupportedVersion
 
-VERSION = 0
+VERSION = _core.FORMAT_VERSION
 MAX_DIM = 2**31 - 1
 
 _MAGIC = b"fmapzip-plan "

@@ -19,6 +19,7 @@ struct [[nodiscard]] Status {
   Code code = Code::ok;
   const char* what = "";
   size_t offset = 0;
+  uint8_t version = 0;  // the one found, with `unsupported_version`
 
   bool ok() const { return code == Code::ok; }
 };

@@ -10,11 +10,11 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from fmapzip._core import crc32c
+from fmapzip._core import FORMAT_VERSION, crc32c
 from fmapzip.archive.positional import PositionalFile
 from fmapzip.errors import CorruptArchive, InvalidInput, InvalidType
 
-VERSION = 0
+VERSION = FORMAT_VERSION
 HEADER = b"FMZA" + bytes([VERSION, 0, 0, 0])
 PREFIX = struct.Struct("<BI")
 """Kind and body length; the body and a CRC32C of all of it follow."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fmapzip import _core
 from fmapzip.errors import CorruptFrame, InvalidInput, LimitExceeded, MissingCodec, UnsupportedVersion
 from fmapzip.reference.checksum import crc32c
 from fmapzip.reference.context_rans import CONTEXT_RANS
@@ -19,7 +20,7 @@ from fmapzip.reference.tiles import Tile, TileCodec
 from fmapzip.reference.zvc import ZVC
 
 MAGIC = b"FMAP"
-VERSION = 0
+VERSION = _core.FORMAT_VERSION
 SIGNED, QUANTIZER, PLAN, PER_CHANNEL, ZERO_POINT = 1, 2, 4, 32, 64
 NDIM_SHIFT = 3
 RESERVED = 0b10000000
@@ -103,7 +104,7 @@ def decode(data: bytes, parameters: bytes | None = None) -> NDArray[Any]:
         raise CorruptFrame("wrong magic")
     version, number, flags = reader.take(3)
     if version != VERSION:
-        raise UnsupportedVersion(f"format version {version}")
+        raise UnsupportedVersion(f"frame version {version}; this release reads version {VERSION}")
     ndim = flags >> NDIM_SHIFT & 3 or 4
     if flags & RESERVED or (flags & PER_CHANNEL and not flags & QUANTIZER):
         raise CorruptFrame("forbidden flags")
