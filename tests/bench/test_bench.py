@@ -222,6 +222,19 @@ def test_the_summary_says_where_a_baseline_is_ahead(maps: Path) -> None:
     assert "on 1 of 2 taps" in text or "on 2 of 2 taps" in text
 
 
+def test_the_summary_says_how_many_images_a_plan_needs(maps: Path) -> None:
+    report = report_of(maps, ["zvc", "context-rans", "deflate"])
+    by_name = {entry["codec"]: entry for entry in report["codecs"]}
+    for name, size, side in (("zvc", 900, 40), ("context-rans", 400, 300), ("deflate", 500, 0)):
+        by_name[name].update(bytes=size, side_bytes=side)
+    report["source"]["images"] = None
+    assert not any("which needs no plan" in line for line in sentences(report))
+    report["source"]["images"] = 10  # of 40 and 50 bytes: 31 * 40 + 300 < 31 * 50
+    assert "Plan and frames are smaller than deflate, which needs no plan: " in (text := " ".join(sentences(report)))
+    assert "context-rans from 31 images on" in text
+    assert "zvc never" in text
+
+
 def test_lossless_and_lossy_methods_stand_apart(maps: Path) -> None:
     console = Console(width=200, record=True, file=StringIO())
     console.print(render(report_of(maps, ["context-rans:step=4", "zvc", "raw"])))

@@ -21,6 +21,7 @@ def sentences(report: dict[str, Any]) -> list[str]:
     exact = [entry for entry in rows if entry["lossless"]]
     found = _smallest(exact, raw)
     found += _per_tap(exact, report["taps"])
+    found += _plans_pay(exact, report["source"].get("images"))
     found += _fastest(exact, raw)
     found += _beaten(exact, raw)
     found += _unsteady(rows)
@@ -69,6 +70,21 @@ def _per_tap(exact: Sequence[Entry], taps: Sequence[dict[str, Any]]) -> list[str
         return [f"On each of the {len(taps)} taps the smallest is ours."]
     shown = "; ".join(lost[:6]) + (f"; and {len(lost) - 6} more" if len(lost) > 6 else "")
     return [f"A baseline is smaller on {len(lost)} of {len(taps)} taps (side information left out): {shown}."]
+
+
+def _plans_pay(exact: Sequence[Entry], images: int | None) -> list[str]:
+    """From how many images on a plan of ours and the frames are smaller than what needs nothing beside its maps."""
+    rival = min((e for e in exact if not e["side_bytes"]), key=lambda entry: entry["bytes"], default=None)
+    planned = [entry for entry in exact if entry["ours"] and entry["side_bytes"]]
+    if images is None or rival is None or not planned:
+        return []
+    found = []
+    for entry in planned:
+        saved = rival["bytes"] - entry["bytes"]
+        # n images: plan + n frames < n frames of the rival.
+        pays = f"from {entry['side_bytes'] * images // saved + 1} images on" if saved > 0 else "never"
+        found.append(f"{entry['label']} {pays}")
+    return [f"Plan and frames are smaller than {rival['label']}, which needs no plan: {', '.join(found)}."]
 
 
 def _fastest(exact: Sequence[Entry], raw: int) -> list[str]:
