@@ -82,9 +82,13 @@ def _plans_pay(exact: Sequence[Entry], images: int | None) -> list[str]:
     for entry in planned:
         saved = rival["bytes"] - entry["bytes"]
         # n images: plan + n frames < n frames of the rival.
-        pays = f"from {entry['side_bytes'] * images // saved + 1} images on" if saved > 0 else "never"
+        pays = _from(entry["side_bytes"] * images // saved + 1) if saved > 0 else "never"
         found.append(f"{entry['label']} {pays}")
     return [f"Plan and frames are smaller than {rival['label']}, which needs no plan: {', '.join(found)}."]
+
+
+def _from(images: int) -> str:
+    return "from the first image on" if images == 1 else f"from {images} images on"
 
 
 def _fastest(exact: Sequence[Entry], raw: int) -> list[str]:
