@@ -32,6 +32,8 @@ class TuneSettings:
         Images in a batch, and of how many of them bits are counted.
     patience : int
         Epochs without a better held-back loss after which tuning stops.
+    replan : int
+        Epochs from one time that the planner chooses codecs' steps and scales again to the next; 0: it never does.
     time_limit : float, optional
         Seconds after which training ends, within an epoch too; the learning rate falls to 0 until then.
     mirror : bool
@@ -50,6 +52,7 @@ class TuneSettings:
     batch: int = 64
     rate_samples: int = 8
     patience: int = 5
+    replan: int = 0
     time_limit: float | None = None
     mirror: bool = False
     seed: int = 0
@@ -57,7 +60,7 @@ class TuneSettings:
     def __post_init__(self) -> None:
         if self.target_ratio is not None and self.max_kl is not None:
             raise InvalidInput("give one target: a ratio or a KL")
-        least = {"epochs": 0, "batch": 1, "rate_samples": 1, "patience": 1}
+        least = {"epochs": 0, "batch": 1, "rate_samples": 1, "patience": 1, "replan": 0}
         for name, value in least.items():
             if getattr(self, name) < value:
                 raise InvalidInput(f"{name} is at least {value}, not {getattr(self, name)}")

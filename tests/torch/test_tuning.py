@@ -247,6 +247,50 @@ def test_resumed_tuning_gives_the_same_result(tmp_path: Path):
     assert whole.plan.to_bytes() == resumed.plan.to_bytes()
 
 
+def finer(model, images, ratio, codecs):
+    """A planner that has other steps and scales for each channel, and asks for the codecs without steps."""
+    assert codecs == [ContextRans()]
+    assert ratio > 1
+    made = tunable(model, "context-rans", images).plan(images)
+    quantizers = [
+        replace(tap.quantizer, scale=(tap.quantizer.scale[0],) * (tap.shape[0] if len(tap.shape) > 1 else 1))
+        for tap in made
+    ]
+    codec = ContextRans(step=2)
+    taps = [replace(tap, quantizer=each, codec=codec) for tap, each in zip(made, quantizers, strict=True)]
+    return Plan(tuple(replace(tap, parameters=b"") for tap in taps))
+
+
+@pytest.mark.parametrize(("step", "taken"), [(60, True), (3, False)])
+def test_the_planners_steps_are_taken_where_they_lose_less(step: int, taken: bool):
+    again = replace(FEW, replan=1, epochs=2, lambda_=0.0 if taken else 5.0)
+    whole = tune(network(), images(), ContextRans(step=step), settings=again, planner=finer)
+    assert [epoch.replanned for epoch in whole.epochs[:2]] == [False, taken]
+    assert not whole.epochs[2].replanned  # nothing would train with it any more
+    assert {tap.codec for tap in whole.plan} == {ContextRans(step=2 if taken and whole.kept else step)}
+
+
+def test_tuning_that_planned_again_is_resumed_with_the_same_result(tmp_path: Path):
+    again = replace(FEW, replan=1, lambda_=0.0, epochs=2)
+    whole = tune(network(), images(), ContextRans(step=60), settings=again, planner=finer)
+    state = tmp_path / "state"
+
+    def kill(epoch):
+        if epoch.number == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tune(network(), images(), ContextRans(step=60), settings=again, planner=finer, state=state, report=kill)
+    resumed = tune(network(), images(), ContextRans(step=60), settings=again, planner=finer, state=state)
+    assert all(torch.equal(a, b) for a, b in zip(weights(whole.model), weights(resumed.model), strict=True))
+    assert whole.plan.to_bytes() == resumed.plan.to_bytes()
+
+
+def test_planning_again_asks_for_a_planner():
+    with pytest.raises(InvalidInput, match="planner"):
+        tune(network(), images(), settings=replace(FEW, replan=1))
+
+
 def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path):
     state = tmp_path / "state"
     tune(network(), images(), ContextRans(step=3), settings=replace(FEW, epochs=1), state=state)

@@ -84,6 +84,10 @@ BatchNorms = Annotated[
     bool, typer.Option("--batch-norms", help="Train statistics of batch norms too.", rich_help_panel=TRAINING)
 ]
 Patience = Annotated[int, _option("--patience", "N", "Epochs without a better held-back loss, then it stops.", min=1)]
+Replan = Annotated[
+    int,
+    _option("--replan", "N", "Every N epochs the planner chooses steps and scales again.", show_default="never", min=0),
+]
 TimeLimit = Annotated[
     float | None, _option("--time-limit", "SECONDS", "Training ends then, within an epoch too.", show_default=False)
 ]
@@ -114,6 +118,7 @@ _SETTINGS: dict[str, Any] = {
     "rate_samples": RateSamples,
     "mirror": Mirror,
     "patience": Patience,
+    "replan": Replan,
     "time_limit": TimeLimit,
     "seed": Seed,
 }

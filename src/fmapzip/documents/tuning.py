@@ -22,6 +22,7 @@ class TuningEpoch(Part):
     bits: Annotated[float | None, says("a value, as training counts them")]
     real_bits: Annotated[float | None, says("a value, of real frames")]
     seconds: Annotated[float, says("since tuning began, over all runs")]
+    replanned: Annotated[bool, says("whether the planner's codecs and scales were taken at its end")]
     lambda_: Annotated[float, says("what a bit a value was worth, in units of the task's loss")] = msgspec.field(
         name="lambda"
     )

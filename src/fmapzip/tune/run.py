@@ -22,6 +22,7 @@ from fmapzip.torch.tuning.loop import tune
 from fmapzip.torch.tuning.results import Epoch, Tuned
 from fmapzip.torch.tuning.tasks import TaskLoss
 from fmapzip.tune.asked import Asked
+from fmapzip.tune.replan import plan_at_ratio
 from fmapzip.tune.schema import to_json
 from fmapzip.tune_settings import TuneSettings
 
@@ -77,6 +78,7 @@ def run(
         quantizer=request.quantizer,
         rate=asked.rate,
         batch_norms=asked.batch_norms,
+        planner=plan_at_ratio,
         state=state,
         device=device,
         progress=with_totals(progress, inputs.parts),

@@ -49,7 +49,9 @@ def _epochs(report: Report) -> Figures:
     for epoch in report["epochs"]:
         table.rows.append(
             [
-                str(epoch["number"]) + ("*" if epoch["number"] == report["kept"] else ""),
+                str(epoch["number"])
+                + ("p" if epoch["replanned"] else "")
+                + ("*" if epoch["number"] == report["kept"] else ""),
                 f"{epoch['lambda']:.3g}",
                 number(epoch["task"], 4),
                 number(epoch["distortion"], 4),
@@ -87,6 +89,6 @@ def _legend(report: Report) -> Text:
     distortion = "KL in nats" if report["distortion"] == "kl" else "squared error over squares"
     return Text(
         f"On images that were held back from training: {distortion} against the network that tuning began with,\n"
-        "bits a value of frames, and as training counts them.\n"
+        "bits a value of frames, and as training counts them. *: kept; p: the planner's steps were taken.\n"
         "`fmapzip eval --weights ... --plan ...` measures the result."
     )

@@ -54,6 +54,15 @@ def settled(codec: Codec, maps: IntegerMap) -> Codec:
     return replace(codec, path=path, order=order)
 
 
+def without_step(codec: Codec) -> Codec:
+    """Return the codec with its steps open, for a planner to choose."""
+    if isinstance(codec, ContextRans):
+        return replace(codec, step=1)
+    if isinstance(codec, DctCm):
+        return replace(codec, step=1.0, slope=0.0, steps=None, mask_step=1.0, order="correlation")
+    return codec
+
+
 def coding_of(codec: Codec, maps: IntegerMap) -> Coding:
     """What a settled codec does to integer maps [N, C, ...]."""
     return _known(codec, maps.reshape(len(maps), *worked_shape(maps.shape[1:])))[0]

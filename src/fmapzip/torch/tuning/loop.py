@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -22,6 +22,7 @@ from fmapzip.plan import Plan
 from fmapzip.quantize import DEFAULT_CALIBRATOR
 from fmapzip.torch.batches import Progress, ignore_progress
 from fmapzip.torch.capture import METHODS
+from fmapzip.torch.tuning.fit import without_step
 from fmapzip.torch.tuning.images import Rows, TuningImages
 from fmapzip.torch.tuning.results import Epoch, Point, Tuned
 from fmapzip.torch.tuning.tap import TapBits
@@ -38,6 +39,9 @@ _SMOOTHING = 0.05
 _LAMBDA_LIMITS = (1e-4, 1e3)
 
 
+Planner = Callable[[nn.Module, Any, float, Sequence[Codec]], Plan]
+
+
 def tune(
     model: nn.Module,
     data: Any,
@@ -51,6 +55,7 @@ def tune(
     rate: str = "codec",
     batch_norms: bool = False,
     methods: Sequence[str] = METHODS,
+    planner: Planner | None = None,
     state: Path | None = None,
     device: str | torch.device = "cpu",
     progress: Progress = ignore_progress,
@@ -72,6 +77,9 @@ def tune(
     task : callable, optional
         Takes the network's outputs, the float network's, and labels or None, and returns what to minimize. By default
         distillation: KL for class scores [N, K], else the relative squared error.
+    planner : callable, optional
+        Takes the network as it is, images as batches, a ratio and codecs without steps, and returns a plan: what
+        `settings.replan` asks for. Its codecs and scales are taken where they lose less than those that were learned.
     state : Path, optional
         A file that keeps what every epoch reached: tuning that was killed goes on from it, with the same result.
     device : str or torch.device
@@ -83,18 +91,22 @@ def tune(
     Raises
     ------
     InvalidInput
-        No gradient reaches a parameter, the first loss is not finite, or `state` is of something else.
+        No gradient reaches a parameter, `state` is of something else, or there is no planner to plan again with.
     CaptureError, PlanMismatch, UnknownCodec
     """
+    settings = settings or TuneSettings()
+    if settings.replan and planner is None:
+        raise InvalidInput("replan asks for a planner")
     run = _Run.begin(
         TuningImages(data),
-        settings or TuneSettings(),
+        settings,
         model,
         torch.device(device),
         task,
         report or (lambda epoch: None),
         progress,
     )
+    run.planner = planner
     run.wrap(plan_or_codec, taps, quantizer, rate, batch_norms, methods)
     run.load(state)
     run.train(state)
@@ -117,6 +129,7 @@ class _Run:
     untuned: list[Point] = field(default_factory=list)
     before: list[TapBits] = field(default_factory=list)
     stopped: str = ""
+    planner: Planner | None = None
 
     @staticmethod
     def begin(
@@ -188,7 +201,7 @@ class _Run:
             self.untuned = [self._coarsened(each) for each in _COARSER]
             plan = self._refresh()
             self.before = self._compare(plan)
-            self._note(0, plan)
+            self._note(self._measured(0, plan))
             self._save(state)
         while not self.stopped:
             number = len(self.epochs)
@@ -201,7 +214,8 @@ class _Run:
             elif not self._epoch(number):
                 self.stopped = "nan"
             else:
-                self._note(number, self._refresh())
+                found = self._measured(number, self._refresh())
+                self._note(self._replanned(found) if self._plans_again(number) else found)
                 self._save(state)
 
     def result(self, calibration: Any) -> Tuned:
@@ -323,22 +337,50 @@ class _Run:
             group["lr"] = base * share
 
     def _refresh(self) -> Plan:
+        return self.model.refresh(self._some_rows())
+
+    def _some_rows(self) -> Rows:
         step = max(1, len(self.rows) // _REFRESHED_ON)
-        return self.model.refresh(Rows(self.images, self.rows[::step][:_REFRESHED_ON], self.settings.batch))
+        return Rows(self.images, self.rows[::step][:_REFRESHED_ON], self.settings.batch)
 
     def _compare(self, plan: Plan) -> list[TapBits]:
         return self.model.compare(Rows(self.images, self.held[:_MEASURED_ON], self.settings.batch), plan)
 
-    def _note(self, number: int, plan: Plan) -> None:
-        """Measure the network as it is on held-back images, and keep it if it is the best."""
+    def _measured(self, number: int, plan: Plan) -> Epoch:
+        """The network as it is on held-back images."""
         task, off = self._losses()
         taps = self._compare(plan)
         values = sum(tap.values for tap in taps)
         bits, real = sum(tap.expected for tap in taps) / values, sum(tap.real for tap in taps) / values
-        self.epochs.append(Epoch(number, self.lambda_, task, off, bits, real, self._elapsed()))
-        if self._kept() == number:
+        return Epoch(number, self.lambda_, task, off, bits, real, self._elapsed())
+
+    def _note(self, epoch: Epoch) -> None:
+        """Take down an epoch, and keep the network if it is the best."""
+        self.epochs.append(epoch)
+        if self._kept() == epoch.number:
             self.best = self._snapshot()
-        self.report(self.epochs[-1])
+        self.report(epoch)
+
+    def _plans_again(self, number: int) -> bool:
+        again = self.settings.replan
+        return again > 0 and number % again == 0 and number < self.settings.epochs
+
+    def _replanned(self, found: Epoch) -> Epoch:
+        """Let the planner choose codecs' steps and scales for the network as it is; they stay if they lose less."""
+        assert self.planner is not None
+        kept = self._snapshot()
+        images = self._some_rows()
+        codecs = list(dict.fromkeys(without_step(tap.codec) for tap in self.model.taps))
+        network = copy.deepcopy(self.model.original).cpu().eval()
+        ratio = self.settings.target_ratio or 8 / max(found.real_bits, 1e-6)
+        self.model.take(self.planner(network, images, ratio, codecs), images)
+        other = self._measured(found.number, self._refresh())
+        if other.loss < found.loss:
+            self._train_scales()
+            return replace(other, replanned=True)
+        self._restore(kept)
+        self._refresh()
+        return found
 
     def _losses(self) -> tuple[float, float]:
         """The task's loss and the distortion on held-back images."""
@@ -370,15 +412,23 @@ class _Run:
         return min(self.epochs, key=lambda epoch: (epoch.loss, epoch.number)).number
 
     def _snapshot(self) -> dict[str, Any]:
-        """Weights, buffers and scales, copied."""
+        """Weights, buffers, codecs and scales, copied."""
         weights = {name: value.detach().clone() for name, value in self.model.original.state_dict().items()}
-        return {"weights": weights, "scales": [tap.log_scale.detach().clone() for tap in self.model.taps]}
+        return {"weights": weights, "taps": [tap.snapshot() for tap in self.model.taps]}
 
     def _restore(self, kept: dict[str, Any]) -> None:
         self.model.original.load_state_dict(kept["weights"])
-        with torch.no_grad():
-            for tap, value in zip(self.model.taps, kept["scales"], strict=True):
-                tap.log_scale.copy_(value)
+        for tap, each in zip(self.model.taps, kept["taps"], strict=True):
+            tap.restore(each)
+        self._train_scales()
+
+    def _train_scales(self) -> None:
+        """Have the optimizer train the scales that there are now."""
+        group = self.optimizer.param_groups[1]
+        for each in group["params"]:
+            if all(each is not tap.log_scale for tap in self.model.taps):
+                self.optimizer.state.pop(each, None)
+        group["params"] = [tap.log_scale for tap in self.model.taps]
 
     def _time_is_up(self) -> bool:
         return self.settings.time_limit is not None and self._elapsed() >= self.settings.time_limit

@@ -25,6 +25,8 @@ class Epoch:
         Bits a value as training counts them, and of real frames.
     seconds : float
         Since tuning began, over all runs.
+    replanned : bool
+        Whether the planner's codecs and scales were taken at its end.
     """
 
     number: int
@@ -34,6 +36,7 @@ class Epoch:
     bits: float
     real_bits: float
     seconds: float
+    replanned: bool = False
 
     @property
     def loss(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import fmapzip
+from fmapzip import registry
 from fmapzip.codecs.base import Codec, IntegerMap
 from fmapzip.errors import InvalidInput
 from fmapzip.geometry import worked_shape
@@ -64,25 +66,47 @@ class TunedTap(nn.Module):
         Where bits come from, as `fmapzip.torch.tunable` says.
     """
 
+    log_scale: nn.Parameter
+
     def __init__(self, tap: Tap, quantizer: QuantParams, codec: Codec, rate: str) -> None:
         super().__init__()
-        if quantizer.zero_point is not None:
-            raise InvalidInput(
-                f"feature map {tap.name!r}: the scale of the network's own 8-bit integers is not learned"
-            )
-        self.tap, self.codec, self.rate = tap, codec, rate
-        self.limits, self.dtype = quantizer.limits, quantizer.dtype
-        self.log_scale = nn.Parameter(torch.tensor(quantizer.scale, dtype=torch.float64).log().float())
+        self.tap, self.rate = tap, rate
         self._coding: Coding = ValueByValue()
         self._bits: Bits = logarithm
         self._slope, self._intercept = 1.0, 0.0
         self._last: Tensor | None = None
         self._kept: list[IntegerMap] | None = None
+        self.take(quantizer, codec)
+
+    def take(self, quantizer: QuantParams, codec: Codec) -> None:
+        """Begin with a quantizer and a codec; `log_scale` becomes another parameter."""
+        if quantizer.zero_point is not None:
+            raise InvalidInput(
+                f"feature map {self.tap.name!r}: the scale of the network's own 8-bit integers is not learned"
+            )
+        device = self.log_scale.device if hasattr(self, "log_scale") else None
+        self.codec, self.limits, self.dtype = codec, quantizer.limits, quantizer.dtype
+        scale = torch.tensor(quantizer.scale, dtype=torch.float64)
+        self.log_scale = nn.Parameter(scale.log().float().to(device))
+        self.forget()
 
     @property
     def quantizer(self) -> QuantParams:
         """The quantizer with the scales as they are now."""
         return QuantParams(self.dtype, tuple(self.log_scale.detach().double().exp().tolist()), CALIBRATOR)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return codec, dtype and scale, copied; `restore` takes them."""
+        return {"codec": self.codec.config(), "dtype": self.dtype, "log_scale": self.log_scale.detach().clone()}
+
+    def restore(self, kept: dict[str, Any]) -> None:
+        """Take what `snapshot` returned; `log_scale` stays the same parameter where its shape does."""
+        value = kept["log_scale"]
+        codec = registry.from_config(kept["codec"])
+        if codec != self.codec or kept["dtype"] != self.dtype or value.shape != self.log_scale.shape:
+            self.take(QuantParams(kept["dtype"], tuple(value.double().exp().tolist()), CALIBRATOR), codec)
+        with torch.no_grad():
+            self.log_scale.copy_(value)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return what would be read back of `x`."""

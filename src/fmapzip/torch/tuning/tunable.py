@@ -91,6 +91,14 @@ class TunableModel(nn.Module):
         for tap, each in zip(self.taps, maps, strict=True):
             tap.codec = settled(tap.codec, each)
 
+    def take(self, plan: Plan, images: Any) -> None:
+        """Begin anew with the quantizers and codecs of a plan; `log_scale` of each tap becomes another parameter."""
+        for tap in self.taps:
+            planned = plan[tap.tap.name]
+            if planned.quantizer.zero_point is None:
+                tap.take(planned.quantizer, planned.codec)
+        self.settle(images)
+
     def plan(self, calibration: Any) -> Plan:
         """Return the plan that stores the maps as they are now, tables trained on calibration images.
 
