@@ -79,3 +79,14 @@ def test_public_names_are_there_though_they_are_imported_when_used() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_warnings_are_one_line_each() -> None:
+    code = """
+import warnings
+from fmapzip.cli.app import app, main
+app.command("warns")(lambda: warnings.warn("a line\\n of two"))
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code, "warns"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "fmapzip: note: a line of two\n")

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from fmapzip.onnx import load_onnx
 from fmapzip.split import cut, load, save_split
+from fmapzip.split.reduction import with_reduction
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 RNG = np.random.default_rng(0)
@@ -90,6 +91,29 @@ def test_both_halves_are_onnx_and_the_network(
     assert all(np.abs(a - b).max() < 0.05 for a, b in zip(floats, stored, strict=True))
 
 
+@pytest.mark.filterwarnings("error::UserWarning")
+@pytest.mark.parametrize("reduction", ["weighted", "1/2"])
+@pytest.mark.parametrize("batch", [1, "batch"])
+def test_a_reduction_is_part_of_the_onnx_files(
+    reduction: str, batch: int | str, images: Tensor, tmp_path: Path
+) -> None:
+    file = write(tmp_path / "net.onnx", residual(), batch, SHAPES)
+    whole = cut(load_onnx(file), images[:1], "branch2")
+    reduced = with_reduction(whole, reduction, images)
+    manifest = save_split(reduced, tmp_path / "split", images)
+    assert manifest.tail.name == "tail.onnx"
+    channels = 4 if reduction == "1/2" else 8
+    assert [each.shape for each in manifest.maps] == [(channels, 10, 10)] * 2
+    split = load(tmp_path / "split")
+    with torch.inference_mode():
+        for got, wanted in zip(split.head(images), reduced.head(images), strict=True):
+            torch.testing.assert_close(got, wanted)
+        sent = reduced.head(images)
+        torch.testing.assert_close(split.tail(*sent), reduced.tail(*sent), rtol=1e-4, atol=1e-4)
+        if reduction == "weighted":  # what is multiplied at one end is divided at the other
+            torch.testing.assert_close(split.tail(*sent), whole.whole.module(images), rtol=1e-4, atol=1e-4)
+
+
 def test_a_served_one_gives_what_one_place_gives_bit_for_bit(images: Tensor, tmp_path: Path) -> None:
     pytest.importorskip("grpc_reflection")
     from fmapzip.split import Client
@@ -128,6 +152,11 @@ def test_the_integers_of_a_quantized_network_cross_as_they_are(images: Tensor, t
     assert (tmp_path / "split" / "tail.onnx").is_file()
     for image in images.split(1):
         assert np.array_equal(split(image).numpy(), whole.run(None, {"image": image.numpy()})[0])
+    reduced = with_reduction(cut(load_onnx(file), images[:1], "second"), "3/4", images)
+    assert save_split(reduced, tmp_path / "split", images).tail.name == "tail.onnx"
+    with torch.inference_mode():
+        split, maps = load(tmp_path / "split"), reduced.head(images)
+        torch.testing.assert_close(split.tail(*maps), reduced.tail(*maps), atol=0.051, rtol=0)  # one step of its grid
 
 
 def test_what_cannot_be_cut_in_the_file_is_a_program_and_said(images: Tensor, tmp_path: Path) -> None:

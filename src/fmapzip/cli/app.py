@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from fmapzip.cli.console import discard_stdout
-from fmapzip.cli.exits import Exit, debugging, ending, stop_on_sigterm, tell
+from fmapzip.cli.exits import Exit, debugging, ending, stop_on_sigterm, tell, tell_warnings
 
 ORDER = (
     "eval",
@@ -106,6 +106,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
 def main() -> NoReturn:
     """Run the command line of this process and leave with its exit code."""
     stop_on_sigterm()
+    if not debugging():
+        tell_warnings()
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name must not end a command where stdout is not UTF-8
     code = run()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import warnings
 from contextlib import suppress
 from enum import IntEnum
 from types import FrameType
@@ -59,6 +60,15 @@ def tell(line: str) -> None:
     """Write one line to stderr."""
     with suppress(OSError):  # nobody reads it
         print(f"fmapzip: {printable(line)}", file=sys.stderr, flush=True)
+
+
+def tell_warnings() -> None:
+    """Let warnings be one line each, without the place in the code that gave them."""
+
+    def show(message: Warning | str, *_: object) -> None:
+        tell(f"note: {' '.join(str(message).split())}")
+
+    warnings.showwarning = show
 
 
 def debugging() -> bool:

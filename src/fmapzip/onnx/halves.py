@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,19 @@ class Half(nn.Module):
         return tuple(_tensor(np.concatenate(each)) for each in zip(*parts, strict=True))
 
 
+Nodes = Callable[[str, str], list[onnx.NodeProto]]
+"""Given the names of a tensor and of another: nodes that make the second of the first."""
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """What a tensor goes through behind the head and before the tail, and the shape [C, ...] between them."""
+
+    before: Nodes
+    after: Nodes
+    shape: tuple[int, ...]
+
+
 @dataclass(frozen=True)
 class _Crossing:
     """A tensor of the file that crosses: its real values are `name`, with the integers that they stand for, if any."""
@@ -66,9 +79,22 @@ class _Crossing:
     shape: tuple[int, ...]
     grid: tuple[str, ...] = ()  # names of scale and zero point of integers
     axis: int | None = None
+    reduction: Reduction | None = None
+
+    @property
+    def sent(self) -> str:
+        """What the head gives and the tail reads."""
+        return self.name if self.reduction is None else f"{self.name}/sent"
+
+    @property
+    def sent_shape(self) -> tuple[int, ...]:
+        """Its shape [C, ...]."""
+        return self.shape[1:] if self.reduction is None else self.reduction.shape
 
 
-def halves(net: fx.GraphModule, example: Tensor, names: Sequence[str]) -> tuple[bytes, bytes]:
+def halves(
+    net: fx.GraphModule, example: Tensor, names: Sequence[str], reductions: Mapping[int, Reduction] | None = None
+) -> tuple[bytes, bytes]:
     """Cut an ONNX file where the network made of it is cut.
 
     Parameters
@@ -79,6 +105,8 @@ def halves(net: fx.GraphModule, example: Tensor, names: Sequence[str]) -> tuple[
         One input.
     names : sequence of str
         Of the tensors that cross, as `fmapzip.split.cut` has them.
+    reductions : mapping, optional
+        What some of them go through, by position.
 
     Returns
     -------
@@ -88,12 +116,18 @@ def halves(net: fx.GraphModule, example: Tensor, names: Sequence[str]) -> tuple[
     Raises
     ------
     UnsupportedModel
-        A tensor that crosses is none of the file's, or the tail needs more of the head than what crosses.
+        A tensor that crosses is none of the file's, or a reduced one is not float32, or the tail needs more of the
+        head than what crosses.
     """
     model = read_model(Path(net.meta["file"]))
     if model.functions:
         model = onnx.inliner.inline_local_functions(model)
     crossing = _crossing(net, model, example, names)
+    kinds = element_types(model)
+    for i, reduction in (reductions or {}).items():
+        if _kind(crossing[i], kinds) != onnx.TensorProto.FLOAT:
+            raise UnsupportedModel(f"{names[i]!r} crosses reduced and is not float32")
+        crossing[i] = replace(crossing[i], reduction=reduction)
     return _head(model, crossing), _tail(net, model, crossing, example)
 
 
@@ -162,7 +196,9 @@ def _head(model: onnx.ModelProto, crossing: Sequence[_Crossing]) -> bytes:
     grids = [name for each in crossing for name in each.grid]
     nodes = _needed(graph.node, [*(each.tensor for each in crossing), *grids], ())
     nodes += [_conversion("DequantizeLinear", each, each.tensor, each.name) for each in crossing if each.grid]
-    outputs = [helper.make_tensor_value_info(each.name, _kind(each, kinds), None) for each in crossing]
+    for each in crossing:
+        nodes += [] if each.reduction is None else each.reduction.before(each.name, each.sent)
+    outputs = [helper.make_tensor_value_info(each.sent, _kind(each, kinds), None) for each in crossing]
     return _file(model, nodes, inputs, outputs)
 
 
@@ -173,9 +209,10 @@ def _tail(net: fx.GraphModule, model: onnx.ModelProto, crossing: Sequence[_Cross
     (read,) = net.meta["inputs"]
     batch = read.sizes[0] if read.sizes[0] == 1 else "batch"
     inputs = [
-        helper.make_tensor_value_info(each.name, _kind(each, kinds), [batch, *each.shape[1:]]) for each in crossing
+        helper.make_tensor_value_info(each.sent, _kind(each, kinds), [batch, *each.sent_shape]) for each in crossing
     ]
-    nodes = [_conversion("QuantizeLinear", each, each.name, each.tensor) for each in crossing if each.grid]
+    nodes = [node for each in crossing if each.reduction for node in each.reduction.after(each.sent, each.name)]
+    nodes += [_conversion("QuantizeLinear", each, each.name, each.tensor) for each in crossing if each.grid]
     there = _available(graph, [each.tensor for each in crossing])
     wanted = [value.name for value in graph.output]
     stop = {each.tensor for each in crossing}

@@ -250,8 +250,9 @@ def _onnx_programs(
     cut: Cut, network: fx.GraphModule, example: Tensor, folder: Path
 ) -> tuple[File, File, tuple[str, ...], tuple[Tensor, ...]]:
     from fmapzip.onnx.halves import Half, agree, halves
+    from fmapzip.split.onnx_reduction import onnx_reductions
 
-    data = halves(network, example, [tap.name for tap in cut.taps])
+    data = halves(network, example, [tap.name for tap in cut.taps], onnx_reductions(cut))
     head, tail = Half(data[0], reads_images=True), Half(data[1], reads_images=False)
     agree(network, example, (head, tail), (cut.head, cut.tail.flat))
     files = []

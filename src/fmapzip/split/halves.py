@@ -73,7 +73,7 @@ class Cut:
     others
         The network's taps that do not cross.
     onnx
-        The import that was cut, where the network is an ONNX file's and both halves compute nothing else.
+        The import that was cut, where the network is an ONNX file's.
     """
 
     at: tuple[str, ...]

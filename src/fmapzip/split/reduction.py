@@ -208,7 +208,8 @@ def _around(cut: Cut, before: Sequence[Step], after: Sequence[Step], shapes: Seq
     flat = cut.tail.flat
     assert isinstance(flat, fx.GraphModule)
     tail = Tail(_changed_inputs(flat, after), cut.tail.structure)
-    return halves(cut.whole, cut.at, taps, _changed_outputs(cut.head, before), tail, cut.layouts, cut.others)
+    reduced = halves(cut.whole, cut.at, taps, _changed_outputs(cut.head, before), tail, cut.layouts, cut.others)
+    return replace(reduced, onnx=cut.onnx)
 
 
 def _changed_outputs(head: fx.GraphModule, steps: Sequence[Step]) -> fx.GraphModule:
