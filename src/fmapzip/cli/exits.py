@@ -65,7 +65,7 @@ def tell(line: str) -> None:
 def tell_warnings() -> None:
     """Let warnings be one line each, without the place in the code that gave them."""
 
-    def show(message: Warning | str, *_: object) -> None:
+    def show(message: Warning | str, *_: object, **__: object) -> None:
         tell(f"note: {' '.join(str(message).split())}")
 
     warnings.showwarning = show
