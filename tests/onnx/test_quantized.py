@@ -239,6 +239,31 @@ def test_qlinear_operators_give_the_same_integers(write: Any) -> None:
     ]  # what conv reads is the input
 
 
+ROUNDED: dict[str, dict[str, Any]] = {
+    "QLinearAveragePool": {"kernel_shape": [3, 2], "strides": [2, 1], "pads": [1, 0, 0, 1]},
+    "QLinearLeakyRelu": {"alpha": 0.1},
+    "QLinearSigmoid": {},
+    "QLinearSoftmax": {"axis": 1, "opset": 13},
+}
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+@pytest.mark.parametrize("op", [*ROUNDED, "QLinearConcat"])
+def test_qlinear_operators_that_are_computed_in_floating_point_agree(write: Any, op: str, grid: str) -> None:
+    dtype, _, zero = GRIDS[grid]
+    written = (1 / 256, np.iinfo(dtype).min) if op == "QLinearSoftmax" else (0.05, zero)
+    constants = quantized("x", dtype, 0.02, zero) | quantized("y", dtype, *written)
+    read, rest, attributes = ["xi", "x_s", "x_z"], ["y_s", "y_z"], ROUNDED.get(op, {"axis": 1})
+    inputs = [*rest, *read, *read] if op == "QLinearConcat" else [*read, *rest]
+    nodes = [q("x", "x", "xi"), helper.make_node(op, inputs, ["i"], "made", domain="com.microsoft", **attributes)]
+    path = write([*nodes, dq("i", "y", "y")], {"x": X}, ["i", "y"], constants, microsoft=True)
+    net = load_onnx(path)
+    x = np.random.default_rng(7).standard_normal((2, 4, 6, 5)).astype(F32)
+    found, wanted = net(torch.from_numpy(x))["i"].numpy(), session(str(path)).run(["i"], {"x": x})[0].astype(F32)
+    assert np.abs(found - wanted).max() <= (1 if op in ("QLinearSoftmax", "QLinearAveragePool") else 0)
+    assert (found == wanted).mean() > 0.97
+
+
 def test_gradients_pass_integers(write: Any) -> None:
     constants: dict[str, Any] = quantized("x", "uint8", 0.02, 120) | quantized("y", "uint8", 0.05, 100)
     constants |= {"w": integers("int8", 6, 4, 1, 1)} | quantized("w", "int8", 0.002, 0)

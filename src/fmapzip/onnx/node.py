@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,12 @@ class Node:
         if value.constant is None:
             raise self.unsupported(f"its input {value.name!r} is not constant")
         return value.constant
+
+    def as_operator(self, op: str, inputs: Sequence[Value | None], version: int) -> Node:
+        """Return ONNX's operator `op` with these attributes and outputs, and other inputs."""
+        other = copy(self)
+        other.op, other.domain, other.inputs, other.version = op, "", list(inputs), version
+        return other
 
     def unsupported(self, why: str) -> UnsupportedModel:
         """Return the error that refuses this node."""

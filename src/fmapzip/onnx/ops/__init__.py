@@ -13,5 +13,6 @@ from fmapzip.onnx.ops import (  # noqa: F401
     quantize,
     reduce,
     resize,
+    rounded,
     shape,
 )

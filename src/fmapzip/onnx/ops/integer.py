@@ -218,7 +218,7 @@ class Weights:
 @operator("QLinearConv", integers=True)
 def qlinear_conv(node: Node, build: Builder) -> Value:
     """Convolution of integers."""
-    x = _read(node, build, 0)
+    x = read_integers(node, build, 0)
     weight = Weights(node.known(3), grid(node, 4, 5, 0))
     bias = node.known(8) if node.has(8) else None
     return convolution(node, build, x, weight, bias, grid(node, 6, 7, 1))
@@ -231,7 +231,7 @@ def qlinear_matmul(node: Node, build: Builder) -> Value:
     if matrix.ndim != 2:
         raise node.unsupported("its second factor is no constant matrix")
     weight = Weights(matrix, grid(node, 4, 5, 1), axis=1).turned()
-    return matrix_product(node, build, _read(node, build, 0), weight, None, grid(node, 6, 7, 1))
+    return matrix_product(node, build, read_integers(node, build, 0), weight, None, grid(node, 6, 7, 1))
 
 
 @operator("QGemm", domain=MICROSOFT, integers=True)
@@ -244,13 +244,13 @@ def qgemm(node: Node, build: Builder) -> Value:
     bias = node.known(6) if node.has(6) else None
     written = grid(node, 7, 8, 1)
     found = weight if turned else weight.turned()
-    return matrix_product(node, build, _read(node, build, 0), found, bias, written, node.attr("alpha", 1.0))
+    return matrix_product(node, build, read_integers(node, build, 0), found, bias, written, node.attr("alpha", 1.0))
 
 
 @operator("QLinearAdd", "QLinearMul", domain=MICROSOFT, integers=True)
 def qlinear_pair(node: Node, build: Builder) -> Value:
     """Sum or product of integers, value by value."""
-    return pair(node, build, _read(node, build, 0), _read(node, build, 3), grid(node, 6, 7, 1))
+    return pair(node, build, read_integers(node, build, 0), read_integers(node, build, 3), grid(node, 6, 7, 1))
 
 
 def pair(node: Node, build: Builder, a: Value, b: Value, written: Grid) -> Value:
@@ -269,7 +269,7 @@ def qlinear_global_average_pool(node: Node, build: Builder) -> Value:
     """Mean of each channel."""
     if node.attr("channels_last", 0):
         raise node.unsupported("channels_last is not supported")
-    return mean(node, build, _read(node, build, 0), grid(node, 3, 4, 1))
+    return mean(node, build, read_integers(node, build, 0), grid(node, 3, 4, 1))
 
 
 def mean(node: Node, build: Builder, x: Value, written: Grid) -> Value:
@@ -278,7 +278,7 @@ def mean(node: Node, build: Builder, x: Value, written: Grid) -> Value:
     return build.integers(build.module(node, IntegerMean(x.grid, written), x))
 
 
-def _read(node: Node, build: Builder, index: int) -> Value:
+def read_integers(node: Node, build: Builder, index: int) -> Value:
     """Return the real values of the integers at an input, which scale and zero point follow."""
     found = grid(node, index + 1, index + 2, 1)
     if not found.per_tensor:

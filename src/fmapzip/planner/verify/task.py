@@ -128,7 +128,9 @@ def kept_by_task(
             most = choice.outcome.distortion
         else:
             least = choice.outcome.distortion
-        if not choice.within or (most is not None and least is not None and least < most * _NEAR):
+            if not choice.within:
+                break
+        if most is not None and least is not None and least < most * _NEAR:
             break
         limit = _between(most, least)
         choice = chooser.tighten(limit)
