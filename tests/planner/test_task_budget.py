@@ -59,6 +59,19 @@ def test_a_plan_loses_no_more_than_it_may_and_spends_most_of_it() -> None:
     assert sizes[1] < 0.8 * sizes[0]
 
 
+def test_more_is_spent_where_eight_bits_alone_exceed_what_the_search_starts_from(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from fmapzip.planner import planner
+
+    monkeypatch.setitem(planner._STARTS, "noise", Budget("sqnr", 90))
+    found = planned(3.0, time_limit=0)
+    assert found.met
+    assert found.task is not None
+    assert found.task.loss is not None
+    assert 0.3 < found.task.loss <= 3
+
+
 def test_a_loss_that_cannot_be_kept_to_is_told_with_the_nearest_plan() -> None:
     # The last bits of a float network hang on the batch size; a quantised map moves the output by far more.
     exact = OfFunction("exact", lambda output, target: float(torch.allclose(output, target, atol=1e-4)))

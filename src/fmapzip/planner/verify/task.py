@@ -134,6 +134,11 @@ def kept_by_task(
             break
         limit = _between(most, least)
         choice = chooser.tighten(limit)
+        for _ in range(_MOST_TRIALS):
+            if choice.candidates not in tried or least is not None:
+                break
+            limit *= _STRIDE  # it was less than what the network's 8 bits do, or than the next plan
+            choice = chooser.tighten(limit)
         if choice.candidates in tried and least is None:
             choice = chooser.choose(limit)  # among coarser candidates too, around the coarsest so far
     if most is not None:
