@@ -93,10 +93,10 @@ class NetworkSource:
         taps, calibration = ready.calibration.taps, ready.calibration
         exact = Int8Pass(ready.captured, taps, calibration.quantizers)
         coded = [CodedPass(ready.captured, taps, plan, self._request.threads) for plan in plans]
-        comparison = Comparison(ready.captured, exact, coded, self._classes, calibration.calibrator, calibration.images)
-        found = comparison.run(
-            ready.inputs.model, Batches(ready.inputs.images, "images").with_targets(), ready.progress, None
-        )
+        given = (calibration.calibrator, calibration.images)
+        comparison = Comparison(ready.inputs.model, ready.captured, exact, coded, self._classes, *given)
+        comparison.run(Batches(ready.inputs.images, "images").with_targets(), ready.progress)
+        found = comparison.evaluation()
         return [*map(_figures, map(asdict, found.codecs)), _figures(asdict(found.int8_baseline))]
 
     @property

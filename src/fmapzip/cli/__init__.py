@@ -12,6 +12,7 @@ from fmapzip.cli import (  # noqa: F401  (their commands register themselves)
     files,
     hardware,
     inspect,
+    merge,
     plan,
     send,
     serve,

@@ -15,6 +15,7 @@ from fmapzip.cli.exits import Exit, debugging, ending, stop_on_sigterm, tell, te
 
 ORDER = (
     "eval",
+    "merge",
     "demo",
     "plan",
     "tune",

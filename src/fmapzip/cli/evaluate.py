@@ -9,11 +9,13 @@ from typing import Annotated
 
 import typer
 
-from fmapzip.atomic import replacing
+from fmapzip.atomic import check_writable, replacing
 from fmapzip.cli import options
 from fmapzip.cli.app import app
+from fmapzip.cli.console import counted, say
 from fmapzip.cli.help import Command
 from fmapzip.cli.output import Outputs
+from fmapzip.errors import InvalidInput
 from fmapzip.eval.request import Request, require_torch
 
 DEFAULT_CODECS = ["context-rans", "zvc", "dct-cm"]
@@ -32,6 +34,10 @@ PerImage = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Write one JSON line an image.", rich_help_panel=options.REPORTS),
 ]
+ShardFile = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", metavar="FILE", help="With --shard: its document.", rich_help_panel=options.REPORTS),
+]
 
 
 @app.command("eval", cls=Command)
@@ -44,12 +50,22 @@ def evaluate(
     *,
     outputs: Outputs,
     per_image: PerImage = None,
+    shard: options.ShardOf = None,
+    output: ShardFile = None,
 ) -> None:
     """Measure what storing feature maps compressed saves and costs.
 
     Runs MODEL on DATA in float, in 8 bits, and once for each codec with every map stored as bytes and read back.
     """
-    _report(request, codec or ([] if plan else DEFAULT_CODECS), outputs, per_image, plan or [], metric or [])
+    codecs = codec or ([] if plan else DEFAULT_CODECS)
+    if shard is None and output is None:
+        _report(request, codecs, outputs, per_image, plan or [], metric or [])
+        return
+    if shard is None or output is None:
+        raise InvalidInput("--shard I/N and -o FILE go together: the file gets the shard's document")
+    if outputs != Outputs() or per_image is not None:
+        raise InvalidInput("--json, --html and --per-image are of whole runs: merge makes the report of shards")
+    _shard(request, codecs, plan or [], metric or [], options.shard_of(shard), output)
 
 
 @app.command(cls=Command)
@@ -69,6 +85,32 @@ def demo(request: Request, outputs: Outputs) -> None:
     Uses eval's codecs, and images that the network was not trained on. Nothing is downloaded.
     """
     _report(request, DEFAULT_CODECS, outputs)
+
+
+def _shard(
+    request: Request,
+    codecs: Sequence[str],
+    plans: Sequence[Path],
+    metrics: Sequence[str],
+    part: tuple[int, int],
+    file: Path,
+) -> None:
+    """Evaluate on one shard of the images."""
+    check_writable(file)
+    require_torch()
+    from fmapzip.cli.progress import progress
+    from fmapzip.eval.codec_spec import parse_codec
+    from fmapzip.eval.metric_spec import parse_metric
+    from fmapzip.eval.shards import run_shard
+    from fmapzip.plan import Plan
+
+    with progress() as advance:
+        chosen = [*map(parse_codec, codecs), *map(Plan.load, plans)]
+        tasks = [parse_metric(spec) for spec in metrics]
+        found = run_shard(request, chosen, part, file, advance, tasks, metrics)
+    known = f", {found.known} of them known before" if found.known else ""
+    batches = f"{found.batches} {'batch' if found.batches == 1 else 'batches'}"
+    say(f"{file}: shard {part[0] + 1}/{part[1]}, {counted(found.images, 'image')} in {batches}{known}")
 
 
 def _report(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
@@ -277,6 +278,28 @@ def gathers(**parts: Part) -> Callable[[Callable[..., None]], Callable[..., None
         return run
 
     return decorate
+
+
+ShardOf = Annotated[
+    str | None,
+    typer.Option(
+        "--shard", metavar="I/N", help="Only the Ith of N shards of the images, for merge.", rich_help_panel=RUNNING
+    ),
+]
+
+
+def shard_of(text: str) -> tuple[int, int]:
+    """Index and number of the shards that ``I/N`` names.
+
+    Examples
+    --------
+    >>> shard_of("3/8")
+    (2, 8)
+    """
+    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        raise InvalidInput(f"--shard {text}: expected I/N, from 1/N to N/N")
+    return int(found[1]) - 1, int(found[2])
 
 
 MB = 10**6

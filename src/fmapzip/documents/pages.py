@@ -98,12 +98,14 @@ def pages() -> dict[str, str]:
     from fmapzip.documents.evaluation import EVALUATION
     from fmapzip.documents.partition import PARTITION
     from fmapzip.documents.planning import PLANNING
+    from fmapzip.documents.shard import SHARD
     from fmapzip.documents.store import STORE
     from fmapzip.documents.traffic import TRAFFIC
     from fmapzip.documents.tuning import TUNING
 
     documents = {
         "EVAL": EVALUATION,
+        "SHARD": SHARD,
         "BENCH": BENCH,
         "PLAN": PLANNING,
         "STORE": STORE,

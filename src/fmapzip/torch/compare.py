@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -11,11 +10,12 @@ from torch import Tensor, nn
 from fmapzip.torch.batches import EVALUATING, Progress
 from fmapzip.torch.capture import Captured
 from fmapzip.torch.inputs import Inputs, batch_size
-from fmapzip.torch.metrics import ClassEvidence, Scores, check_classes, has_classes
+from fmapzip.torch.metrics import Scores, check_classes, has_classes
 from fmapzip.torch.outputs import judged_outputs, named_outputs, output_tensor
 from fmapzip.torch.passes import CodedPass, FloatPass, Int8Pass
 from fmapzip.torch.pictures import Pictures, input_picture, picture, watched
-from fmapzip.torch.results import Evaluation, ImageCodec, ImageResult, TaskResult
+from fmapzip.torch.results import Evaluation, ImageCodec, ImageResult
+from fmapzip.torch.tally import Tally
 from fmapzip.torch.tasks.judge import Judge
 from fmapzip.torch.tasks.metric import Metric
 
@@ -25,6 +25,8 @@ class Comparison:
 
     Parameters
     ----------
+    model : nn.Module
+        The float network.
     captured : Captured
     int8 : Int8Pass
     coded : sequence of CodedPass
@@ -35,10 +37,18 @@ class Comparison:
     pictures : bool
         Whether to draw some maps of the first image.
     tasks : sequence of Metric
+
+    Attributes
+    ----------
+    tally : Tally
+        What was counted; before `run` it may be given what an earlier run counted.
+    calibrator, calibration_images
+        As given.
     """
 
     def __init__(
         self,
+        model: nn.Module,
         captured: Captured,
         int8: Int8Pass,
         coded: Sequence[CodedPass],
@@ -48,51 +58,55 @@ class Comparison:
         pictures: bool = False,
         tasks: Sequence[Metric] = (),
     ) -> None:
-        self._captured, self._int8, self._coded, self._classes = captured, int8, coded, classes
-        self._calibrator, self._calibration_images = calibrator, calibration_images
-        self._with_pictures, self._tasks = pictures, tasks
+        self.captured, self._exact, self._int8, self._coded = captured, FloatPass(model), int8, coded
+        self.calibrator, self.calibration_images, self._with_pictures = calibrator, calibration_images, pictures
+        judge = Judge(tasks, 2 + len(coded))
+        self.tally = Tally(self._exact.tally, int8.tally, [each.tally for each in coded], classes, judge)
 
     def run(
         self,
-        model: nn.Module,
         batches: Iterable[tuple[Inputs, Tensor | None, Sequence[Any] | None]],
         progress: Progress,
-        per_image: Callable[[ImageResult], None] | None,
-    ) -> Evaluation:
-        """Go through `batches` once and return the figures."""
-        exact, evidence, images = FloatPass(model), ClassEvidence(), 0
-        shown = self._watch()
-        first: str | None = None
-        judge = Judge(self._tasks, 2 + len(self._coded))
+        per_image: Callable[[ImageResult], None] | None = None,
+    ) -> None:
+        """Go through `batches` once and count them; when the next one is asked for, the last is counted whole."""
+        tally = self.tally
         for inputs, labels, targets in batches:
             count = batch_size(inputs)
-            if shown and not images:
-                first = input_picture(inputs)
-            wanted, rounded = exact.run(inputs), self._int8.run(inputs)
+            shown = self._watch() if self._with_pictures and not tally.images else None
+            wanted, rounded = self._exact.run(inputs), self._int8.run(inputs)
             named, judged = named_outputs(wanted, count), judged_outputs(wanted, count)
-            if self._classes:
+            if tally.classes:
                 check_classes(output_tensor(wanted), labels)
             outputs = [coded.run(inputs) for coded in self._coded]
-            evidence.add(wanted, labels)
-            judge.add([wanted, rounded, *outputs], targets, count)
+            tally.evidence.add(wanted, labels)
+            tally.judge.add([wanted, rounded, *outputs], targets, count)
             for one, output in zip((self._int8, *self._coded), (rounded, *outputs), strict=True):
-                one.figures.add_outputs(named, named_outputs(output, count), judged)
-            results = _Images(images, count, labels, [coded.frame_bytes(count) for coded in self._coded])
-            if self._classes is not False and named and has_classes(output_tensor(wanted)):
+                one.tally.figures.add_outputs(named, named_outputs(output, count), judged)
+            results = _Images(tally.images, count, labels, [coded.frame_bytes(count) for coded in self._coded])
+            if tally.classes is not False and named and has_classes(output_tensor(wanted)):
                 scored = [output_tensor(output) for output in (wanted, rounded, *outputs)]
-                self._score(exact, scored[0], scored[1], scored[2:], labels, results)
+                self._score(scored[0], scored[1], scored[2:], labels, results)
             if per_image is not None:
-                for result in results.finish([coded.codec for coded in self._coded]):
+                for result in results.finish([coded.tally.codec for coded in self._coded]):
                     per_image(result)
-            images += count
-            progress(EVALUATING, images, None)
-        classes = evidence.class_scores if self._classes is None else self._classes
-        figures = judge.results()
-        return self._evaluation(images, exact, classes, figures, self._pictures(shown, first) if shown else None)
+            tally.images += count
+            if shown is not None:
+                tally.pictures = self._pictures(shown, input_picture(inputs))
+            progress(EVALUATING, tally.images, None)
+
+    def evaluation(self) -> Evaluation:
+        """Return the figures of what was counted."""
+        found = (self.captured.method, self.captured.notes, self._int8.skipped)
+        return self.tally.evaluation(self.calibrator, self.calibration_images, *found)
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """Names of the taps that are not stored."""
+        return self._int8.skipped
 
     def _score(
         self,
-        exact: FloatPass,
         wanted: Tensor,
         rounded: Tensor,
         outputs: Sequence[Tensor],
@@ -100,20 +114,20 @@ class Comparison:
         results: _Images,
     ) -> None:
         float_scores, int8_scores = Scores(wanted), Scores(rounded)
-        exact.figures.add_scores(float_scores, labels)
-        self._int8.figures.add_scores(int8_scores, labels)
-        self._int8.figures.compare("float", float_scores, int8_scores)
+        self._exact.tally.figures.add_scores(float_scores, labels)
+        self._int8.tally.figures.add_scores(int8_scores, labels)
+        self._int8.tally.figures.compare("float", float_scores, int8_scores)
         results.reference(float_scores, int8_scores)
         for coded, output in zip(self._coded, outputs, strict=True):
             scores = Scores(output)
-            coded.figures.add_scores(scores, labels)
-            to_float = coded.figures.compare("float", float_scores, scores)
-            to_int8 = coded.figures.compare("int8", int8_scores, scores)
+            coded.tally.figures.add_scores(scores, labels)
+            to_float = coded.tally.figures.compare("float", float_scores, scores)
+            to_int8 = coded.tally.figures.compare("int8", int8_scores, scores)
             results.coded(scores, to_float, to_int8)
 
     def _watch(self) -> list[int]:
-        """Watch the maps that are shown, where any are; their places."""
-        places = watched(self._int8.taps) if self._with_pictures else []
+        """Watch the maps that are shown; their places."""
+        places = watched(self._int8.taps)
         names = {self._int8.taps[place].name for place in places}
         for one in (self._int8, *self._coded):
             one.watch(names)
@@ -127,31 +141,9 @@ class Comparison:
             found = [one for one in decoded if one is not None]
             if reference is not None and len(found) == len(decoded):
                 maps.append(picture(place, reference, found))
+        for one in (self._int8, *self._coded):
+            one.watch(())
         return Pictures(image, tuple(maps))
-
-    def _evaluation(
-        self,
-        images: int,
-        exact: FloatPass,
-        classes: bool,
-        judged: Sequence[tuple[TaskResult, ...]],
-        pictures: Pictures | None,
-    ) -> Evaluation:
-        coded = (replace(one.result(classes), tasks=found) for one, found in zip(self._coded, judged[2:], strict=True))
-        return Evaluation(
-            images=images,
-            calibration_images=self._calibration_images,
-            quantizer=self._calibrator,
-            metrics="classes" if classes else "output",
-            capture=self._captured.method,
-            notes=self._captured.notes,
-            skipped=self._int8.skipped,
-            float_baseline=replace(exact.baseline(classes), tasks=judged[0]),
-            int8_baseline=replace(self._int8.baseline(classes), tasks=judged[1]),
-            taps=self._int8.maps(),
-            codecs=tuple(coded),
-            pictures=pictures,
-        )
 
 
 class _Images:

@@ -19,7 +19,7 @@ from fmapzip.torch.capture import METHODS, Captured, capture, select
 from fmapzip.torch.choose import DEFAULT_LIMIT, DistortionLimit, choose
 from fmapzip.torch.compare import Comparison
 from fmapzip.torch.fit import fitted_taps
-from fmapzip.torch.inputs import first_sample
+from fmapzip.torch.inputs import Inputs, first_sample
 from fmapzip.torch.metrics import MetricsChoice
 from fmapzip.torch.passes import CodedPass, Int8Pass
 from fmapzip.torch.preserve import evaluation_mode
@@ -85,30 +85,71 @@ def evaluate(
     ------
     CaptureError, PlanMismatch, UnknownCodec, InvalidInput
     """
-    chosen = [item if isinstance(item, Plan) else registry.make(item) for item in codecs]
-    if not chosen:
-        raise InvalidInput("there is no codec to evaluate")
-    if calibration is None and not all(isinstance(item, Plan) for item in chosen):
-        raise InvalidInput("codecs need calibration images; only plans run without")
     batches = Batches(loader, "loader", repeatable=False).with_targets()
     head = next(batches, None)
     if head is None:
         raise InvalidInput("loader: there are no images")
     with evaluation_mode(model):
-        captured = capture(model, first_sample(head[0]), methods)
-        if calibration is None:
-            comparison = _of_plans(captured, chosen, metrics, threads, pictures, tasks)
-        else:
-            wanted = select(captured.taps, taps)
-            calibrating = Batches(calibration, "calibration")
-            found = calibrate(captured, wanted, calibrating, quantizer, progress)
-            comparison = _of_codecs(
-                captured, chosen, metrics, threads, calibrating, found, limit, progress, pictures, tasks
-            )
-        return comparison.run(model, chain([head], batches), progress, per_image)
+        comparison = prepare(
+            model,
+            head[0],
+            codecs,
+            calibration,
+            metrics,
+            quantizer=quantizer,
+            taps=taps,
+            threads=threads,
+            limit=limit,
+            methods=methods,
+            progress=progress,
+            pictures=pictures,
+            tasks=tasks,
+        )
+        comparison.run(chain([head], batches), progress, per_image)
+        return comparison.evaluation()
+
+
+def prepare(
+    model: nn.Module,
+    inputs: Inputs,
+    codecs: Sequence[str | Codec | Plan],
+    calibration: Any = None,
+    metrics: MetricsChoice = "auto",
+    *,
+    quantizer: str = DEFAULT_CALIBRATOR,
+    taps: Sequence[str] | str | None = None,
+    threads: int = 1,
+    limit: DistortionLimit = DEFAULT_LIMIT,
+    methods: Sequence[str] = METHODS,
+    progress: Progress = ignore_progress,
+    pictures: bool = False,
+    tasks: Sequence[Metric] = (),
+) -> Comparison:
+    """Capture and calibrate a network in eval mode: what `evaluate` does before it goes through its images.
+
+    Parameters
+    ----------
+    inputs
+        A batch of what the network reads.
+    model, codecs, calibration, metrics, quantizer, taps, threads, limit, methods, progress, pictures, tasks
+        As in `evaluate`.
+    """
+    chosen = [item if isinstance(item, Plan) else registry.make(item) for item in codecs]
+    if not chosen:
+        raise InvalidInput("there is no codec to evaluate")
+    if calibration is None and not all(isinstance(item, Plan) for item in chosen):
+        raise InvalidInput("codecs need calibration images; only plans run without")
+    captured = capture(model, first_sample(inputs), methods)
+    if calibration is None:
+        return _of_plans(model, captured, chosen, metrics, threads, pictures, tasks)
+    wanted = select(captured.taps, taps)
+    calibrating = Batches(calibration, "calibration")
+    found = calibrate(captured, wanted, calibrating, quantizer, progress)
+    return _of_codecs(model, captured, chosen, metrics, threads, calibrating, found, limit, progress, pictures, tasks)
 
 
 def _of_plans(
+    model: nn.Module,
     captured: Captured,
     plans: Sequence[Any],
     metrics: MetricsChoice,
@@ -122,10 +163,11 @@ def _of_plans(
     int8 = Int8Pass(captured, taps, [plans[0][tap.name].quantizer for tap in taps])
     classes = None if metrics == "auto" else metrics == "classes"
     calibrator = str(plans[0].metadata.get("calibrator", "as planned"))
-    return Comparison(captured, int8, coded, classes, calibrator, 0, pictures, tasks)
+    return Comparison(model, captured, int8, coded, classes, calibrator, 0, pictures, tasks)
 
 
 def _of_codecs(
+    model: nn.Module,
     captured: Captured,
     chosen: Sequence[Codec | Plan],
     metrics: MetricsChoice,
@@ -147,4 +189,4 @@ def _of_codecs(
             choice = choose(captured, batches, found, item, classes, limit, progress)
             coded.append(CodedPass(captured, found.taps, choice.plan, threads, choice.notes, inspects=True))
     int8 = Int8Pass(captured, found.taps, found.quantizers)
-    return Comparison(captured, int8, coded, classes, found.calibrator, found.images, pictures, tasks)
+    return Comparison(model, captured, int8, coded, classes, found.calibrator, found.images, pictures, tasks)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from math import comb, log10
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from fmapzip.documents.shard import EachOutput, EvidenceSums, NetworkSums
 from fmapzip.errors import InvalidInput
+from fmapzip.sums import ExactSum
 from fmapzip.torch.outputs import named_outputs, output_tensor
 from fmapzip.torch.results import OutputResult
 from fmapzip.torch.statistics import decibels
@@ -18,6 +20,7 @@ from fmapzip.torch.statistics import decibels
 MetricsChoice = Literal["auto", "classes", "output"]
 
 _CHANCE = 0.02  # probability below which hits are not taken for luck
+_DEVIATIONS = 12
 
 
 class ClassEvidence:
@@ -44,14 +47,36 @@ class ClassEvidence:
         self._hits += int((output.argmax(1).to("cpu") == labels).sum())
         self._images += len(labels)
 
+    def sums(self) -> EvidenceSums:
+        """Return what was counted."""
+        return EvidenceSums(self._hits, self._images, self._classes, self._fits)
+
+    def merge(self, sums: EvidenceSums) -> None:
+        """Add what was counted elsewhere, on the images that follow."""
+        self._hits += sums.hits
+        self._images += sums.images
+        self._classes = self._classes if sums.classes is None else sums.classes
+        self._fits &= sums.fits
+
     @property
     def class_scores(self) -> bool:
         """Whether that many hits are too many for luck."""
         if not self._fits or not self._classes:
             return False
-        p, n = 1 / self._classes, self._images
-        fewer = sum(comb(n, k) * p**k * (1 - p) ** (n - k) for k in range(self._hits))
-        return 1 - fewer < _CHANCE
+        return _luck(self._hits, self._images, 1 / self._classes) < _CHANCE
+
+
+def _luck(hits: int, images: int, p: float) -> float:
+    """Return the probability of as many hits or more, where each of `images` is one with the probability `p`."""
+    mean, deviation = images * p, math.sqrt(images * p * (1 - p))
+    low = max(0, int(mean - _DEVIATIONS * deviation))  # what lies further off counts for nothing
+    high = min(hits, int(mean + _DEVIATIONS * deviation) + 1)
+
+    def share(k: int) -> float:
+        ways = math.lgamma(images + 1) - math.lgamma(k + 1) - math.lgamma(images - k + 1)
+        return math.exp(ways + k * math.log(p) + (images - k) * math.log1p(-p))
+
+    return 1 - math.fsum(share(k) for k in range(low, high))
 
 
 def has_classes(output: Tensor) -> bool:
@@ -87,21 +112,36 @@ class Scores:
 class _OneOutput:
     """Sums over the images of one of several outputs."""
 
-    signal: float = 0.0
-    noise: float = 0.0
-    divergence: float = 0.0
+    signal: ExactSum = field(default_factory=ExactSum)
+    noise: ExactSum = field(default_factory=ExactSum)
+    divergence: ExactSum = field(default_factory=ExactSum)
     images: int = 0
     scores: bool = True
     comparable: bool = True
 
+    def sums(self) -> EachOutput:
+        parts = (self.signal.text, self.noise.text, self.divergence.text)
+        return EachOutput(*parts, self.images, self.scores, self.comparable)
+
+    def merge(self, sums: EachOutput) -> None:
+        self.signal.merge(ExactSum.of_text(sums.signal))
+        self.noise.merge(ExactSum.of_text(sums.noise))
+        self.divergence.merge(ExactSum.of_text(sums.divergence))
+        self.images += sums.images
+        self.scores &= sums.scores
+        self.comparable &= sums.comparable
+
 
 class OutputFigures:
-    """Running figures of one network's outputs against the float and the 8-bit network's."""
+    """Running figures of one network's outputs against the float and the 8-bit network's.
+
+    Sums are exact, so that they are the same for any division of the images into parts.
+    """
 
     def __init__(self) -> None:
         self.images = self._labelled = self._hits1 = self._hits5 = 0
         self._changed = {"float": 0, "int8": 0}
-        self._divergence = {"float": 0.0, "int8": 0.0}
+        self._divergence = {"float": ExactSum(), "int8": ExactSum()}
         self._outputs: dict[str, _OneOutput] = {}
         self._judged: set[str] = set()
 
@@ -118,7 +158,7 @@ class OutputFigures:
         divergence = reference.divergence_to(scores)
         self._changed[against] += int((reference.predictions != scores.predictions).sum())
         for value in divergence.tolist():
-            self._divergence[against] += value
+            self._divergence[against].add(value)
         return divergence
 
     def add_outputs(
@@ -140,12 +180,43 @@ class OutputFigures:
                 found.comparable = False
                 continue
             for one, other in zip(wanted.detach().double(), got.detach().double(), strict=True):
-                found.signal += float(one.square().sum())
-                found.noise += float((one - other).square().sum())
+                found.signal.add(float(one.square().sum()))
+                found.noise.add(float((one - other).square().sum()))
             found.images += len(wanted)
             found.scores &= has_classes(wanted)
             if found.scores and len(reference) > 1:
-                found.divergence += float(Scores(wanted).divergence_to(Scores(got)).sum())
+                for value in Scores(wanted).divergence_to(Scores(got)).tolist():
+                    found.divergence.add(value)
+
+    def sums(self, seconds: ExactSum) -> NetworkSums:
+        """Return what was counted, beside the seconds that it took."""
+        return NetworkSums(
+            images=self.images,
+            labelled=self._labelled,
+            hits1=self._hits1,
+            hits5=self._hits5,
+            changed_vs_float=self._changed["float"],
+            changed_vs_int8=self._changed["int8"],
+            kl_vs_float=self._divergence["float"].text,
+            kl_vs_int8=self._divergence["int8"].text,
+            outputs={name: one.sums() for name, one in self._outputs.items()},
+            judged=sorted(self._judged),
+            seconds=seconds.text,
+        )
+
+    def merge(self, sums: NetworkSums) -> None:
+        """Add what was counted elsewhere, on the images that follow."""
+        self.images += sums.images
+        self._labelled += sums.labelled
+        self._hits1 += sums.hits1
+        self._hits5 += sums.hits5
+        self._changed["float"] += sums.changed_vs_float
+        self._changed["int8"] += sums.changed_vs_int8
+        self._divergence["float"].merge(ExactSum.of_text(sums.kl_vs_float))
+        self._divergence["int8"].merge(ExactSum.of_text(sums.kl_vs_int8))
+        for name, one in sums.outputs.items():
+            self._outputs.setdefault(name, _OneOutput()).merge(one)
+        self._judged |= set(sums.judged)
 
     @property
     def top1(self) -> float | None:
@@ -163,7 +234,7 @@ class OutputFigures:
 
     def divergence(self, against: Literal["float", "int8"]) -> float | None:
         """Mean KL, None without class scores."""
-        return self._divergence[against] / self.images if self.images else None
+        return self._divergence[against].value / self.images if self.images else None
 
     @property
     def sqnr_db(self) -> float | None:
@@ -172,10 +243,10 @@ class OutputFigures:
         if not found or not all(one.comparable for one in found):
             return None
         if len(found) == 1:
-            return decibels(found[0].signal, found[0].noise)
-        heard = [one.noise / one.signal for one in found if one.signal > 0]
+            return decibels(found[0].signal.value, found[0].noise.value)
+        heard = [one.noise.value / one.signal.value for one in found if one.signal.value > 0]
         share = sum(heard) / len(heard) if heard else 0.0
-        return -10 * log10(share) if share > 0 else None
+        return -10 * math.log10(share) if share > 0 else None
 
     def outputs(self, classes: bool) -> tuple[OutputResult, ...]:
         """Return the figures of each output, where there are several."""
@@ -185,8 +256,8 @@ class OutputFigures:
             OutputResult(
                 name=name,
                 judged=name in self._judged,
-                kl_vs_float=one.divergence / one.images if classes and one.scores and one.images else None,
-                sqnr_db=decibels(one.signal, one.noise) if one.comparable else None,
+                kl_vs_float=one.divergence.value / one.images if classes and one.scores and one.images else None,
+                sqnr_db=decibels(one.signal.value, one.noise.value) if one.comparable else None,
             )
             for name, one in self._outputs.items()
         )

@@ -13,6 +13,7 @@ from torch.utils import _pytree as pytree
 from fmapzip.errors import InvalidInput
 from fmapzip.torch.outputs import of_image
 from fmapzip.torch.results import TaskResult
+from fmapzip.torch.tasks.keeping import of_json, to_json
 from fmapzip.torch.tasks.metric import Metric
 
 _ENDS = (2.5, 97.5)
@@ -41,6 +42,29 @@ class Judge:
                 one = detached(of_image(output, i, images))
                 for kept, metric in zip(network, self._metrics, strict=True):
                     kept.append(metric.image(one, None if targets is None else targets[i]))
+
+    def sums(self) -> list[list[list[Any]]]:
+        """Return what was kept of each image as JSON values, for each network and metric."""
+        return [[[to_json(each) for each in kept] for kept in network] for network in self._kept]
+
+    def merge(self, sums: Sequence[Sequence[Sequence[Any]]], images: int) -> None:
+        """Add what was kept elsewhere of the `images` that follow.
+
+        Raises
+        ------
+        InvalidInput
+            It is not of these networks and metrics, or not understood.
+        """
+        if len(sums) != len(self._kept) or any(
+            [len(kept) for kept in one] != [images] * len(self._metrics) for one in sums
+        ):
+            raise InvalidInput("what metrics kept is of other networks, metrics or images")
+        try:
+            for network, found in zip(self._kept, sums, strict=True):
+                for kept, other in zip(network, found, strict=True):
+                    kept.extend(map(of_json, other))
+        except (ValueError, TypeError) as error:
+            raise InvalidInput(f"what metrics kept is damaged: {error}") from error
 
     def results(self) -> list[tuple[TaskResult, ...]]:
         """Return each network's figures."""

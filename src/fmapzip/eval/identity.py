@@ -1,0 +1,103 @@
+"""What tells a run from others: hashes of the network and of the images, versions and settings."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+import torch
+from torch import Tensor, nn
+
+from fmapzip.codecs.base import Codec
+from fmapzip.documents.shard import Asked
+from fmapzip.eval.dataset import Dataset
+from fmapzip.eval.request import Inputs, Request
+from fmapzip.plan import Plan
+
+_PACKAGES = ("fmapzip", "torch", "numpy")
+_WORDS = {
+    "versions": "other versions",
+    "model": "another network",
+    "images": "other images",
+    "calibration": "other calibration images",
+    "count": "another number of images",
+    "codecs": "other codecs or plans",
+    "metrics": "other metrics",
+    "settings": "other settings",
+}
+
+
+def asked(request: Request, inputs: Inputs, codecs: Sequence[Codec | Plan], metrics: Sequence[str]) -> Asked:
+    """What was asked for, without the paths of this machine.
+
+    Parameters
+    ----------
+    request, inputs
+        What was typed, and what was loaded.
+    codecs
+        What is evaluated.
+    metrics
+        Of the tasks, as typed.
+    """
+    return Asked(
+        versions={name: version(name) for name in _PACKAGES},
+        model=network_hash(inputs.model),
+        images=images_hash(inputs.parts.images),
+        calibration=images_hash(inputs.parts.calibration),
+        count=len(inputs.parts.images),
+        codecs=[{"plan": x.hash.hex()} if isinstance(x, Plan) else _plain(x.config()) for x in codecs],
+        metrics=list(metrics),
+        settings=_plain({
+            "batch": inputs.batch,
+            "quantizer": request.quantizer,
+            "taps": request.taps,
+            "output": request.metrics,
+            "input": inputs.described,
+        }),
+    )  # fmt: skip
+
+
+def difference(one: Asked, other: Asked) -> str | None:
+    """In words, the first thing in which two differ: what `other` has, then what `one` has; None where nothing."""
+    for key, words in _WORDS.items():
+        wanted, found = getattr(one, key), getattr(other, key)
+        if wanted != found:
+            return f"of {words}: {_short(found)}, not {_short(wanted)}"
+    return None
+
+
+def network_hash(model: nn.Module) -> str:
+    """SHA-256 over the names, types, shapes and values of a network's parameters and buffers."""
+    found = hashlib.sha256()
+    for name, value in model.state_dict().items():
+        if isinstance(value, Tensor):
+            flat = value.detach().to("cpu").contiguous().reshape(-1)
+            found.update(f"{name} {value.dtype} {list(value.shape)}\n".encode())
+            found.update(flat.view(torch.uint8).numpy().data)
+        else:
+            found.update(f"{name} {value!r}\n".encode())
+    return found.hexdigest()
+
+
+def images_hash(images: Dataset) -> str:
+    """SHA-256 over the names and classes of images, and the values of the first."""
+    found = hashlib.sha256(json.dumps(images.names).encode())
+    if images.labels is not None:
+        found.update(images.labels.astype("<i8").tobytes())
+    if len(images):
+        found.update(images.read(0).tobytes())
+    return found.hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON gives it back."""
+    return json.loads(msgspec.json.encode(value))
+
+
+def _short(value: Any) -> str:
+    text = value[:12] if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."
