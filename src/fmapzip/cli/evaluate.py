@@ -99,13 +99,14 @@ def _shard(
     check_writable(file)
     require_torch()
     from fmapzip.cli.progress import progress
+    from fmapzip.codecs.base import Codec
     from fmapzip.eval.codec_spec import parse_codec
     from fmapzip.eval.metric_spec import parse_metric
     from fmapzip.eval.shards import run_shard
     from fmapzip.plan import Plan
 
     with progress() as advance:
-        chosen = [*map(parse_codec, codecs), *map(Plan.load, plans)]
+        chosen: list[Codec | Plan] = [*map(parse_codec, codecs), *map(Plan.load, plans)]
         tasks = [parse_metric(spec) for spec in metrics]
         found = run_shard(request, chosen, part, file, advance, tasks, metrics)
     known = f", {found.known} of them known before" if found.known else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -13,7 +13,8 @@ from fmapzip.atomic import write_atomically
 from fmapzip.documents.shard import Shard
 from fmapzip.errors import InvalidInput
 
-KIND, SCHEMA = "eval shard", 1
+KIND: Literal["eval shard"] = "eval shard"
+SCHEMA: Literal[1] = 1
 
 
 def write_shard(file: Path, shard: Shard) -> None:
