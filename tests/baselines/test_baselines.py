@@ -31,6 +31,8 @@ METHODS: list[tuple[str, dict[str, Any]]] = [
     ("apack", {}),
     ("deflate", {}),
     ("pca", {}),
+    ("projection", {}),
+    ("projection", {"bits": 4.5}),
     ("jpeg-act", {"table": "optL", "coding": "zvc"}),
     ("jpeg-act", {"table": "optL", "coding": "huffman"}),
     ("jpeg-act", {"table": "optH", "coding": "zvc", "rounding": "nearest"}),
@@ -177,3 +179,20 @@ def test_a_truncated_stream_is_an_error(name: str) -> None:
     data = made.encode(q)
     with pytest.raises((ValueError, IndexError, zlib.error)):
         made.decode(data[: len(data) // 2], q.shape, q.dtype)
+
+
+def test_a_projection_spends_the_bits_that_it_is_given_where_they_help() -> None:
+    maps = np.stack([make_map((12, 10, 10), "smooth", np.uint8, seed) for seed in range(4)])
+    errors = []
+    for bits in (0.5, 1, 2, 4):
+        projection = baselines.make("projection", bits=bits)
+        side = projection.train(maps[:3])
+        data = projection.encode(maps[3], side)
+        assert len(data) <= -(-maps[3].size * bits // 8)
+        decoded = projection.decode(data, maps[3].shape, maps.dtype, side)
+        errors.append(float(np.square(decoded.astype(float) - maps[3]).mean()))
+        with pytest.raises(ValueError, match="ends before"):
+            projection.decode(data[:-1], maps[3].shape, maps.dtype, side)
+    assert errors == sorted(errors, reverse=True)
+    with pytest.raises(InvalidInput, match="bits is a number"):
+        baselines.make("projection", bits=0)

@@ -31,6 +31,7 @@ _BASELINES = {
     "rans0": "rans:OrderZeroRans",
     "apack": "apack:APack",
     "pca": "pca:Pca",
+    "projection": "projection:Projection",
     "jpeg-act": "jpeg_act:JpegAct",
     "deflate": "general:Deflate",
     "zstd": "general:Zstd",

@@ -31,6 +31,7 @@ _BASELINES = (
     "apack",
     "deflate",
     "pca",
+    "projection:bits=2",
     "jpeg-act:table=optL,coding=zvc",
     "jpeg-act:table=optL,coding=huffman",
     "jpeg-act:table=optH,coding=zvc",
