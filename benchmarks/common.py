@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 import fmapzip
 from fmapzip.codecs.base import Codec
 from fmapzip.eval.environment import environment
+
+if TYPE_CHECKING:
+    from fmapzip.hardware import Block
 
 TRAINING_IMAGES = 4
 
@@ -68,6 +71,11 @@ def side_by_side(tasks: dict[str, Callable[[], None]], repeat: int) -> dict[str,
             task()
             seconds[name].append(time.perf_counter() - start)
     return {name: median(times) for name, times in seconds.items()}
+
+
+def measured_widths(block: Block) -> list[int]:
+    """Values a cycle for which a block of hardware is measured."""
+    return [values for values in ((1, 4, 16) if block.codec == "context-rans" else (1, 8)) if values in block.widths]
 
 
 def git_hash() -> str:

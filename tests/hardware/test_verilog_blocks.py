@@ -27,7 +27,7 @@ LONG = ("dct-cm-inverse-16", "dct-cm-inverse-32")
 PLAYED = [
     (each.name, values)
     for each in BLOCKS
-    for values in (1, 8)
+    for values in ((4,) if each.codec == "context-rans" else (1, 8))
     if values in each.widths and each.name not in LONG and (each.name, values) != ("dct-cm-inverse-8", 1)
 ]
 

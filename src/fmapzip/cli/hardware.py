@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +13,7 @@ from fmapzip.cli.app import app
 from fmapzip.cli.console import counted, say
 
 if TYPE_CHECKING:
+    from fmapzip.hardware.blocks import Block
     from fmapzip.hardware.tiles import Tile
 
 Name = Annotated[str, typer.Argument(metavar="BLOCK", help="A block, or a codec for its encoder and its decoder.")]
@@ -54,7 +55,7 @@ def vectors(
     refused: list[InvalidInput] = []
     blocks = named(name, values)
     for each in blocks:
-        chosen = list(islice(_tiles(archive, maps, each.codec), limit))
+        chosen = list(islice(_cut(each, values, _tiles(archive, maps, each.codec)), limit))
         if not chosen:
             raise InvalidInput(f"{archive} has no tile of {each.codec} that is coded")
         try:
@@ -66,6 +67,14 @@ def vectors(
             say(f"{output / each.module_name(values)}: {counted(len(written), 'case')}")
     if len(refused) == len(blocks):
         raise refused[0]
+
+
+def _cut(block: Block, values: int, named: Iterable[tuple[str, Tile]]) -> Iterator[tuple[str, Tile]]:
+    """Tiles as a block takes them."""
+    for name, tile in named:
+        pieces = list(block.cut(tile, values))
+        for number, piece in enumerate(pieces):
+            yield (f"{name}_part{number}" if len(pieces) > 1 else name), piece
 
 
 def _tiles(path: Path, pattern: str, codec: str) -> Iterator[tuple[str, Tile]]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from fmapzip.errors import InvalidInput
-from fmapzip.hardware import cases
+from fmapzip.hardware import cases, context_rans_tiles
+from fmapzip.hardware.context_rans import Decoder
 from fmapzip.hardware.dct_cm import MaskDecoder
 from fmapzip.hardware.dct_cm_encoder import MaskEncoder
 from fmapzip.hardware.dct_cm_inverse import InverseTransform
 from fmapzip.hardware.dct_graph import LENGTHS
+from fmapzip.hardware.tiles import Tile
 from fmapzip.hardware.zvc import ZvcDecoder, ZvcEncoder
 
 
@@ -28,6 +30,7 @@ class Block:
     make : values a cycle to the component
     case : a tile and values a cycle to the words of each stream
     settings : of the codec, with which it makes such tiles
+    cut : a tile and values a cycle to the tiles that it takes
     """
 
     name: str
@@ -36,6 +39,7 @@ class Block:
     make: Callable[[int], Any]
     case: cases.MakeCase
     settings: Mapping[str, Any] = field(default_factory=dict)
+    cut: Callable[[Tile, int], Iterable[Tile]] = lambda tile, _: (tile,)
 
     def module_name(self, values: int) -> str:
         """Name of the Verilog module.
@@ -65,6 +69,9 @@ FEW = (1, 2, 4, 8)
 MASK = {"path": "mask", "coding": "bitmap"}
 
 
+LANES = (1, 4, 16, 64)
+
+
 def _inverse(length: int) -> Block:
     return Block(
         f"dct-cm-inverse-{length}",
@@ -84,6 +91,15 @@ BLOCKS = (
     Block("dct-cm-points-encoder", "dct-cm", (1,), lambda _: MaskEncoder(points=True), cases.points_encoder, MASK),
     Block("dct-cm-points-decoder", "dct-cm", FEW, partial(MaskDecoder, points=True), cases.points_decoder, MASK),
     *(_inverse(length) for length in LENGTHS),
+    Block(
+        "context-rans-fast-decoder",
+        "context-rans",
+        LANES,
+        lambda lanes: Decoder(lanes, context_rans_tiles.span_depth(lanes)),
+        cases.fast_decoder,
+        {"level": "fast"},
+        context_rans_tiles.cut,
+    ),
 )
 
 

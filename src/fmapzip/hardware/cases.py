@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from fmapzip.hardware import context_rans_tiles as rans
 from fmapzip.hardware.dct_cm_classes import word_bits
 from fmapzip.hardware.dct_cm_groups import code_words, group_words, groups
 from fmapzip.hardware.dct_cm_tiles import body_bits, rank_table, tile_word, value_table, value_words
+from fmapzip.hardware.rans_coder import body_bytes
 from fmapzip.hardware.streams import Error, status_word, words
 from fmapzip.hardware.tiles import Tile
 from fmapzip.hardware.zvc import bitmap_bytes
@@ -90,3 +92,10 @@ def inverse_transform(tile: Tile, values: int, length: int) -> Case:
         "codes": [word for group in found for word in code_words(group, values)],
     }
     return Case(inputs, {"values": [word for group in found for word in group_words(group, values)]})
+
+
+def fast_decoder(tile: Tile, lanes: int) -> Case:
+    """Tables and a body of `context-rans` in contexts of channels in, its values out."""
+    inputs = {"tile": [rans.tile_word(tile, lanes)], "table": rans.table_words(tile, lanes)}
+    outputs = {"values": rans.value_words(tile, lanes), "status": [status_word(Error.NONE)]}
+    return Case({**inputs, "body": words(tile.body, body_bytes(lanes))}, outputs)

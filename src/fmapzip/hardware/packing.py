@@ -59,17 +59,26 @@ class Window(wiring.Component):
 
     `items` holds `level` of them, zeros behind them. After the tile's last beat `ended` is 1 and nothing is read until
     `clear` empties the window for the next tile. With `skip`, all that comes is thrown away.
+
+    Parameters
+    ----------
+    items : int
+        Of a beat.
+    bits : int
+        Of an item.
+    most : int, optional
+        Items that can be taken at a clock; as many as a beat has where it is not given.
     """
 
-    def __init__(self, items: int, bits: int = 8) -> None:
-        self._items, self._bits = items, bits
+    def __init__(self, items: int, bits: int = 8, most: int | None = None) -> None:
+        self._items, self._bits, self._most = items, bits, most or items
         super().__init__(
             {
                 "input": In(beats(items, bits)),
-                "items": Out(items * bits),
-                "level": Out(range(2 * items + 1)),
+                "items": Out(self._most * bits),
+                "level": Out(range(items + self._most + 1)),
                 "ended": Out(1),
-                "take": In(range(items + 1)),
+                "take": In(range(self._most + 1)),
                 "skip": In(1),
                 "clear": In(1),
             }
@@ -77,21 +86,21 @@ class Window(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         """The gates."""
-        m, items, bits = Module(), self._items, self._bits
-        held, rest = Signal(2 * items * bits), Signal(2 * items * bits)
-        left = Signal(range(2 * items + 1))
+        m, items, bits, most = Module(), self._items, self._bits, self._most
+        held, rest = Signal((items + most) * bits), Signal((items + most) * bits)
+        left = Signal(range(items + most + 1))
         m.d.comb += [
             self.items.eq(held),
             rest.eq(held >> _scaled(self.take, bits)),
             left.eq(self.level - self.take),
-            self.input.ready.eq(~self.ended & (self.skip | (left <= items))),
+            self.input.ready.eq(~self.ended & (self.skip | (left <= most))),
         ]
         m.d.sync += [held.eq(rest), self.level.eq(left)]
         with m.If(self.input.valid & self.input.ready):
             payload = self.input.payload
             fresh = masked(m, [payload.data[i] for i in range(items)], payload.count)
             m.d.sync += [
-                held.eq(rest | fresh << _scaled(left[: items.bit_length()], bits)),
+                held.eq(rest | fresh << _scaled(left[: most.bit_length()], bits)),
                 self.level.eq(left + payload.count),
             ]
             m.d.sync += self.ended.eq(payload.last)

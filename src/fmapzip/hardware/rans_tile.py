@@ -1,0 +1,50 @@
+"""What software tells the blocks of ``context-rans``: a tile's size, and what stands in their memories."""
+
+from __future__ import annotations
+
+from amaranth.lib import data
+
+from fmapzip.hardware.rans_lane import FLAG_BITS
+
+TABLE_NUMBER_BITS = 6
+CONTEXT = data.StructLayout({"table": TABLE_NUMBER_BITS, "zero": FLAG_BITS})
+"""Where a value's context leads: the number of its token table, and of 4096 the frequency of its zero flag."""
+
+TILE = data.StructLayout(
+    {
+        "rows": 16,
+        "spans": 16,
+        "groups": 12,
+        "rest": 7,
+        "final_groups": 12,
+        "final_rest": 7,
+        "lanes": 3,
+        "load": 1,
+    }
+)
+"""Rows, and spans in each; groups of a span, one value for each lane, and the values of its last one, and so for the
+last span of a row; the logarithm of the tile's lanes; whether words of `table` come before it."""
+
+
+class Target:
+    """The memory that a word of `table` is for."""
+
+    VALUES = 0
+    TOKENS = 1
+    CONTEXTS = 2
+    LEVELS = 3
+    OFFSETS = 4
+    REGISTERS = 5
+
+
+LOAD = data.StructLayout({"data": 19, "address": 16, "target": 3, "last": 1})
+"""A word of `table`: what is written where, and whether the tile begins after it."""
+
+
+def load_word(target: int, address: int, value: int) -> int:
+    """A word of `table` that is not the last, as a number."""
+    return value % (1 << 19) | address << 19 | target << 35
+
+
+LAST_LOAD = 1 << 38
+"""Set in the last word of `table`."""
