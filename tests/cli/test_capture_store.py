@@ -96,27 +96,51 @@ def test_a_capture_goes_on_and_changes_nothing_that_is_there(
     assert "another plan" in capsys.readouterr().err
 
 
-def test_parts_make_the_store_of_one_run_and_are_compacted_to_it(where: list[str], tmp_path: Path) -> None:
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
+def test_shards_make_the_store_of_one_run_and_are_compacted_to_it(where: list[str], tmp_path: Path) -> None:
+    whole, shards = tmp_path / "whole", tmp_path / "shards"
+    where = [*where, "--batch", "2", "--torch-threads", "1"]
     assert run(["capture", *where, "-o", str(whole)]) == Exit.OK
-    for part in ("3/3", "1/3", "2/3"):
-        assert run(["capture", *where, "-o", str(parts), "--part", part]) == Exit.OK
-    assert run(["verify", str(parts), str(whole)]) == Exit.OK
-    assert [path.name for path in sorted(parts.glob("*.fmz"))] == ["0-00000.fmz", "1-00000.fmz", "2-00000.fmz"]
-    assert run(["compact", str(parts)]) == Exit.OK
-    assert run(["verify", str(parts)]) == Exit.OK
-    one, other = FeatureStore(whole, integers=True), FeatureStore(parts, integers=True)
-    assert one.names == other.names
-    for i in range(IMAGES):
-        assert all(torch.equal(one[i][0][tap], other[i][0][tap]) for tap in one.taps)
+    for shard in ("3/3", "1/3", "2/3"):
+        assert run(["capture", *where, "-o", str(shards), "--shard", shard]) == Exit.OK
+    assert run(["verify", str(shards), str(whole)]) == Exit.OK
+    assert [path.name for path in sorted(shards.glob("*.fmz"))] == ["0-00000.fmz", "1-00000.fmz", "2-00000.fmz"]
+    assert run(["compact", str(shards)]) == Exit.OK
+    assert run(["verify", str(shards)]) == Exit.OK
+    assert frames(shards) == frames(whole)
+
+
+def test_what_is_missing_of_a_batch_is_captured_with_its_batch(where: list[str], tmp_path: Path) -> None:
+    whole, store = tmp_path / "whole", tmp_path / "store"
+    where = [*where, "--batch", "4", "--calib", "first:4", "--torch-threads", "1"]
+    assert run(["capture", *where, "-o", str(whole)]) == Exit.OK
+    assert run(["capture", *where, "-o", str(store), "--limit", "6"]) == Exit.OK
+    assert run(["capture", *where, "-o", str(store), "--shard", "2/2"]) == Exit.OK
+    assert len(FeatureStore(store)) == 10
+    assert run(["capture", *where, "-o", str(store)]) == Exit.OK
+    assert sorted(frames(store)) == sorted(frames(whole))
+
+
+def frames(store: Path) -> list[tuple[str, str, bytes]]:
+    """Every frame of a store, with its sample's name and its tap, in order."""
+    found = []
+    for path in sorted(store.glob("*.fmz")):
+        with Archive(path) as archive:
+            names = FeatureStore(path).names
+            samples = archive.samples(archive.names[0])
+            found += [
+                (name, tap, bytes(archive.frame(tap, i)))
+                for i, name in zip(samples, names, strict=True)
+                for tap in archive.names
+            ]
+    return found
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["-o", "{}/maps.fmz", "--part", "1/2"], "are for stores"),
+        (["-o", "{}/maps.fmz", "--shard", "1/2"], "are for stores"),
         (["-o", "{}/net.py"], "is a file"),
-        (["-o", "{}/store", "--part", "3/2"], "expected I/N"),
+        (["-o", "{}/store", "--shard", "3/2"], "expected I/N"),
         (["-o", "{}/store", "--images", "2"], "--limit"),
         (["-o", "{}/store", "--codec", "zvc", "--plan", "x"], "not both"),
     ],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -31,15 +30,6 @@ PlanFile = Annotated[
         "--plan", metavar="FILE", help="A plan instead of a codec; for a store.", rich_help_panel=options.CODECS
     ),
 ]
-PartOf = Annotated[
-    str | None,
-    typer.Option(
-        "--part",
-        metavar="I/N",
-        help="Only the Ith of N parts of the images, beside other processes; for a store.",
-        rich_help_panel=options.RUNNING,
-    ),
-]
 _DEFAULT = "zvc"
 
 
@@ -52,7 +42,7 @@ def capture(
     request: Request,
     codec: Codec = None,
     plan: PlanFile = None,
-    part: PartOf = None,
+    shard: options.ShardOf = None,
     shard_size: options.ShardSize = options.SHARD_MB,
 ) -> None:
     """Store the 8-bit feature maps of MODEL on DATA.
@@ -65,11 +55,11 @@ def capture(
     if codec is not None and plan is not None:
         raise InvalidInput("give --codec or --plan, not both")
     if output.suffix.lower() == ".fmz":
-        if plan is not None or part is not None:
-            raise InvalidInput(f"{output}: --plan and --part are for stores: name a folder")
+        if plan is not None or shard is not None:
+            raise InvalidInput(f"{output}: --plan and --shard are for stores: name a folder")
         _to_archive(request, output, codec or _DEFAULT)
     else:
-        _to_store(request, output, codec or _DEFAULT, plan, _parts(part), shard_size * options.MB)
+        _to_store(request, output, codec or _DEFAULT, plan, options.shard_of(shard or "1/1"), shard_size * options.MB)
 
 
 def _to_archive(request: Request, output: Path, codec: str) -> None:
@@ -102,11 +92,3 @@ def _to_store(
     with progress() as advance:
         found = capture_store(request, folder, advance, chosen, shard_bytes, part)
     say(f"{folder}: {counted(found.images, 'image')} of {counted(found.taps, 'tap')}, {found.new} of them new")
-
-
-def _parts(text: str | None) -> tuple[int, int]:
-    """Index and number of parts; the first of one by default."""
-    found = re.fullmatch(r"(\d+)/(\d+)", text or "1/1")
-    if found is None or not 1 <= int(found[1]) <= int(found[2]):
-        raise InvalidInput(f"--part {text}: expected I/N, from 1/N to N/N")
-    return int(found[1]) - 1, int(found[2])

@@ -282,9 +282,7 @@ def gathers(**parts: Part) -> Callable[[Callable[..., None]], Callable[..., None
 
 ShardOf = Annotated[
     str | None,
-    typer.Option(
-        "--shard", metavar="I/N", help="Only the Ith of N shards of the images, for merge.", rich_help_panel=RUNNING
-    ),
+    typer.Option("--shard", metavar="I/N", help="Only the Ith of N shards of the images.", rich_help_panel=RUNNING),
 ]
 
 

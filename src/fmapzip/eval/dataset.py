@@ -45,11 +45,6 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.names)
 
-    def part(self, index: int, count: int) -> Dataset:
-        """The data set of one of `count` parts of neighbouring rows, as equal as can be."""
-        first, end = (len(self) * i // count for i in (index, index + 1))
-        return self.select(range(first, end))
-
     def select(self, rows: Sequence[int]) -> Dataset:
         """The data set of these rows, in the order given."""
         kept, target, read_by = tuple(rows), self.target, self.read_by

@@ -14,7 +14,8 @@ from fmapzip.errors import FmapzipError, InvalidInput
 from fmapzip.eval.identity import difference
 from fmapzip.eval.report import Protocol, to_json
 from fmapzip.eval.shard_file import read_shard
-from fmapzip.eval.shards import drawn, shard_rows
+from fmapzip.eval.shard_rows import shard_rows
+from fmapzip.eval.shards import drawn
 from fmapzip.plan import Plan
 from fmapzip.torch.statistics import TapStatistics
 from fmapzip.torch.tally import CodedTally, FloatTally, Int8Tally, Tally

@@ -29,6 +29,7 @@ from fmapzip.eval.loading import Batches as Images
 from fmapzip.eval.loading import with_totals
 from fmapzip.eval.request import Inputs, Progress, Request, load
 from fmapzip.eval.shard_file import KIND, SCHEMA, read_shard, write_shard
+from fmapzip.eval.shard_rows import shard_rows
 from fmapzip.plan import Plan
 from fmapzip.torch.batches import Batches
 from fmapzip.torch.compare import Comparison
@@ -117,13 +118,6 @@ def run_shard(
         comparison.run(_saved(given, done, save), lambda stage, n, _: progress(stage, n, len(rows)))
         save(count)
     return Counted(comparison.tally.images, count, done)
-
-
-def shard_rows(images: int, batch: int, part: tuple[int, int]) -> tuple[range, int]:
-    """The images of a shard, and how many batches they are."""
-    batches = -(-images // batch)
-    first, end = (-(-batches * i // part[1]) for i in (part[0], part[0] + 1))  # the first shard has the first image
-    return range(min(first * batch, images), min(end * batch, images)), end - first
 
 
 def _known(file: Path, wanted: Asked, part: tuple[int, int]) -> Shard:

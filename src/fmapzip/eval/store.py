@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from fmapzip.errors import InvalidInput
 from fmapzip.eval.capture import STORING, described, prepare_loaded
 from fmapzip.eval.loading import Batches as Images
 from fmapzip.eval.request import Inputs, Progress, Request, load
+from fmapzip.eval.shard_rows import shard_rows
 from fmapzip.plan import Plan
 from fmapzip.torch.batches import Batches
 from fmapzip.torch.capture import Captured, Tap, capture
@@ -57,7 +59,7 @@ def capture_store(
     shard_bytes
         As `fmapzip.archive.StoreWriter` takes it.
     part
-        ``(i, n)``: of `n` equal parts of the images only the one of index `i`, by a writer of its own.
+        ``(i, n)``: of `n` shards of the images only the one of index `i`, by a writer of its own.
 
     Raises
     ------
@@ -66,23 +68,33 @@ def capture_store(
     FmapzipError
     """
     inputs = load(request)
-    images = inputs.parts.whole.part(*part)
+    whole = inputs.parts.whole
+    images = whole.select(shard_rows(len(whole), inputs.batch, part)[0])
     if len(set(images.names)) < len(images):
         raise InvalidInput(f"{request.data}: two images have one name, by which a store knows them")
     captured, taps, plan = _planned(request, inputs, codec, progress)
     writer = f"{part[0]:0{len(str(part[1] - 1))}d}"
     about = described(request, inputs)
     with StoreWriter(folder, plan=plan, metadata=about, writer=writer, shard_bytes=shard_bytes) as out:
-        missing = images.select([i for i, name in enumerate(images.names) if name not in out.names])
-        new = 0
-        for samples in kept(
-            captured, taps, plan, (given for given, _ in Images(missing, inputs.batch)), request.threads
-        ):
+        missing = [name not in out.names for name in images.names]
+        todo = images.select(_whole_batches(missing, inputs.batch))
+        batches = (given for given, _ in Images(todo, inputs.batch))
+        done = before = len(images) - sum(missing)
+        row = 0
+        for samples in kept(captured, taps, plan, batches, request.threads):
             for frames in samples:
-                out.add(missing.names[new], _single(frames), _label(missing, new))
-                new += 1
-            progress(STORING, len(images) - len(missing) + new, len(images))
-    return Kept(len(taps), len(images), new)
+                if todo.names[row] not in out.names:
+                    out.add(todo.names[row], _single(frames), _label(todo, row))
+                    done += 1
+                row += 1
+            progress(STORING, done, len(images))
+    return Kept(len(taps), len(images), done - before)
+
+
+def _whole_batches(missing: Sequence[bool], batch: int) -> list[int]:
+    """Rows of all batches in which one is missing: what a network computes may depend on the batch."""
+    firsts = range(0, len(missing), batch)
+    return [row for i in firsts if any(missing[i : i + batch]) for row in range(i, min(i + batch, len(missing)))]
 
 
 def _planned(
