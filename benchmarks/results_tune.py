@@ -63,8 +63,14 @@ def _figures(found: Values) -> str:
         goal = "lambda 0" if run["target_ratio"] is None else f"{run['target_ratio']:g}"
         lost = "" if run["top1"] is None else f"{100 * (best - run['top1']):.2f}"
         figures = [_share(run["top1"]), lost, f"{run['kl_vs_original']:.4f}", f"{run['epochs'][-1]['seconds']:.0f} s"]
-        rows.append([f"`{run['codec']}`", goal, f"{run['ratio_total']:.3f}", *figures])
+        rows.append([_label(run), goal, f"{run['ratio_total']:.3f}", *figures])
     return table(["stored by", "ratio asked for", "ratio", "top-1", "lost, points", "KL", "tuned in"], rows)
+
+
+def _label(run: Values) -> str:
+    """The codec, and the rate where it is not the codec's own."""
+    rate = run.get("rate", "codec")
+    return f"`{run['codec']}`" if rate == "codec" else f"`{run['codec']}`, rate `{rate}`"
 
 
 def _growth(runs: Sequence[Values]) -> str:
@@ -72,7 +78,7 @@ def _growth(runs: Sequence[Values]) -> str:
     rows = []
     for run in runs:
         cells = [f"{epoch['real_bits']:.3f} ({epoch['distortion']:.3g})" for epoch in run["epochs"]]
-        rows.append([f"`{run['codec']}`", *cells, *[""] * (epochs - len(cells))])
+        rows.append([_label(run), *cells, *[""] * (epochs - len(cells))])
     return table(["stored by", *map(str, range(epochs))], rows)
 
 

@@ -59,11 +59,11 @@ def tuned(request: Request, asked: Asked, settings: TuneSettings, files: Path) -
     return {**{key: report[key] for key in kept}, "taps": taps}
 
 
-def _asked(stored: str, tune_on: str) -> Asked:
-    """What to store maps with: a plan's file, or a codec."""
+def _asked(stored: str, rate: str, tune_on: str) -> Asked:
+    """What to store maps with, a plan's file or a codec, and what to count bits by."""
     if stored.endswith(".fmzp"):
-        return Asked(plan=Path(stored), tune_on=tune_on)
-    return Asked(codec=stored, tune_on=tune_on)
+        return Asked(plan=Path(stored), rate=rate, tune_on=tune_on)
+    return Asked(codec=stored, rate=rate, tune_on=tune_on)
 
 
 def reported(request: Request, files: Path) -> Values:
@@ -114,6 +114,8 @@ def main() -> None:
     parser.add_argument("--preprocess")
     parser.add_argument("--tune-on")
     parser.add_argument("--run", action="append", default=[], metavar="CODEC@RATIO or PLAN.fmzp@RATIO")
+    parser.add_argument("--rates", nargs="+", default=["codec"], help="each run once for each of these rates")
+    parser.add_argument("--replan", type=int, default=0, metavar="EPOCHS")
     parser.add_argument("--zero-last", action="store_true", help="what is tuned with lambda 0 comes after the runs")
     parser.add_argument("--lambda", dest="lambda_", type=float, default=0.1, help="where its search begins")
     parser.add_argument("--max-kl", type=float, nargs="*", default=[], metavar="NATS")
@@ -129,15 +131,25 @@ def main() -> None:
     parser.add_argument("--json", type=Path, required=True)
     given = parser.parse_args()
     request = Request(given.model, given.data, preprocess=given.preprocess, torch_threads=given.threads)
-    shared = ("epochs", "lambda_", "time_limit", "batch", "rate_samples", "learning_rate", "label_weight", "mirror")
+    shared = (
+        "epochs",
+        "replan",
+        "lambda_",
+        "time_limit",
+        "batch",
+        "rate_samples",
+        "learning_rate",
+        "label_weight",
+        "mirror",
+    )
     settings = TuneSettings(**{name: getattr(given, name) for name in shared}, patience=max(1, given.epochs))
     given.work.mkdir(parents=True, exist_ok=True)
     conditions = [given.model, given.data, given.preprocess, given.tune_on, settings.to_json(), version("fmapzip")]
     cache = MeasurementCache(given.work / "measurements", "tuning", json.loads(json.dumps(conditions)))
-    todo = [("context-rans", replace(settings, lambda_=0.0))]
+    todo = [("context-rans", "codec", replace(settings, lambda_=0.0, replan=0))]
     for text in given.run:
         stored, _, ratio = text.rpartition("@")
-        todo.append((stored, replace(settings, target_ratio=float(ratio))))
+        todo += [(stored, rate, replace(settings, target_ratio=float(ratio))) for rate in given.rates]
     numbered = list(enumerate(todo))
     if given.zero_last:
         numbered.append(numbered.pop(0))
@@ -152,12 +164,13 @@ def main() -> None:
         "runs": [],
     }
     runs: dict[int, Values] = {}
-    for i, (stored, each) in numbered:
+    for i, (stored, rate, each) in numbered:
         files = given.work / f"run{i}"
-        name = f"{Path(stored).name} {each.target_ratio}"
-        made = remembered(cache, name, partial(tuned, request, _asked(stored, given.tune_on), each, files))
+        label = Path(stored).name if rate == "codec" else f"{Path(stored).name} by {rate}"
+        name = f"{label} {each.target_ratio}"
+        made = remembered(cache, name, partial(tuned, request, _asked(stored, rate, given.tune_on), each, files))
         figures = remembered(cache, f"{name} reported", partial(reported, request, files))
-        runs[i] = {"codec": Path(stored).name, "target_ratio": each.target_ratio, **figures, **made}
+        runs[i] = {"codec": Path(stored).name, "rate": rate, "target_ratio": each.target_ratio, **figures, **made}
         result["runs"] = [runs[key] for key in sorted(runs)]
         write_result(given.json, "tuning", result, given.threads)
     zero = (given.work / "run0").with_suffix(".safetensors")

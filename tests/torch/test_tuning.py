@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -284,6 +285,13 @@ def test_tuning_that_planned_again_is_resumed_with_the_same_result(tmp_path: Pat
     resumed = tune(network(), images(), ContextRans(step=60), settings=again, planner=finer, state=state)
     assert all(torch.equal(a, b) for a, b in zip(weights(whole.model), weights(resumed.model), strict=True))
     assert whole.plan.to_bytes() == resumed.plan.to_bytes()
+
+
+def test_progress_tells_bits_and_distortion_of_the_last_batch():
+    seen: list[str] = []
+    only = replace(FEW, epochs=1)
+    tune(network(), images(), settings=only, progress=lambda stage, done, total: seen.append(stage))
+    assert re.fullmatch(r"epoch 1: \d+\.\d{3} bits, distortion [\d.e-]+", seen[-1])
 
 
 def test_planning_again_asks_for_a_planner():

@@ -32,6 +32,7 @@ _BASELINES = (
     "deflate",
     "pca",
     "projection:bits=2",
+    "projection:bits=4",
     "jpeg-act:table=optL,coding=zvc",
     "jpeg-act:table=optL,coding=huffman",
     "jpeg-act:table=optH,coding=zvc",

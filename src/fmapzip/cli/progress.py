@@ -32,7 +32,8 @@ def progress() -> Iterator[Advance]:
     Yields
     ------
     Advance
-        To be called with ``(stage, done, total)``; a stage's first call starts its bar.
+        To be called with ``(stage, done, total)``; a stage's first call starts its bar. What follows a colon in its
+        name may change from call to call.
     """
     console = SafeConsole(stderr=True)
     if not console.is_terminal:
@@ -43,9 +44,10 @@ def progress() -> Iterator[Advance]:
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as shown:
 
         def advance(stage: str, done: int, total: int | None) -> None:
-            if stage not in bars:
-                bars[stage] = shown.add_task(stage, total=total)
-            shown.update(bars[stage], completed=done, total=total)
+            name = stage.partition(":")[0]
+            if name not in bars:
+                bars[name] = shown.add_task(stage, total=total)
+            shown.update(bars[name], description=stage, completed=done, total=total)
 
         yield advance
 

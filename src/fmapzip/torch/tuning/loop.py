@@ -130,6 +130,7 @@ class _Run:
     before: list[TapBits] = field(default_factory=list)
     stopped: str = ""
     planner: Planner | None = None
+    live: str = ""  # what the last batch took and lost
 
     @staticmethod
     def begin(
@@ -282,7 +283,7 @@ class _Run:
             images = _mirrored(images, mirrored[first : first + size])
             if not self._step(images.to(self.device), None if labels is None else labels.to(self.device)):
                 return False
-            self.progress(f"epoch {number}", min(first + size, len(rows)), len(rows))
+            self.progress(f"epoch {number}: {self.live}", min(first + size, len(rows)), len(rows))
         return True
 
     def _step(self, images: Tensor, labels: Tensor | None) -> bool:
@@ -301,8 +302,12 @@ class _Run:
         loss.backward()  # type: ignore[no-untyped-call]
         self._check_gradients()
         self.optimizer.step()
+        off = float(distortion(outputs, wanted, self.classes).detach())
+        self.live = (
+            f"distortion {off:.3g}" if bits is None else f"{float(bits.detach()):.3f} bits, distortion {off:.3g}"
+        )
         if self._searches and bits is not None:
-            self._search(float(bits.detach()), float(distortion(outputs, wanted, self.classes).detach()))
+            self._search(float(bits.detach()), off)
         return True
 
     def _check_gradients(self) -> None:
