@@ -102,6 +102,12 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def site(session: nox.Session) -> None:
+    """Build the site into build/site; a link or an anchor that leads nowhere fails it (extra ``site``)."""
+    _python(session, "-m", "mkdocs", "build", "--strict")
+
+
+@nox.session
 def benchmarks(session: nox.Session) -> None:
     """Speed of the codecs on the demo's maps, or on an archive's (``-- ARCHIVE``); docs/RESULTS.md has its own."""
     folder = Path("build/benchmarks")

@@ -27,7 +27,9 @@ def test_examples_in_docstrings_run(name: str) -> None:
     assert doctest.testmod(import_module(name), optionflags=OPTIONS).failed == 0
 
 
-@pytest.mark.parametrize("page", ["README.md", *(f"docs/{p.name}" for p in sorted((ROOT / "docs").glob("*.md")))])
+@pytest.mark.parametrize(
+    "page", ["README.md", *(str(p.relative_to(ROOT)) for p in sorted((ROOT / "docs").glob("**/*.md")))]
+)
 def test_examples_in_pages_run(page: str) -> None:
     assert doctest.testfile(str(ROOT / page), module_relative=False, optionflags=OPTIONS).failed == 0
 

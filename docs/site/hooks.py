@@ -1,0 +1,84 @@
+"""What the site has besides docs/: the repository's own pages, notebooks, and the references made from the code."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).parents[2]
+OWN_PAGES = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
+MODULES = {
+    "fmapzip": "Maps to bytes and back, plans, archives. Needs NumPy alone.",
+    "fmapzip.torch": "",
+    "fmapzip.split": "",
+    "fmapzip.onnx": "",
+    "fmapzip.archive": "",
+    "fmapzip.registry": "",
+    "fmapzip.codecs.base": "",
+    "fmapzip.quantize": "",
+    "fmapzip.traffic": "",
+    "fmapzip.hardware": "",
+    "fmapzip.reference": "",
+    "fmapzip.errors": "",
+}
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """List the modules in the navigation."""
+    for section in config.nav or []:
+        for entry in section.get("Reference", []) if isinstance(section.get("Reference"), list) else []:
+            if "Python" in entry:
+                entry["Python"] = [{name: _module_page(name)} for name in MODULES]
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages that are made here."""
+    made = {"reference/cli.md": _cli_reference()}
+    made |= {name: _moved_into_docs((ROOT / name).read_text("utf-8")) for name in OWN_PAGES}
+    made |= {_module_page(name): f"# `{name}`\n\n::: {name}\n" for name in MODULES}
+    made |= {f"notebooks/{path.stem}.md": _notebook(path) for path in sorted((ROOT / "docs").glob("*.ipynb"))}
+    for name, text in made.items():
+        files.append(File.generated(config, name, content=text))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, config: MkDocsConfig, files: Files) -> str:
+    """Links to pages of the repository that lie beside docs/, and to notebooks, lead to theirs on the site."""
+    markdown = re.sub(r"\]\(((?:\.\./)*)(\w+)\.ipynb", r"](\1notebooks/\2.md", markdown)
+    return re.sub(rf"\]\(((?:\.\./)*)\.\./({'|'.join(OWN_PAGES)})", r"](\1\2", markdown)
+
+
+def _module_page(name: str) -> str:
+    return f"reference/{name}.md"
+
+
+def _moved_into_docs(text: str) -> str:
+    return text.replace("](docs/", "](")
+
+
+def _cli_reference() -> str:
+    spec = importlib.util.spec_from_file_location("cli_reference", Path(__file__).with_name("cli_reference.py"))
+    if spec is None or spec.loader is None:
+        raise ImportError("docs/site/cli_reference.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    text: str = module.page()
+    return text
+
+
+def _notebook(path: Path) -> str:
+    """A notebook as a page: its texts, its code, and what the code gave."""
+    parts = []
+    for cell in json.loads(path.read_text("utf-8"))["cells"]:
+        source = "".join(cell["source"])
+        parts.append(source if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
+        for output in cell.get("outputs", []):
+            parts.append("```text\n" + "".join(output["data"]["text/plain"]) + "\n```")
+    return "\n\n".join(parts) + "\n"
