@@ -15,10 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from textwrap import fill
 
+from one_map import SHOWN, before, decoded_of
 from results_breadth import breadth
 from results_dead_zones import dead_zones
 from results_files import NETWORKS, Values, arenas, keep, loaded, renew
 from results_hardware import proof, synthesis
+from results_map import draw_map, one_map
 from results_paper import paper, short_paper
 from results_pass import stored_pass
 from results_plans import plans
@@ -44,6 +46,7 @@ methods that are written in NumPy here, whose time says nothing. Ours are in bol
 def document() -> str:
     """The whole of docs/RESULTS.md."""
     parts = [f"# Results\n\n{fill(OPENING, WIDTH)}", paper(loaded("paper*.json")), evals(loaded("eval_*.json"))]
+    parts += [one_map(found) for found in loaded("one_map.json")]
     parts += [arena(report) for report in arenas()]
     parts += [speeds(report) for report in loaded("speeds_*.json")]
     parts += [plans(loaded("plan_budgets_*.json"))]
@@ -83,6 +86,13 @@ def readme() -> str | None:
     return f"{before}{BEGIN}\n{tables}\n\n{plot}\n\n{words}\n{END}{after}"
 
 
+def picture(path: Path = ROOT / "docs" / "plots" / "map.svg") -> Path:
+    """Draw one map before and after."""
+
+    q = before()
+    return draw_map(loaded("one_map.json")[0], q, decoded_of(SHOWN, q), path)
+
+
 def plotted() -> Values:
     """The report of the plot: times of a quiet machine where there are some."""
     return [*loaded("speeds_*.json"), *arenas()][0]
@@ -120,6 +130,7 @@ def make() -> Iterator[Path]:
     yield DOCUMENT
     if arenas():
         yield draw(plotted(), ROOT / "docs" / "plots" / "arena.svg")
+    yield picture()
     text = readme()
     if text is not None:
         README.write_text(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -18,6 +19,8 @@ from fmapzip.bench.specs import choose
 from strategies import make_map
 
 BENCH = Path(__file__).parents[2] / "benchmarks"
+VERSIONS = {"3.11", "2.0"}
+"""Numbers in README that are no measurements: of Python, of a licence, of networks' names."""
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +48,39 @@ def test_the_document_is_what_the_measurements_make(results: ModuleType) -> None
         pytest.skip("nothing was measured yet")
     assert results.DOCUMENT.read_text() == results.document()
     assert results.readme() in (None, results.README.read_text())
+
+
+def test_figures_in_readme_are_in_the_results(results: ModuleType) -> None:
+    """Ratios, shares and sizes: numbers with a fraction or a per cent sign, and those of the picture."""
+    told = re.sub(r"```.*?```|`[^`]*`|<!--.*?-->", "", results.README.read_text("utf-8"), flags=re.S)
+    picture = re.sub(r"<image[^>]*>", "", (results.ROOT / "docs" / "plots" / "map.svg").read_text("utf-8"))
+    told += " ".join(re.findall(r"<text[^>]*>([^<]*)", picture)).replace(",", "")
+    known = figures_in(results.DOCUMENT.read_text("utf-8"))
+    figures = set(figures_in(told)) - VERSIONS
+    assert len(figures) > 50
+    assert sorted(figure for figure in figures if not any(is_rounded(figure, other) for other in known)) == []
+
+
+def figures_in(text: str) -> list[str]:
+    return re.findall(r"(?<![\w.])\d+(?:\.\d+%?|%|(?= bytes)|(?= \|))(?![\w.]*\d)", text)
+
+
+def is_rounded(figure: str, other: str) -> bool:
+    """Whether `figure` is `other`, or it with fewer digits."""
+    if figure.endswith("%") != other.endswith("%"):
+        return False
+    digits = len(figure.strip("%").partition(".")[2])
+    return abs(float(figure.strip("%")) - float(other.strip("%"))) <= 0.5001 * 10**-digits
+
+
+def test_the_picture_is_what_the_measurements_make(results: ModuleType, tmp_path: Path) -> None:
+    made = results.picture(tmp_path / "map.svg")
+    assert made.read_text("utf-8") == (results.ROOT / "docs" / "plots" / "map.svg").read_text("utf-8")
+
+
+def test_one_map_measures_the_same_everywhere(results: ModuleType) -> None:
+    kept = json.loads((BENCH / "results" / "one_map.json").read_text("utf-8"))
+    assert sys.modules["one_map"].measured() == kept
 
 
 def test_a_report_is_kept_without_folders_and_histograms(
