@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import secrets
 import shutil
@@ -171,7 +172,7 @@ def load(folder: str | os.PathLike[str]) -> Split:
     Raises
     ------
     InvalidInput
-        A file is missing, or is not the one that the manifest names.
+        A file is missing, is not the one that the manifest names, or is no program.
     InvalidPlan, UnsupportedVersion, UnknownCodec
         As of `Plan.load`.
     """
@@ -179,8 +180,8 @@ def load(folder: str | os.PathLike[str]) -> Split:
     manifest = manifests.read(root / manifests.NAME)
     plans = [Plan.from_bytes(_verified(root, rung.plan)) for rung in manifest.ladder]
     codec = CrossingCodec(manifest.maps, plans)
+    structure = _structure(manifest)
     head, flat = (_program(root, file) for file in (manifest.head, manifest.tail))
-    structure = pytree.treespec_loads(manifest.structure)
     return Split(head, Tail(flat, structure), codec, manifest)
 
 
@@ -265,17 +266,37 @@ def _onnx_programs(
 def _program(root: Path, file: File) -> nn.Module:
     data = _verified(root, file)
     if file.name in (ONNX_HEAD, ONNX_TAIL):
-        return _onnx_half(data, file.name == ONNX_HEAD)
-    program = torch.export.load(root / file.name)
-    return program.module()
+        return _onnx_half(data, root / file.name)
+    try:
+        return torch.export.load(io.BytesIO(data)).module()
+    except Exception as error:  # of many kinds, for a file may be damaged in any way
+        raise InvalidInput(f"{root / file.name} is no program that PyTorch can load: {_line(error)}") from error
 
 
-def _onnx_half(data: bytes, is_head: bool) -> nn.Module:
+def _onnx_half(data: bytes, place: Path) -> nn.Module:
     try:
         from fmapzip.onnx.halves import Half
     except ImportError as error:
         raise MissingExtra("this split's halves are ONNX files: pip install 'fmapzip[onnx]'") from error
-    return Half(data, reads_images=is_head)
+    try:
+        return Half(data, reads_images=place.name == ONNX_HEAD)
+    except Exception as error:
+        raise InvalidInput(f"{place} is no file that ONNX Runtime can load: {_line(error)}") from error
+
+
+def _structure(manifest: Manifest) -> pytree.TreeSpec:
+    """How the tail's tensors make the network's output."""
+    try:
+        structure = pytree.treespec_loads(manifest.structure)
+    except Exception as error:  # PyTorch checks nothing
+        raise InvalidInput(f"{manifests.NAME}: no structure of an output: {_line(error)}") from error
+    if structure.num_leaves != len(manifest.outputs):
+        raise InvalidInput(f"{manifests.NAME}: {len(manifest.outputs)} outputs do not make its structure")
+    return structure
+
+
+def _line(error: Exception) -> str:
+    return (" ".join(str(error).split()) or type(error).__name__)[:300]
 
 
 def _verified(root: Path, file: File) -> bytes:

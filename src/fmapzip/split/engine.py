@@ -46,10 +46,16 @@ class Engine:
     ----------
     sizes
         Sizes of batches that are made, the largest first; 1 is always one.
+
+    Raises
+    ------
+    InvalidInput
+        The tail does not run on what crosses, or gives other outputs than the manifest says.
     """
 
     def __init__(self, split: Split, most: int, exact: bool) -> None:
         self.split, self.hash = split, split.manifest.hash
+        _try(split)
         sizes = [size for size in _powers(most) if not exact or size == 1 or _is_exact(split, size)]
         self.sizes = sizes[::-1]
 
@@ -109,6 +115,27 @@ def _powers(most: int) -> list[int]:
 
 def _is_exact(split: Split, size: int) -> bool:
     """Whether a batch of `size` gives what its images give alone, on random maps."""
+    maps = _random_maps(split, size)
+    with torch.inference_mode():
+        together = split.tail.flat(*maps)
+        alone = [split.tail.flat(*(x[i : i + 1] for x in maps)) for i in range(size)]
+    return all(torch.equal(x, torch.cat([one[k] for one in alone])) for k, x in enumerate(together))
+
+
+def _try(split: Split) -> None:
+    try:
+        with torch.inference_mode():
+            outputs = split.tail.flat(*_random_maps(split, 1))
+        found = [(tuple(x.shape[1:]), str(x.dtype).removeprefix("torch.")) for x in outputs]
+    except Exception as error:  # of many kinds: it is a program
+        text = " ".join(str(error).split())[:300] or type(error).__name__
+        raise InvalidInput(f"the tail does not run on what crosses: {text}") from error
+    if found != [(each.shape, each.dtype) for each in split.manifest.outputs]:
+        raise InvalidInput("the tail gives other outputs than the manifest says")
+
+
+def _random_maps(split: Split, size: int) -> list[Tensor]:
+    """A batch of what crosses, as the codec gives it."""
     generator = torch.Generator().manual_seed(0)
     maps = []
     for i, each in enumerate(split.manifest.maps):
@@ -118,7 +145,4 @@ def _is_exact(split: Split, size: int) -> bool:
         values = torch.rand(size, *shape, generator=generator) * largest
         last = each.layout == "channels_last"
         maps.append(values.contiguous(memory_format=torch.channels_last) if last else values)
-    with torch.inference_mode():
-        together = split.tail.flat(*maps)
-        alone = [split.tail.flat(*(x[i : i + 1] for x in maps)) for i in range(size)]
-    return all(torch.equal(x, torch.cat([one[k] for one in alone])) for k, x in enumerate(together))
+    return maps

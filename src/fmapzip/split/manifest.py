@@ -15,8 +15,12 @@ NAME = "manifest.json"
 VERSION = 1
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
-Hash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
-FileName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
+Hash = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+FileName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9.-]*\Z")]
+Dtype = Literal[
+    "float16", "bfloat16", "float32", "float64", "complex64", "complex128",
+    "bool", "uint8", "int8", "int16", "int32", "int64",
+]  # fmt: skip
 
 
 class File(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -51,7 +55,7 @@ class Output(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """A tensor of the network's output, as one sample gave it: only the batch may differ."""
 
     shape: tuple[Annotated[int, msgspec.Meta(ge=0)], ...]
-    dtype: Annotated[str, msgspec.Meta(pattern="^[a-z0-9]+$")]
+    dtype: Dtype
 
 
 # Of given length, and not tuple[Positive, Positive]: msgspec 0.22 crashes on that beside a bounded integer.
@@ -100,7 +104,7 @@ class Manifest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     model: str
     at: tuple[str, ...]
     input_shape: tuple[Positive, ...]
-    input_dtype: str
+    input_dtype: Dtype
     preprocess: ImageInput | None
     maps: Annotated[tuple[CrossingMap, ...], msgspec.Meta(min_length=1)]
     outputs: Annotated[tuple[Output, ...], msgspec.Meta(min_length=1)]

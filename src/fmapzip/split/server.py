@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import grpc
+from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
@@ -24,9 +25,12 @@ from fmapzip.split.wire import split_pb2 as wire
 
 SERVICE = wire.DESCRIPTOR.services_by_name["Split"].full_name
 METHOD = f"/{SERVICE}/Run"
-_HEALTH = "/grpc.health.v1.Health/"
+_HEALTH = "/grpc.health.v1.Health/Check"
 _MESSAGE_OVERHEAD = 4096
 _LEAST_MESSAGE = 1 << 16
+_LONGEST_IDLE_MS = 120_000
+_OTHER_CALLS = 64
+"""Beside streams: health, reflection; of a connection, and connections."""
 
 
 @dataclass(frozen=True)
@@ -96,11 +100,14 @@ class Server:
             ("grpc.keepalive_timeout_ms", 10_000),
             ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
             ("grpc.so_reuseport", 0),
+            ("grpc.server_handshake_timeout_ms", round(1000 * settings.greeting)),
+            ("grpc.max_connection_idle_ms", _LONGEST_IDLE_MS),
+            ("grpc.max_concurrent_streams", settings.limits.streams + _OTHER_CALLS),
+            ("grpc.max_allowed_incoming_connections", settings.streams + _OTHER_CALLS),
+            ("grpc.compression_enabled_algorithms_bitset", 1),  # none: frames are compressed, and bombs are not read
         ]
         self._server = grpc.aio.server(interceptors=[_Authorized(self)], options=options)
-        handler = grpc.stream_stream_rpc_method_handler(
-            self._stream, wire.Request.FromString, wire.Reply.SerializeToString
-        )
+        handler = grpc.stream_stream_rpc_method_handler(self._stream, _parsed, wire.Reply.SerializeToString)
         self._server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE, {"Run": handler})])
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection([SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server)
@@ -151,7 +158,7 @@ class Server:
             if split.manifest.message_limit > self._largest:
                 raise InvalidInput(f"its images take up to {split.manifest.message_limit} bytes: start a server anew")
             engine = await loop.run_in_executor(self._thread, Engine, split, settings.batch, settings.exact)
-        except (FmapzipError, OSError, RuntimeError) as error:
+        except (FmapzipError, OSError) as error:
             self.metrics.reloads.labels("failed").inc()
             self._log(f"not read again: {error}")
             return False
@@ -250,6 +257,7 @@ class _Stream:
         self._window = asyncio.Semaphore(server.settings.limits.window)
         self._replies: asyncio.Queue[wire.Reply | None] = asyncio.Queue()
         self._jobs: set[Job] = set()
+        self._is_bad = False
 
     async def run(self) -> None:
         """Serve it to its end."""
@@ -263,6 +271,9 @@ class _Stream:
                     await self._server.refuse(self._context, "stalled", grpc.StatusCode.DEADLINE_EXCEEDED, text)
                 self._window.release()
             await reading
+            if self._is_bad:
+                text = "a message is neither a hello nor an image"
+                await self._server.refuse(self._context, "message", grpc.StatusCode.INVALID_ARGUMENT, text)
         finally:
             for job in list(self._jobs):
                 job.done.cancel()
@@ -278,10 +289,14 @@ class _Stream:
                 request = await _first(self._context.read(), draining)
                 if not isinstance(request, wire.Request):
                     break
-                if request.WhichOneof("kind") == "hello":
+                kind = request.WhichOneof("kind")
+                if kind == "hello":
                     self._replies.put_nowait(self._server.welcome)
-                else:
+                elif kind == "image":
                     await self._accept(request)
+                else:
+                    self._is_bad = True
+                    break
         finally:
             draining.cancel()
             if self._jobs:
@@ -323,7 +338,7 @@ class _Authorized(grpc.aio.ServerInterceptor):
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any) -> Any:
         """The method's handler, or one that refuses."""
         tokens, method = self._server.tokens, handler_call_details.method
-        if tokens is None or method == METHOD or method.startswith(_HEALTH):  # Run refuses by itself
+        if tokens is None or method in (METHOD, _HEALTH):  # Run refuses by itself
             return await continuation(handler_call_details)
         if tokens.name(_authorization(handler_call_details.invocation_metadata)) is not None:
             return await continuation(handler_call_details)
@@ -332,6 +347,14 @@ class _Authorized(grpc.aio.ServerInterceptor):
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, "no token, or none that is known here")
 
         return grpc.stream_stream_rpc_method_handler(refuse)
+
+
+def _parsed(data: bytes) -> wire.Request:
+    """A message; where it is none, one that is of no kind."""
+    try:
+        return wire.Request.FromString(data)
+    except DecodeError:
+        return wire.Request()
 
 
 async def _first(reading: Awaitable[Any], draining: asyncio.Task[Any]) -> Any:
