@@ -8,6 +8,7 @@ import json
 import shutil
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -189,6 +190,32 @@ def test_who_says_no_hello_or_does_not_even_speak_http_is_let_go(attacked: Servi
         with each:
             while each.recv(4096):  # until the server closes it
                 pass
+
+
+def test_connections_have_a_limit(folder: Path) -> None:
+    with serving(folder, ServerSettings(exact=False, streams=1)) as found:
+        host, _, port = found.address.rpartition(":")
+        sockets = [socket.create_connection((host, int(port)), WAIT) for _ in range(80)]
+        wait_until(lambda: sum(map(is_closed, sockets)) >= 10)
+        for each in sockets:
+            each.close()
+
+
+def is_closed(connection: socket.socket) -> bool:
+    connection.setblocking(False)
+    try:
+        return not connection.recv(4096)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + WAIT
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_without_a_token_one_may_ask_for_the_health_and_for_nothing_else(folder: Path, split: Split) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 from onnx import helper, numpy_helper
 from torch import Tensor
 
+from fmapzip.errors import InvalidInput
 from fmapzip.onnx import load_onnx
 from fmapzip.split import cut, load, save_split
 from fmapzip.split.reduction import with_reduction
@@ -157,6 +160,29 @@ def test_the_integers_of_a_quantized_network_cross_as_they_are(images: Tensor, t
     with torch.inference_mode():
         split, maps = load(tmp_path / "split"), reduced.head(images)
         torch.testing.assert_close(split.tail(*maps), reduced.tail(*maps), atol=0.051, rtol=0)  # one step of its grid
+
+
+def test_a_half_that_was_tampered_with_is_a_typed_error(images: Tensor, tmp_path: Path) -> None:
+    """Its manifest names it rightly; other files of the machine are not read."""
+    file = write(tmp_path / "net.onnx", residual(), "batch", SHAPES)
+    save_split(cut(load_onnx(file), images[:1], "branch"), tmp_path / "split", images)
+    tail = tmp_path / "split" / "tail.onnx"
+    model = onnx.load(tail)
+    secret = tmp_path / "secret"
+    secret.write_bytes(bytes(1 << 16))
+    for tensor in model.graph.initializer:
+        if len(tensor.raw_data):
+            onnx.external_data_helper.set_external_data(tensor, str(secret), 0, len(tensor.raw_data))
+            tensor.ClearField("raw_data")
+    unknown = onnx.load(tail)
+    unknown.graph.node[-1].domain = "of.somebody"
+    for data in (model.SerializeToString(), unknown.SerializeToString(), b"", b"no model", tail.read_bytes()[:-9]):
+        manifest = json.loads((tmp_path / "split" / "manifest.json").read_text())
+        manifest["tail"]["sha256"] = hashlib.sha256(data).hexdigest()
+        tail.write_bytes(data)
+        (tmp_path / "split" / "manifest.json").write_text(json.dumps(manifest))
+        with pytest.raises(InvalidInput, match=r"tail\.onnx is no file that ONNX Runtime can load"):
+            load(tmp_path / "split")
 
 
 def test_what_cannot_be_cut_in_the_file_is_a_program_and_said(images: Tensor, tmp_path: Path) -> None:

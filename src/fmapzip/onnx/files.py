@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import onnx
+from onnx.external_data_helper import uses_external_data
 
 from fmapzip.errors import InvalidInput
 
@@ -32,3 +34,31 @@ def read_model(file: Path, external: bool = True) -> onnx.ModelProto:
         raise InvalidInput(
             f"{file}: not an ONNX file that can be read: {' '.join(str(error).split())[:200]}"
         ) from error
+
+
+def alone(data: bytes) -> onnx.ModelProto:
+    """The model in the bytes of a file that refers to no other one.
+
+    Raises
+    ------
+    InvalidInput
+        They are no ONNX file, or values of a tensor lie in another file, which a stranger's file would choose.
+    """
+    try:
+        model = onnx.load_from_string(data)
+    except Exception as error:
+        raise InvalidInput(f"not an ONNX file: {' '.join(str(error).split())[:200]}") from error
+    nodes = [*model.graph.node, *(node for function in model.functions for node in function.node)]
+    for tensor in [*model.graph.initializer, *_tensors(nodes)]:
+        if uses_external_data(tensor):
+            raise InvalidInput(f"the values of {tensor.name!r} lie in another file")
+    return model
+
+
+def _tensors(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.TensorProto]:
+    """Those in the attributes of nodes, and in graphs there."""
+    for attribute in (attribute for node in nodes for attribute in node.attribute):
+        yield from [attribute.t, *attribute.tensors]
+        for graph in [attribute.g, *attribute.graphs]:
+            yield from graph.initializer
+            yield from _tensors(graph.node)

@@ -16,7 +16,7 @@ from torch import Tensor, fx, nn
 
 from fmapzip.errors import UnsupportedModel
 from fmapzip.onnx.export import READERS, element_types, file_tensors
-from fmapzip.onnx.files import read_model
+from fmapzip.onnx.files import alone, read_model
 from fmapzip.onnx.fold import outer_names, session
 from fmapzip.onnx.inputs import GraphInput, graph_inputs
 from fmapzip.onnx.ops.quantize import Dequantize
@@ -35,11 +35,16 @@ class Half(nn.Module):
         The ONNX file.
     reads_images : bool
         Whether its input is made of images [N, C, H, W] in floating point, as `load_onnx` has it.
+
+    Raises
+    ------
+    InvalidInput
+        The file refers to other files.
     """
 
     def __init__(self, data: bytes, reads_images: bool) -> None:
         super().__init__()
-        self._inputs = graph_inputs(onnx.load_from_string(data).graph)
+        self._inputs = graph_inputs(alone(data).graph)
         self._reads_images = reads_images
         self._session = session(data, threads=torch.get_num_threads())
 

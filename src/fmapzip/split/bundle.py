@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import torch
 from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
@@ -27,7 +28,7 @@ from fmapzip.quantize import DEFAULT_CALIBRATOR
 from fmapzip.split import manifest as manifests
 from fmapzip.split.codec import CrossingCodec
 from fmapzip.split.halves import Cut, Tail
-from fmapzip.split.manifest import CrossingMap, File, ImageInput, Manifest, Output, Rung
+from fmapzip.split.manifest import CrossingMap, Dtype, File, ImageInput, Manifest, Output, Rung
 from fmapzip.torch.batches import Batches, Progress, ignore_progress
 from fmapzip.torch.calibrate import Calibration, calibrate
 from fmapzip.torch.inputs import doubled, first_sample
@@ -309,8 +310,13 @@ def _verified(root: Path, file: File) -> bytes:
     return data
 
 
-def _dtype(x: Tensor) -> str:
-    return str(x.dtype).removeprefix("torch.")
+def _dtype(x: Tensor) -> Dtype:
+    name = str(x.dtype).removeprefix("torch.")
+    try:
+        found: Dtype = msgspec.convert(name, Dtype)
+    except msgspec.ValidationError as error:
+        raise InvalidInput(f"a split takes and gives no tensors of {name}") from error
+    return found
 
 
 def _check_target(target: Path) -> None:

@@ -351,10 +351,12 @@ class _Authorized(grpc.aio.ServerInterceptor):
 
 def _parsed(data: bytes) -> wire.Request:
     """A message; where it is none, one that is of no kind."""
+    request = wire.Request()
     try:
-        return wire.Request.FromString(data)
+        request.ParseFromString(data)
     except DecodeError:
-        return wire.Request()
+        request.Clear()
+    return request
 
 
 async def _first(reading: Awaitable[Any], draining: asyncio.Task[Any]) -> Any:
