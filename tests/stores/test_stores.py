@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,20 @@ def test_a_chunk_of_another_array_is_refused(tmp_path: Path) -> None:
         zarr.open_array(tmp_path / "maps.zarr", mode="r")[0]
 
 
+def test_a_chunk_that_unpacks_to_more_than_a_chunk_is_refused_before_it_does(tmp_path: Path) -> None:
+    stored(tmp_path / "maps.zarr", MAPS, (1, 8, 12, 12), FmapzipCodec())
+    chunk = tmp_path / "maps.zarr" / "c" / "0" / "0" / "0" / "0"
+    small = make("zvc").encode(np.zeros_like(MAPS[0]))
+    large = make("context-rans").encode(np.zeros((64, 512, 512), np.uint8))
+    for data in (large, small * 10_000):
+        chunk.write_bytes(data)
+        tracemalloc.start()
+        with pytest.raises(FrameError):
+            zarr.open_array(tmp_path / "maps.zarr", mode="r")[0]
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+        tracemalloc.stop()
+
+
 @pytest.mark.parametrize(
     ("config", "error"),
     [
@@ -111,6 +126,8 @@ def test_a_chunk_of_another_array_is_refused(tmp_path: Path) -> None:
         ({"tap": 0}, InvalidInput),
         ({"plan": "***"}, InvalidInput),
         ({"plan": 7}, InvalidType),
+        ({"settings": []}, InvalidType),
+        ({"self": 1}, InvalidInput),
         ({"map_dims": True}, InvalidInput),
         ({"map_dims": 4}, InvalidInput),
     ],

@@ -15,6 +15,7 @@ from fmapzip import registry
 from fmapzip.api import decode_batch, encode_batch
 from fmapzip.codecs.base import Codec
 from fmapzip.errors import CorruptFrame, InvalidInput, InvalidType
+from fmapzip.frame import Limits, parse_all
 from fmapzip.plan import Plan
 
 DEFAULT_CODEC = "context-rans"
@@ -63,7 +64,10 @@ class ChunkCoder:
         if "plan" not in config:
             if "tap" in config:
                 raise InvalidInput("tap= names a tap of a plan, and no plan is given")
-            return cls(registry.make(config.get("codec", DEFAULT_CODEC), **config.get("settings", {})), dims)
+            settings = config.get("settings", {})
+            if not isinstance(settings, dict):
+                raise InvalidType(f"settings are a dictionary, not {type(settings).__name__}")
+            return cls(registry.make(config.get("codec", DEFAULT_CODEC), **settings), dims)
         if "codec" in config or "settings" in config:
             raise InvalidInput("with a plan, codec and settings are the plan's")
         plan = _plan(config["plan"])
@@ -104,10 +108,14 @@ class ChunkCoder:
         Raises
         ------
         FrameError
-            The bytes are not frames, or not those of a chunk of this shape and type.
+            The bytes are not frames, or not those of a chunk of this shape and type; no more is allocated than a chunk.
         """
-        maps = decode_batch(memoryview(data), plan=self.plan)
         expected = shape[len(shape) - self.map_dims :]
+        limits, view = Limits(max_values=prod(expected)), memoryview(data)
+        count = sum(1 for _ in parse_all(view, limits, verify=False))
+        if count * prod(expected) != prod(shape):
+            raise CorruptFrame(f"a chunk of {list(shape)} is not made of {count} maps of {list(expected)}")
+        maps = decode_batch(view, plan=self.plan, limits=limits)
         if maps.shape[1:] != expected or maps.dtype != dtype or maps.size != prod(shape):
             raise CorruptFrame(f"the frames hold {maps.dtype} {list(maps.shape)}, not a chunk of {dtype} {list(shape)}")
         return maps.reshape(shape)

@@ -36,7 +36,7 @@ class Fmapzip(Codec):  # type: ignore[misc]
 
     codec_id = "fmapzip"
 
-    def __init__(self, **config: Any) -> None:
+    def __init__(self, /, **config: Any) -> None:
         self._coder = ChunkCoder.from_config(config)
 
     def encode(self, buf: Any) -> bytes:

@@ -59,7 +59,7 @@ class FmapzipCodec(ArrayBytesCodec):
 
     is_fixed_size = False
 
-    def __init__(self, **config: Any) -> None:
+    def __init__(self, /, **config: Any) -> None:
         self._coder = ChunkCoder.from_config(config)
 
     @classmethod
