@@ -264,10 +264,25 @@ def test_a_damaged_index_is_refused(tmp_path: Path, text: str) -> None:
         read_index(tmp_path)
 
 
-def test_an_index_names_no_file_outside_its_folder(tmp_path: Path) -> None:
-    fill(tmp_path, range(1))
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("file", "../other.fmz", "no name of a shard"),
+        ("file", "/etc/other.fmz", "no name of a shard"),
+        ("file", "..\\other.fmz", "no name of a shard"),
+        ("file", "0\0.fmz", "no name of a shard"),
+        ("file", ".fmz", "no name of a shard"),
+        ("file", "0-00001.fmz", "listed twice"),
+        ("samples", -1, "cannot be of the size"),
+        ("samples", 2**70, "cannot be of the size"),
+        ("bytes", 10**400, "cannot be of the size"),
+    ],
+)
+def test_an_index_that_no_writer_wrote_is_refused(tmp_path: Path, key: str, value: object, message: str) -> None:
+    """Names that lead out of the folder, or are none; a file twice; numbers out of range."""
+    fill(tmp_path, range(2), shard_bytes=1)
     found = json.loads((tmp_path / INDEX).read_text())
-    found["shards"][0]["file"] = "../other.fmz"
+    found["shards"][0][key] = value
     (tmp_path / INDEX).write_text(json.dumps(found))
-    with pytest.raises(InvalidInput, match="no name of a shard"):
+    with pytest.raises(InvalidInput, match=message):
         read_index(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -24,6 +25,8 @@ SHARD_BYTES = 256_000_000
 """Size from which on a shard is closed."""
 UNFINISHED = ".partial"
 """Behind the name of a shard that is being written."""
+_SHARD = re.compile(rf"[A-Za-z0-9_][^/\\\0]{{0,200}}{re.escape(SHARD)}")
+_MOST = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def read_index(folder: Path) -> StoreIndex | None:
     Raises
     ------
     InvalidInput
-        There is one, and it is damaged, or a later release's, or it names files outside its folder.
+        There is one, and it is damaged, or a later release's, or it names a file twice or outside its folder.
     """
     path = folder / INDEX
     if not path.is_file():
@@ -78,8 +81,12 @@ def read_index(folder: Path) -> StoreIndex | None:
     found = STORE.read(path)
     shards = tuple(Shard(shard["file"], shard["bytes"], shard["samples"]) for shard in found["shards"])
     for shard in shards:
-        if Path(shard.file).name != shard.file or not shard.file.endswith(SHARD):
+        if _SHARD.fullmatch(shard.file) is None:
             raise InvalidInput(f"{path}: {shard.file!r} is no name of a shard")
+        if not 0 <= shard.samples <= _MOST or not 0 <= shard.bytes <= _MOST:
+            raise InvalidInput(f"{path}: {shard.file!r} cannot be of the size that it says")
+    if len({shard.file for shard in shards}) < len(shards):
+        raise InvalidInput(f"{path}: a shard is listed twice")
     return StoreIndex(found["plan"], tuple(found["taps"]), shards)
 
 
