@@ -68,6 +68,7 @@ def emulated(session: nox.Session) -> None:
         build = f"build/{processor}"
         _build(session, build, "-DFMAPZIP_TESTS=ON", f"-DCMAKE_TOOLCHAIN_FILE=cmake/{processor}-linux-gnu.cmake")
         _run(session, "ctest", "--test-dir", build, "--output-on-failure", "-E", "context_fit|memory_pool")
+        _run(session, "bash", ".ci/check_symbols", build, NM=f"{processor}-linux-gnu-nm")
         emulator = (f"qemu-{processor}", "-L", f"/usr/{processor}-linux-gnu")
         if _run(session, *emulator, f"{build}/frames", "describe", *frames, silent=True) != expected:
             session.error(f"{processor} makes something else of a frame")

@@ -96,7 +96,8 @@ struct ContextKernels {
   uint32_t min_lanes;  // of these kernels
 };
 
-extern const ContextKernels kScalarContextKernels, kAvx2ContextKernels, kAvx512ContextKernels;
+extern const ContextKernels kScalarContextKernels, kAvx2ContextKernels, kAvx512ContextKernels,
+    kNeonContextKernels;
 
 // What every value of a known row is expected to be, in 1/64: [w][c]. Training's, and not as fast.
 void row_means(const ContextTables&, const ContextRow&, int16_t* means);

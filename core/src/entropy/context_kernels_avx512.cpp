@@ -8,7 +8,7 @@ namespace {
 #include "entropy/context_common.inc"
 #include "entropy/context_fetch_x86.inc"
 #include "entropy/context_means_avx512.inc"
-#include "entropy/context_spans_x86.inc"
+#include "entropy/context_spans.inc"
 #include "entropy/context_states_avx512.inc"
 
 template <int kGroups>

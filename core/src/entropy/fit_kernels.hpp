@@ -31,6 +31,6 @@ struct FitKernels {
 
 inline constexpr int32_t kFitFar = INT32_MAX / 2;  // what is not reached
 
-extern const FitKernels kScalarFitKernels, kAvx2FitKernels, kAvx512FitKernels;
+extern const FitKernels kScalarFitKernels, kAvx2FitKernels, kAvx512FitKernels, kNeonFitKernels;
 
 }  // namespace fmapzip

@@ -55,6 +55,6 @@ struct FloatKernels {
                           IntegerFormat format, float* out, Energy& energy);
 };
 
-extern const FloatKernels kFloatScalar, kFloatAvx2, kFloatAvx512;
+extern const FloatKernels kFloatScalar, kFloatAvx2, kFloatAvx512, kFloatNeon;
 
 }  // namespace fmapzip

@@ -14,6 +14,8 @@
 
 #ifdef FMAPZIP_X86
 #include <cpuid.h>
+#elif defined(FMAPZIP_ARM) && defined(__linux__)
+#include <sys/auxv.h>
 #endif
 
 namespace fmapzip {
@@ -43,6 +45,13 @@ bool has_avx512() {
          __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2") &&
          __builtin_cpu_supports("avx512vnni");
 }
+#elif defined(FMAPZIP_ARM)
+#ifdef __linux__
+bool has(unsigned long capability) { return (getauxval(AT_HWCAP) & capability) != 0; }
+bool has_neon() { return has(HWCAP_ASIMD) && has(HWCAP_CRC32); }
+#else
+bool has_neon() { return true; }  // Apple's and Windows' machines
+#endif
 #endif
 
 constexpr InstructionSet kScalar{
@@ -83,6 +92,20 @@ constexpr InstructionSet kAvx512{
 };
 
 constexpr std::array kSets{&kScalar, &kAvx2, &kAvx512};
+#elif defined(FMAPZIP_ARM)
+constexpr InstructionSet kNeon{
+    .name = "neon",
+    .supported = has_neon,
+    .fallback = &kScalar,
+    .general = &kNeonKernels,
+    .floats = &kFloatNeon,
+    .dct_cm = &kDctCmScalar,
+    .context = &kNeonContextKernels,
+    .prediction = &kScalarPredictionKernels,
+    .fit = &kNeonFitKernels,
+};
+
+constexpr std::array kSets{&kScalar, &kNeon};
 #else
 constexpr std::array kSets{&kScalar};
 #endif

@@ -27,6 +27,6 @@ struct Kernels {
   size_t (*popcount)(const uint8_t* data, size_t n);
 };
 
-extern const Kernels kScalarKernels, kAvx2Kernels, kAvx512Kernels;
+extern const Kernels kScalarKernels, kAvx2Kernels, kAvx512Kernels, kNeonKernels;
 
 }  // namespace fmapzip
