@@ -97,6 +97,7 @@ struct PredictionKernels {
   void (*gather)(const PredictionTables&, const PredictionStep&);
 };
 
-extern const PredictionKernels kScalarPredictionKernels, kAvx2PredictionKernels, kAvx512PredictionKernels;
+extern const PredictionKernels kScalarPredictionKernels, kAvx2PredictionKernels, kAvx512PredictionKernels,
+    kNeonPredictionKernels, kNeonDotPredictionKernels;
 
 }  // namespace fmapzip

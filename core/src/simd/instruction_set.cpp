@@ -49,8 +49,15 @@ bool has_avx512() {
 #ifdef __linux__
 bool has(unsigned long capability) { return (getauxval(AT_HWCAP) & capability) != 0; }
 bool has_neon() { return has(HWCAP_ASIMD) && has(HWCAP_CRC32); }
+bool has_neon_dot() { return has_neon() && has(HWCAP_ASIMDDP); }
 #else
-bool has_neon() { return true; }  // Apple's and Windows' machines
+#ifdef __APPLE__
+constexpr bool kKnown = true;  // all of Apple's have both
+#else
+constexpr bool kKnown = false;
+#endif
+bool has_neon() { return kKnown; }
+bool has_neon_dot() { return kKnown; }
 #endif
 #endif
 
@@ -101,11 +108,23 @@ constexpr InstructionSet kNeon{
     .floats = &kFloatNeon,
     .dct_cm = &kDctCmScalar,
     .context = &kNeonContextKernels,
-    .prediction = &kScalarPredictionKernels,
+    .prediction = &kNeonPredictionKernels,
     .fit = &kNeonFitKernels,
 };
 
-constexpr std::array kSets{&kScalar, &kNeon};
+constexpr InstructionSet kNeonDot{
+    .name = "neon_dot",
+    .supported = has_neon_dot,
+    .fallback = &kNeon,
+    .general = &kNeonKernels,
+    .floats = &kFloatNeon,
+    .dct_cm = &kDctCmScalar,
+    .context = &kNeonContextKernels,
+    .prediction = &kNeonDotPredictionKernels,
+    .fit = &kNeonFitKernels,
+};
+
+constexpr std::array kSets{&kScalar, &kNeon, &kNeonDot};
 #else
 constexpr std::array kSets{&kScalar};
 #endif
