@@ -24,6 +24,7 @@ from results_map import draw_map, one_map
 from results_paper import paper, short_paper
 from results_pass import stored_pass
 from results_plans import plans
+from results_scale import scale
 from results_split import reductions, soak, split_links
 from results_stores import capture, linear_head, stores
 from results_tables import WIDTH, arena, evals, grid, memory, pca, short_table, speed, speeds
@@ -59,6 +60,7 @@ def document() -> str:
     parts += [memory(found) for found in loaded("memory.json")]
     parts += [stores(found) for found in loaded("stores.json")]
     parts += [capture(found) for found in loaded("capture.json")]
+    parts += [scale(found) for found in loaded("scale.json")]
     parts += [linear_head(found) for found in loaded("linear_head.json")]
     parts += [split_links(loaded("split_links_*.json")), reductions(loaded("reductions_*.json"))]
     parts += [soak(found) for found in loaded("split_soak.json")]

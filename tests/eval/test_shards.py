@@ -320,5 +320,7 @@ def test_arrays_and_tensors_survive_json():
     np.testing.assert_array_equal(back[0], array)
     assert back[0].dtype == array.dtype
     assert torch.equal(back[1], torch.tensor([0.1, float("inf")]))
+    assert of_json(json.loads(json.dumps(to_json({3: np.int64(7)})))) == {3: 7}
+    assert hash(of_json(to_json(np.int64(7)))) == hash(7)
     with pytest.raises(InvalidInput, match="object that a metric keeps"):
         to_json(object())

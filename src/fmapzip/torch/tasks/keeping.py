@@ -20,7 +20,8 @@ _KINDS = "biuf"
 def to_json(value: Any) -> Any:
     """The JSON values that `of_json` makes the same value of.
 
-    Numbers, texts, None, arrays and tensors of numbers are known, and lists, tuples and dicts of what is known. What
+    Numbers, texts, None, arrays and tensors of numbers are known, and lists, tuples and dicts of what is known by texts
+    or integers. What
     is no plain JSON value is a dict of one key.
 
     Raises
@@ -40,8 +41,8 @@ def to_json(value: Any) -> Any:
         found = [to_json(each) for each in value]
     elif isinstance(value, tuple):
         found = {"tuple": [to_json(each) for each in value]}
-    elif isinstance(value, Mapping):
-        found = {"dict": [[to_json(key), to_json(each)] for key, each in value.items()]}
+    elif isinstance(value, Mapping) and all(isinstance(key, str | int) for key in value):
+        found = {"dict": [[key, to_json(each)] for key, each in value.items()]}
     elif isinstance(value, Tensor):
         found = {"tensor": _array(value.detach().to("cpu").numpy())}
     elif isinstance(value, np.ndarray | np.generic):
@@ -71,7 +72,7 @@ def of_json(value: Any) -> Any:
         case {"tensor": [str(kind), list(shape), str(data)]}:
             return torch.from_numpy(_of_array(kind, shape, data))
         case {"array": [str(kind), list(shape), str(data)]}:
-            return _of_array(kind, shape, data)
+            return _of_array(kind, shape, data)[()]  # of no dimensions: the scalar that it was
     raise ValueError("an object is none that a metric keeps")
 
 
