@@ -33,14 +33,8 @@ def scale(found: Values) -> str:
         ]
         for row in found["networks"]
     ]
-    head = [
-        "network",
-        "images a second and core",
-        "start, s",
-        "calibration, s an image",
-        "document, s",
-        "merge, s a shard",
-    ]
+    head = ["network", "images a second and core", "start, s", "calibration, s an image"]
+    head += ["document, s", "merge, s a shard", "peak memory, MB", "document, kB"]
     told = "The schedule made of stages that were measured on six batches, against runs over more images:"
     checks = [
         [
@@ -59,8 +53,8 @@ def scale(found: Values) -> str:
         f"Cores of one machine share its memory, and slow each other where that is the limit: measure yours."
     )
     kept = (
-        "What `capture` of all maps would keep, by the frames of these runs; an epoch of a subset costs its share. "
-        "Take fewer taps (`--taps`) or a sample (`--limit`) before this."
+        "What `capture` of all maps would keep, by the frames of these runs. Fewer taps (`--taps`) "
+        "or a sample (`--limit`) take their share of it."
     )
     storage = [
         [NETWORKS.get(row["network"], row["network"]), _kb(row["raw_bytes"]), _kb(row["stored_bytes"])]

@@ -48,9 +48,7 @@ def worker(model: str, data: str, images: int, part: tuple[int, int], file: Path
         if stage == EVALUATING:
             ends.append(time.process_time())
 
-    request = Request(
-        model, data, calib=f"first:{CALIBRATION}", images=images, batch=BATCH, torch_threads=1, metrics="classes"
-    )
+    request = Request(model, data, calib=f"first:{CALIBRATION}", images=images, batch=BATCH, torch_threads=1)
     run_shard(request, [parse_codec(CODEC) if plan is None else Plan.load(plan)], part, file, progress)
     used = resource.getrusage(resource.RUSAGE_SELF)
     print(json.dumps({"ends": ends, "end": time.process_time(), "peak_bytes": used.ru_maxrss * 1024}))

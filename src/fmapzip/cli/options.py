@@ -33,7 +33,7 @@ Model = Annotated[
 ]
 Data = Annotated[
     str,
-    typer.Argument(metavar="DATA", help="demo, a folder of images, a .npy or a .npz file."),
+    typer.Argument(metavar="DATA", help="demo, a folder of images, a .npy, .npz or .tar file."),
 ]
 CODEC = "NAME[:key=value,...]"
 """How a codec and its settings are written, everywhere."""

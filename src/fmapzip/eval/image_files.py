@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -40,7 +41,18 @@ def open_image(path: Path, max_aspect: float = math.inf) -> Image.Image:
     InvalidInput
         No image, a damaged one, one of too many pixels, or one side is more than `max_aspect` times the other.
     """
-    return _opened(path, max_aspect, lambda file: file.convert("RGB"))
+    return _opened(path, path, max_aspect, lambda file: file.convert("RGB"))
+
+
+def image_of_bytes(data: bytes, name: str, max_aspect: float = math.inf) -> Image.Image:
+    """The same of an image file's bytes; `name` is for errors.
+
+    Raises
+    ------
+    InvalidInput
+        As for `open_image`.
+    """
+    return _opened(io.BytesIO(data), name, max_aspect, lambda file: file.convert("RGB"))
 
 
 def open_mask(path: Path) -> Image.Image:
@@ -57,7 +69,7 @@ def open_mask(path: Path) -> Image.Image:
             raise InvalidInput(f"{path}: a mask has one channel of class indexes, this one is {file.mode}")
         return file.convert("I") if file.mode in ("I;16", "I") else file.copy()
 
-    return _opened(path, math.inf, indexes)
+    return _opened(path, path, math.inf, indexes)
 
 
 def check_size(name: object, size: tuple[int, int], max_aspect: float) -> None:
@@ -69,18 +81,20 @@ def check_size(name: object, size: tuple[int, int], max_aspect: float) -> None:
         raise InvalidInput(f"{name}: {width} x {height} pixels; one side is at most {max_aspect:g} times the other")
 
 
-def _opened(path: Path, max_aspect: float, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
+def _opened(
+    source: Path | io.BytesIO, name: object, max_aspect: float, convert: Callable[[Image.Image], Image.Image]
+) -> Image.Image:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(path) as file:
-            check_size(path, file.size, max_aspect)
+        with Image.open(source) as file:
+            check_size(name, file.size, max_aspect)
             return convert(file)
     except (InvalidInput, MemoryError):
         raise
     except UnidentifiedImageError as error:
-        raise InvalidInput(f"{path}: not an image that Pillow can read") from error
+        raise InvalidInput(f"{name}: not an image that Pillow can read") from error
     except OSError as error:
-        raise InvalidInput(f"{path}: {error.strerror or error}") from error
+        raise InvalidInput(f"{name}: {error.strerror or error}") from error
     except Exception as error:  # what Pillow raises of a damaged file is of many kinds: SyntaxError, struct.error, ...
-        raise InvalidInput(f"{path}: {error or type(error).__name__}") from error
+        raise InvalidInput(f"{name}: {error or type(error).__name__}") from error

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fmapzip.arrays import read_npy
 from fmapzip.errors import InvalidInput
-from fmapzip.eval.image_files import MAX_ASPECT, check_size, open_image, require_pillow
+from fmapzip.eval.image_files import MAX_ASPECT, check_size, image_of_bytes, open_image, require_pillow
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -107,6 +107,11 @@ class Preprocessing:
             return self.of_array(read_npy(path), path)
         require_pillow()
         return self.of_image(open_image(path, self._max_aspect), path)
+
+    def of_bytes(self, data: bytes, name: str) -> Pixels:
+        """The image whose file's bytes are given; errors as in `read`, with `name`."""
+        require_pillow()
+        return self.of_image(image_of_bytes(data, name, self._max_aspect), name)
 
     def of_array(self, values: NDArray[Any], name: object) -> Pixels:
         """A sample from an array: floats as they are, 8-bit integers as an image (H, W, and C last or first).

@@ -54,7 +54,7 @@ def folder_indexes(root: Path, folders: list[str]) -> tuple[list[int], str]:
             raise InvalidInput(f"{listing}: has no line for the folder {missing[0]!r}")
         return [lines.index(x) for x in folders], f"lines of {CLASSES}"
     if folders and all(x.isascii() and x.isdecimal() for x in folders):
-        return [_index(x, str(root / x)) for x in folders], "numbers of the class folders"
+        return [class_index(x, str(root / x)) for x in folders], "numbers of the class folders"
     return list(range(len(folders))), f"class folders in sorted order (0 to {len(folders) - 1})"
 
 
@@ -68,7 +68,7 @@ def _listed(root: Path) -> tuple[tuple[str, ...], list[int], str]:
                 raise InvalidInput(f"{source}: the first line must name the columns file,label")
             for row in rows:
                 files.append(row["file"])
-                labels.append(_index(row["label"], f"{source}:{rows.line_num}"))
+                labels.append(class_index(row["label"], f"{source}:{rows.line_num}"))
                 if not row["file"] or not (root / row["file"]).is_file():
                     raise InvalidInput(f"{source}:{rows.line_num}: no such file: {row['file']!r}")
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -96,7 +96,8 @@ def _alone(spec: str, root: Path, preprocessing: Preprocessing) -> Dataset:
     return of_rows(spec, rows, "none: a folder of images alone", preprocessing)
 
 
-def _index(text: str | None, where: str) -> int:
+def class_index(text: str | None, where: str) -> int:
+    """The class index that a text is; `where` names it in errors."""
     try:
         index = int(text or "")
     except ValueError:
