@@ -100,6 +100,15 @@ BLOCKS = (
         {"level": "fast"},
         context_rans_tiles.cut,
     ),
+    Block(
+        "context-rans-decoder",
+        "context-rans",
+        LANES,
+        lambda lanes: Decoder(lanes, context_rans_tiles.span_depth(lanes), context_rans_tiles.row_depth(lanes)),
+        cases.default_decoder,
+        {"level": "default"},
+        context_rans_tiles.cut,
+    ),
 )
 
 

@@ -96,6 +96,14 @@ def inverse_transform(tile: Tile, values: int, length: int) -> Case:
 
 def fast_decoder(tile: Tile, lanes: int) -> Case:
     """Tables and a body of `context-rans` in contexts of channels in, its values out."""
-    inputs = {"tile": [rans.tile_word(tile, lanes)], "table": rans.table_words(tile, lanes)}
-    outputs = {"values": rans.value_words(tile, lanes), "status": [status_word(Error.NONE)]}
-    return Case({**inputs, "body": words(tile.body, body_bytes(lanes))}, outputs)
+    return _rans_decoder(tile, lanes, rans.fast_table(tile, lanes))
+
+
+def default_decoder(tile: Tile, lanes: int) -> Case:
+    """The same in contexts of neighbours."""
+    return _rans_decoder(tile, lanes, rans.default_table(tile, lanes))
+
+
+def _rans_decoder(tile: Tile, lanes: int, table: list[int]) -> Case:
+    inputs = {"tile": [rans.tile_word(tile, lanes)], "table": table, "body": words(tile.body, body_bytes(lanes))}
+    return Case(inputs, {"values": rans.value_words(tile, lanes), "status": [status_word(Error.NONE)]})

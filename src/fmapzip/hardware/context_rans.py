@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 from fmapzip.hardware.rans_channel_contexts import ChannelContexts
 from fmapzip.hardware.rans_coder import Coder, body_bytes
 from fmapzip.hardware.rans_expand import Expand
+from fmapzip.hardware.rans_neighbour_contexts import NeighbourContexts
 from fmapzip.hardware.rans_tile import LOAD, TILE
 from fmapzip.hardware.streams import STATUS, Error, beats
 
@@ -27,10 +28,12 @@ class Decoder(wiring.Component):
         At most, of a tile: 1, 4, 16 or 64.
     depth : int
         Groups of the longest span.
+    row : int
+        Values of a row of a tile for each lane, where contexts come from neighbours; 0 where channels give them.
     """
 
-    def __init__(self, lanes: int, depth: int) -> None:
-        self._lanes, self._depth = lanes, depth
+    def __init__(self, lanes: int, depth: int, row: int = 0) -> None:
+        self._lanes, self._depth, self._row = lanes, depth, row
         super().__init__(
             {
                 "tile": In(stream.Signature(TILE)),
@@ -97,8 +100,20 @@ class Decoder(wiring.Component):
     def _parts(self, m: Module, tile: Any, clear: Any, start: Any, write: Any) -> tuple[Coder, Expand]:
         """Contexts, lanes and what makes values of their symbols, reset by `clear`."""
         again = ResetInserter(clear)
-        coder, expand = Coder(self._lanes, self._depth, TABLES), Expand(self._lanes, self._depth, companded=False)
-        contexts = ChannelContexts(self._lanes, self._depth)
+        coder = Coder(self._lanes, self._depth, TABLES)
+        expand = Expand(self._lanes, self._depth, companded=self._row > 0)
+        contexts: ChannelContexts | NeighbourContexts
+        if self._row:
+            contexts = NeighbourContexts(self._lanes, self._depth, self._row)
+            m.d.comb += [
+                expand.wait.eq(contexts.busy),
+                contexts.tile.eq(tile),
+                contexts.taken.eq(expand.taken),
+                contexts.found.eq(expand.found),
+            ]
+        else:
+            contexts = ChannelContexts(self._lanes, self._depth)
+            m.d.comb += contexts.span_end.eq(coder.groups.payload.span_end)
         m.submodules.coder, m.submodules.expand, m.submodules.contexts = again(coder), again(expand), again(contexts)
         for part in (coder, expand, contexts):
             m.d.comb += [part.write.eq(write), part.load.eq(self.table.payload)]
@@ -108,5 +123,4 @@ class Decoder(wiring.Component):
         wiring.connect(m, coder.tokens, expand.tokens)
         wiring.connect(m, expand.output, wiring.flipped(self.values))
         m.d.comb += [coder.tile.eq(tile), coder.start.eq(start), contexts.start.eq(start)]
-        m.d.comb += contexts.span_end.eq(coder.groups.payload.span_end)
         return coder, expand

@@ -14,7 +14,7 @@ from fmapzip.hardware.rans_tile import LAST_LOAD, TILE, Target, load_word
 from fmapzip.hardware.streams import beat, words
 from fmapzip.hardware.tiles import Tile
 from fmapzip.reference.context_parameters import Parameters, read
-from fmapzip.reference.context_rans import RUN_VALUES, ZERO_PROBABILITY, Tokens, lanes_of
+from fmapzip.reference.context_rans import RUN_VALUES, ZERO_PROBABILITY, Tokens, compand, lanes_of
 
 NUMBER = 4
 OTHER_PLAN = b"\0" * 8
@@ -24,6 +24,11 @@ OTHER_PLAN = b"\0" * 8
 def span_depth(lanes: int) -> int:
     """Groups of the longest span that a block of so many lanes takes."""
     return max(2048 // lanes, 64)
+
+
+def row_depth(lanes: int) -> int:
+    """Values of a tile's row that a block of so many lanes holds for each."""
+    return 1024 if lanes < 64 else 256
 
 
 def cut(tile: Tile, lanes: int) -> Iterator[Tile]:
@@ -114,7 +119,7 @@ def value_words(tile: Tile, lanes: int) -> list[int]:
     return found
 
 
-def table_words(tile: Tile, lanes: int) -> list[int]:
+def fast_table(tile: Tile, lanes: int) -> list[int]:
     """The words of `table` that a tile of level ``fast`` needs.
 
     Raises
@@ -126,9 +131,42 @@ def table_words(tile: Tile, lanes: int) -> list[int]:
     if p.neighbours or p.prediction:
         raise InvalidInput("the block takes tiles of context-rans:level=fast")
     found = [load_word(Target.VALUES, index, int(value)) for index, value in enumerate(p.value_of)]
-    found += token_words(p) + _span_contexts(p, tile, lanes)
-    found[-1] |= LAST_LOAD
-    return found
+    return _ended(found + token_words(p) + _span_contexts(p, tile, lanes))
+
+
+def default_table(tile: Tile, lanes: int) -> list[int]:
+    """The words of `table` that a tile of level ``default`` needs.
+
+    Raises
+    ------
+    InvalidInput
+        It is of another level, or its rows are longer than a block holds.
+    """
+    p, (channels, rows, width) = read(tile.parameters), tile.values.shape
+    if not p.neighbours:
+        raise InvalidInput("the block takes tiles of context-rans:level=default")
+    taken, bits = lanes_of(p, (channels, rows, width)), (lanes - 1).bit_length()
+    if rows > 1 and -(-channels // taken) * width > row_depth(lanes):
+        raise InvalidInput(f"rows of {channels * width} values on {taken} lanes are too long for a block of {lanes}")
+    table = compand(p.below)[p.value_of]
+    found = [
+        load_word(Target.VALUES, i, int(v) | int(x) << 8)
+        for i, (v, x) in enumerate(zip(p.value_of, table, strict=True))
+    ]
+    contexts = context_bits(p.table_of, p.zero_class_of)
+    found += [load_word(Target.CONTEXTS, cell, context) for cell, context in enumerate(contexts)]
+    levels = [*p.levels, *p.spread_levels]
+    found += [load_word(Target.LEVELS, i, int(level)) for i, level in enumerate(levels)]
+    offsets = np.full(channels, p.offset) if p.offsets is None else p.offsets
+    places = [i // taken << bits | i % taken for i in range(channels)]
+    found += [load_word(Target.OFFSETS, place, int(o) % 65536) for place, o in zip(places, offsets, strict=True)]
+    registers = [*p.weights, *p.spread_weights, table[0]]
+    found += [load_word(Target.REGISTERS, i, int(value) % 256) for i, value in enumerate(registers)]
+    return _ended(found + token_words(p))
+
+
+def _ended(table: list[int]) -> list[int]:
+    return [*table[:-1], table[-1] | LAST_LOAD]
 
 
 def token_words(p: Parameters) -> list[int]:

@@ -21,7 +21,8 @@ class Expand(wiring.Component):
     """A group a cycle, whose tokens are known; beats of values end with groups.
 
     `taken` says that the memories of values are asked; a clock later `found` has what they hold, a value and above it
-    the companded one. `bad` is 1 from where an index that is not zero has no value. While `stop`, nothing is taken.
+    the companded one. `bad` is 1 from where an index that is not zero has no value. While `stop` or `wait`, nothing is
+    taken.
 
     Parameters
     ----------
@@ -41,6 +42,7 @@ class Expand(wiring.Component):
                 "groups": In(stream.Signature(group(lanes))),
                 "tokens": In(beats(lanes)),
                 "stop": In(1),
+                "wait": In(1),
                 "close": In(1),
                 "output": Out(beats(lanes)),
                 "taken": Out(1),
@@ -64,7 +66,7 @@ class Expand(wiring.Component):
         indices = spread(m, [window.items.word_select(i, 8) for i in range(count)], present, moves(m, present))
         free = ~out.valid | out.ready
         m.d.comb += [
-            self.taken.eq(queue.output.valid & (window.level >= total) & free & ~self.stop),
+            self.taken.eq(queue.output.valid & (window.level >= total) & free & ~self.stop & ~self.wait),
             queue.output.ready.eq(self.taken),
             self.group.eq(here),
             self.idle.eq(~queue.output.valid & ~out.valid),

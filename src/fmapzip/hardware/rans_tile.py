@@ -37,6 +37,13 @@ class Target:
     REGISTERS = 5
 
 
+class Register:
+    """Addresses of registers: the weights of means, then of spreads, and the companded value of index 0."""
+
+    WEIGHTS = 0
+    NOTHING = 8
+
+
 LOAD = data.StructLayout({"data": 19, "address": 16, "target": 3, "last": 1})
 """A word of `table`: what is written where, and whether the tile begins after it."""
 
