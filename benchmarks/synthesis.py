@@ -24,7 +24,7 @@ from typing import Any
 from common import git_hash, measured_widths, rows_on_lines
 
 from fmapzip.errors import FmapzipError
-from fmapzip.hardware import BLOCKS, verilog
+from fmapzip.hardware import BLOCKS, Block, verilog
 
 LIBERTY = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
 NAND2_AREA = 24.0
@@ -105,6 +105,7 @@ def row(name: str, values: int, source: Path, top: str) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="*", help="blocks of these names")
+    parser.add_argument("--values", type=int, nargs="*", help="values a cycle instead of those that are measured")
     parser.add_argument(
         "--verilog", nargs="*", default=[], metavar="FILE:TOP", help="other designs, of one value a cycle"
     )
@@ -117,7 +118,7 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as folder:
         for block in BLOCKS:
-            for values in measured_widths(block) if fnmatchcase(block.name, arguments.only) else ():
+            for values in _widths(block, arguments) if fnmatchcase(block.name, arguments.only) else ():
                 top = block.module_name(values)
                 source = Path(folder, f"{top}.v")
                 source.write_text(verilog(block.component(values), top))
@@ -129,6 +130,10 @@ def main() -> None:
             rows[top, 1] = row(top, 1, Path(path), top)
             print(rows[top, 1], flush=True)
             _keep(rows.values(), arguments.json)
+
+
+def _widths(block: Block, arguments: argparse.Namespace) -> list[int]:
+    return arguments.values or measured_widths(block)
 
 
 def _keep(rows: Iterable[dict[str, Any]], target: Path) -> None:
