@@ -34,6 +34,14 @@ def test_examples_in_pages_run(page: str) -> None:
     assert doctest.testfile(str(ROOT / page), module_relative=False, optionflags=OPTIONS).failed == 0
 
 
+def test_the_site_lists_every_page() -> None:
+    listed = set(re.findall(r"[\w./-]+\.md", (ROOT / "mkdocs.yml").read_text("utf-8")))
+    by_folder = {"decisions"}  # docs/site/hooks.py lists these, and *_JSON.md
+    pages = [path.relative_to(ROOT / "docs") for path in (ROOT / "docs").glob("**/*.md")]
+    missing = [str(page) for page in pages if page.parts[0] not in by_folder and not page.stem.endswith("_JSON")]
+    assert sorted(set(missing) - listed) == []
+
+
 @pytest.mark.parametrize(
     "page", sorted(str(p.relative_to(ROOT)) for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 )

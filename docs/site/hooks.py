@@ -13,29 +13,42 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[2]
 OWN_PAGES = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
-MODULES = {
-    "fmapzip": "Maps to bytes and back, plans, archives. Needs NumPy alone.",
-    "fmapzip.torch": "",
-    "fmapzip.split": "",
-    "fmapzip.onnx": "",
-    "fmapzip.archive": "",
-    "fmapzip.registry": "",
-    "fmapzip.codecs.base": "",
-    "fmapzip.quantize": "",
-    "fmapzip.traffic": "",
-    "fmapzip.hardware": "",
-    "fmapzip.reference": "",
-    "fmapzip.errors": "",
-}
+MODULES = (
+    "fmapzip",
+    "fmapzip.torch",
+    "fmapzip.split",
+    "fmapzip.onnx",
+    "fmapzip.archive",
+    "fmapzip.registry",
+    "fmapzip.codecs.base",
+    "fmapzip.quantize",
+    "fmapzip.traffic",
+    "fmapzip.hardware",
+    "fmapzip.reference",
+    "fmapzip.errors",
+)
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """List the modules in the navigation."""
-    for section in config.nav or []:
-        for entry in section.get("Reference", []) if isinstance(section.get("Reference"), list) else []:
-            if "Python" in entry:
-                entry["Python"] = [{name: _module_page(name)} for name in MODULES]
+    """Fill the parts of the navigation that mkdocs.yml leaves open."""
+    docs = ROOT / "docs"
+    parts: dict[str, list[Any]] = {
+        "Python": [{name: _module_page(name)} for name in MODULES],
+        "Reports and files in JSON": [path.name for path in sorted(docs.glob("*_JSON.md"))],
+        "Decisions": [f"decisions/{path.name}" for path in sorted(docs.glob("decisions/*.md"))],
+        "Notebooks": [_notebook_page(path) for path in sorted(docs.glob("*.ipynb"))],
+    }
+    _fill(config.nav or [], parts)
     return config
+
+
+def _fill(entries: list[Any], parts: dict[str, list[Any]]) -> None:
+    for entry in entries:
+        for title, below in entry.items() if isinstance(entry, dict) else ():
+            if title in parts:
+                entry[title] = parts[title]
+            elif isinstance(below, list):
+                _fill(below, parts)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -43,7 +56,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     made = {"reference/cli.md": _cli_reference()}
     made |= {name: _moved_into_docs((ROOT / name).read_text("utf-8")) for name in OWN_PAGES}
     made |= {_module_page(name): f"# `{name}`\n\n::: {name}\n" for name in MODULES}
-    made |= {f"notebooks/{path.stem}.md": _notebook(path) for path in sorted((ROOT / "docs").glob("*.ipynb"))}
+    made |= {_notebook_page(path): _notebook(path) for path in sorted((ROOT / "docs").glob("*.ipynb"))}
     for name, text in made.items():
         files.append(File.generated(config, name, content=text))
     return files
@@ -57,6 +70,10 @@ def on_page_markdown(markdown: str, page: Any, config: MkDocsConfig, files: File
 
 def _module_page(name: str) -> str:
     return f"reference/{name}.md"
+
+
+def _notebook_page(path: Path) -> str:
+    return f"notebooks/{path.stem}.md"
 
 
 def _moved_into_docs(text: str) -> str:
