@@ -5,8 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fmapzip.archive import Archive, ArchiveWriter
+import fmapzip
+from fmapzip.archive import Archive, ArchiveWriter, StoreWriter
 from fmapzip.cli.app import run
+from fmapzip.cli.exits import Exit
 
 
 @pytest.fixture(autouse=True)
@@ -239,3 +241,26 @@ def test_the_largest_map_is_the_callers_to_say(capsys: pytest.CaptureFixture[str
     for command in (["decode", "maps.fmz", "out.npy"], ["inspect", "maps.fmz"], ["verify", "maps.fmz"]):
         assert run([*command, "--max-values", "99"]) == 4
         assert run([*command, "--max-values", "100"]) == 0
+
+
+def test_inspect_shows_all_shards_of_a_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "store"
+    with StoreWriter(folder, shard_bytes=1) as out:
+        for sample in range(3):
+            q = np.full((2, 3, 3), sample, np.uint8)
+            out.add(f"{sample}.png", {"a": fmapzip.encode(q, "zvc"), "b": fmapzip.encode(q[:1], "raw")})
+    assert run(["inspect", str(folder), "--check", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["kind"], found["samples"], found["shards"], found["frames"]) == ("store", 3, 3, 6)
+    assert {name: each["frames"] for name, each in found["maps"].items()} == {"a": 3, "b": 3}
+    assert run(["inspect", str(folder), "--name", "b", "--sample", "2", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["maps"]["b"]["frames"] == 1
+    assert run(["inspect", str(folder)]) == 0
+    assert "3 samples in 3 shards" in capsys.readouterr().out
+    for missing in (["--sample", "3"], ["--name", "c"]):
+        assert run(["inspect", str(folder), *missing]) == Exit.INPUT
+    capsys.readouterr()
+    (folder / "0-00001.fmz").write_bytes(b"no archive")
+    assert run(["inspect", str(folder)]) == Exit.CORRUPT
+    assert "0-00001.fmz: not an archive" in capsys.readouterr().err
+    assert run(["inspect", str(tmp_path)]) == Exit.INPUT

@@ -230,6 +230,17 @@ def test_what_is_no_split_is_left_alone(network: nn.Sequential, images: Tensor, 
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
+def test_a_link_to_a_split_stays_one(network: nn.Sequential, images: Tensor, tmp_path: Path) -> None:
+    whole = cut(network, images[:1], "2.conv1")
+    (tmp_path / "splits").mkdir()
+    save_split(whole, tmp_path / "splits" / "net", images, ["zvc"])
+    (tmp_path / "current").symlink_to(tmp_path / "splits" / "net")
+    manifest = save_split(whole, tmp_path / "current", images)
+    assert (tmp_path / "current").is_symlink()
+    assert load(tmp_path / "splits" / "net").manifest == manifest
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_dir()) == ["current", "net", "splits"]
+
+
 def test_the_same_split_again_is_the_same(network: nn.Sequential, images: Tensor, tmp_path: Path) -> None:
     plans = []
     for _ in range(2):

@@ -32,26 +32,21 @@ TOLD = 10
 
 @app.command()
 def inspect(
-    source: Annotated[Path, typer.Argument(metavar="FILE", help="An archive, a plan, or frames one after another.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="FILE|STORE", help="An archive, a store, a plan, or frames one after another.")
+    ],
     name: Annotated[str, typer.Option(metavar="GLOB", help="Only the maps of these names.")] = "*",
     sample: Annotated[int | None, typer.Option(min=0, help="Only this sample; shows where its bytes went.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Decode every frame.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     max_values: MaxValues = None,
 ) -> None:
-    """Show what an archive or a plan holds, and where the bytes went."""
-    from fmapzip.archive import Archive
-
+    """Show what an archive, a store or a plan holds, and where the bytes went."""
     limits = limits_of(max_values)
-    with source.open("rb") as file:
-        beginning = file.read(len(PLAN))
-    if beginning == PLAN:
-        found = _plan_file(source)
-    elif beginning.startswith(FRAME):
-        found = _frames_file(source, limits)
+    if source.is_dir():
+        found = _store(source, name, sample, check, limits)
     else:
-        with Archive(source, limits) as archive:
-            found = _archive(archive, name, sample, check, limits)
+        found = _file(source, name, sample, check, limits)
     if as_json:
         print(json.dumps(found, indent=1))
     elif found["kind"] == "plan":
@@ -66,46 +61,101 @@ def inspect(
         raise typer.Exit(Exit.CORRUPT)
 
 
+def _file(source: Path, name: str, sample: int | None, check: bool, limits: Limits) -> dict[str, Any]:
+    from fmapzip.archive import Archive
+
+    with source.open("rb") as file:
+        beginning = file.read(len(PLAN))
+    if beginning == PLAN:
+        return _plan_file(source)
+    if beginning.startswith(FRAME):
+        return _frames_file(source, limits)
+    with Archive(source, limits) as archive:
+        return _archive(archive, name, sample, check, limits)
+
+
+def _store(folder: Path, name: str, sample: int | None, check: bool, limits: Limits) -> dict[str, Any]:
+    """What all shards of a store hold together; samples are numbered over all of them."""
+    from fmapzip.archive import Archive
+    from fmapzip.archive.store_index import read_index
+    from fmapzip.errors import CorruptArchive, InvalidInput
+
+    index = read_index(folder)
+    if index is None:
+        raise InvalidInput(f"{folder} is no store")
+    gathered = _Gathered(check, limits)
+    found: dict[str, Any] = {"kind": "store", "samples": 0, "shards": len(index.shards), "frames": 0, "plan": None}
+    for shard in index.shards:
+        first = found["samples"]
+        found["samples"] += shard.samples
+        try:
+            archive = Archive(folder / shard.file, limits)
+        except (CorruptArchive, OSError) as error:
+            gathered.unreadable.append({"what": shard.file, "error": str(error)})
+            continue
+        with archive:
+            chosen = [(n, s) for n, s in archive if fnmatchcase(n, name) and sample in (None, first + s)]
+            plan = gathered.add(archive, chosen, shard.file)
+            found["frames"] += len(archive)
+            found["plan"] = found["plan"] or plan
+    if found["frames"] and not gathered.maps and not gathered.unreadable:
+        raise InvalidInput(f"no such map or sample; there are: {', '.join(index.taps)}")
+    return found | gathered.found()
+
+
 def _archive(archive: Archive, pattern: str, sample: int | None, check: bool, limits: Limits) -> dict[str, Any]:
     """What an archive holds; of what cannot be read, the error, and the rest all the same."""
-    from fmapzip.api import decode
-    from fmapzip.errors import CorruptArchive, FrameError, InvalidInput, InvalidPlan
-    from fmapzip.inspection import inspect as inspect_frame
+    from fmapzip.errors import InvalidInput
 
     chosen = [(n, s) for n, s in archive if fnmatchcase(n, pattern) and sample in (None, s)]
     if not chosen and len(archive):
         raise InvalidInput(f"no such map or sample; there are: {', '.join(archive.names)}")
-    unreadable: list[dict[str, str]] = []
+    gathered = _Gathered(check, limits)
+    plan = gathered.add(archive, chosen)
+    metadata = {}
+    with gathered.reading("metadata"):
+        metadata = archive.metadata
+    found = {"kind": "archive", "recovered": archive.recovered, "frames": len(archive), "plan": plan}
+    return found | {"metadata": metadata} | gathered.found()
+
+
+class _Gathered:
+    """The maps of archives, and what of them cannot be read."""
+
+    def __init__(self, check: bool, limits: Limits) -> None:
+        self._check, self._limits = check, limits
+        self.unreadable: list[dict[str, str]] = []
+        self.maps: dict[str, dict[str, Any]] = {}
 
     @contextmanager
-    def reading(what: str) -> Iterator[None]:
+    def reading(self, what: str) -> Iterator[None]:
+        """Note an error of reading `what`, and go on."""
+        from fmapzip.errors import CorruptArchive, FrameError, InvalidPlan
+
         try:
             yield
         except (CorruptArchive, FrameError, InvalidPlan) as error:
-            unreadable.append({"what": what, "error": str(error)})
+            self.unreadable.append({"what": what, "error": str(error)})
 
-    plan, metadata = None, {}
-    with reading("plan"):
-        plan = archive.plan
-    with reading("metadata"):
-        metadata = archive.metadata
-    maps: dict[str, dict[str, Any]] = {}
-    for name, number in chosen:
-        with reading(f"{name}, sample {number}"):
-            frame = archive.frame(name, number)
-            if check:
-                decode(frame, plan=plan, limits=limits)
-            _add(maps, name, inspect_frame(frame, plan, limits))
-    return {
-        "kind": "archive",
-        "recovered": archive.recovered,
-        "frames": len(archive),
-        "plan": None if plan is None else {"hash": plan.hash.hex(), "bytes": len(plan.to_bytes())},
-        "metadata": metadata,
-        "checked": check,
-        "unreadable": unreadable,
-        "maps": _listed(maps),
-    }
+    def add(self, archive: Archive, chosen: list[tuple[str, int]], where: str = "") -> dict[str, Any] | None:
+        """Add the chosen frames of an archive, and give what its plan is."""
+        from fmapzip.api import decode
+        from fmapzip.inspection import inspect as inspect_frame
+
+        plan, place = None, f"{where}: " if where else ""
+        with self.reading(f"{place}plan"):
+            plan = archive.plan
+        for name, number in chosen:
+            with self.reading(f"{place}{name}, sample {number}"):
+                frame = archive.frame(name, number)
+                if self._check:
+                    decode(frame, plan=plan, limits=self._limits)
+                _add(self.maps, name, inspect_frame(frame, plan, self._limits))
+        return None if plan is None else {"hash": plan.hash.hex(), "bytes": len(plan.to_bytes())}
+
+    def found(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {"checked": self._check, "unreadable": self.unreadable, "maps": _listed(self.maps)}
 
 
 def _frames_file(source: Path, limits: Limits) -> dict[str, Any]:
@@ -200,8 +250,10 @@ def _show_plan(found: dict[str, Any]) -> None:
 def _show_maps(found: dict[str, Any]) -> None:
     console = stdout()
     notes = [counted(found["frames"], "frame")]
-    if found["kind"] == "archive":
+    if found["kind"] in ("archive", "store"):
         notes[0] += f" of {counted(len(found['maps']), 'map')}"
+    if found["kind"] == "store":
+        notes.append(f"{counted(found['samples'], 'sample')} in {counted(found['shards'], 'shard')}")
     if found.get("plan"):
         notes.append(f"plan {found['plan']['hash'][:16]} ({found['plan']['bytes']} bytes)")
     if found.get("unreadable"):

@@ -329,8 +329,11 @@ def _check_target(target: Path) -> None:
 
 @contextmanager
 def _replacing(target: Path) -> Iterator[Path]:
-    """A folder to write into that takes the name `target` when the block ends without an error."""
-    target = target.absolute()
+    """A folder to write into that takes the name `target` when the block ends without an error.
+
+    Where that is a link to a folder, the folder is replaced.
+    """
+    target = target.resolve()
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     temporary.mkdir()
     try:
