@@ -149,17 +149,16 @@ def _facts(size: str, found: Values) -> Iterator[str]:
             f"{arena['calibration_images']} others; {arena['zeros']:.1%} zeros, order-0 entropy "
             f"{arena['entropy_bits']:.2f} bits ({8 / arena['entropy_bits']:.2f}x). {_ahead(arena)}"
         )
-    if found["plans"]:
-        plan = found["plans"][0]
-        words = (
-            f"- {size} px: plans made on {plan['calibration_images']} images and measured on {plan['images']} others"
+    for calibrating, images in dict.fromkeys((plan["calibration_images"], plan["images"]) for plan in found["plans"]):
+        named = [p for p in found["plans"] if (p["calibration_images"], p["images"]) == (calibrating, images)]
+        codecs = " and ".join(dict.fromkeys(f"`{plan['codec']}`" for plan in named))
+        yield f"- {size} px: plans of {codecs}: made on {calibrating} images and measured on {images} others."
+    judged = next((plan["recall"] for plan in found["plans"] if plan.get("recall")), None)
+    if judged and "shipped" in found:
+        yield (
+            f"- {size} px: recall of {judged['queries']} copies ({', '.join(judged['by_copy'])}), "
+            f"{found['shipped']['recall']:.1f}% by the network as shipped."
         )
-        if plan.get("recall") and "shipped" in found:
-            words += (
-                f"; recall of {plan['recall']['queries']} copies, {found['shipped']['recall']:.1f}% by the network "
-                "as shipped"
-            )
-        yield f"{words}."
 
 
 def _ahead(arena: Values) -> str:

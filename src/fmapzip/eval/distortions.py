@@ -99,11 +99,18 @@ HARD: dict[str, Distortion] = {
     "noise": lambda image: noisy(image, 60),
     "inset": lambda image: inset(image, 0.35),
 }
-SETS = {"easy": EASY, "hard": HARD, "all": EASY | HARD}
+HARDER: dict[str, Distortion] = {
+    "crop-quarter": lambda image: crop(image, 0.25),
+    "crop-jpeg": lambda image: jpeg(crop(image, 0.5), 5),
+    "rotate-inset": lambda image: inset(rotate(image, 60), 0.5),
+    "dark-blur": lambda image: blur(darker(image, 0.15), 0.04),
+    "noise-inset": lambda image: noisy(inset(image, 0.5), 60),
+}
+SETS = {"easy": EASY, "hard": HARD, "harder": HARDER, "all": EASY | HARD}
 
 
 def distortions(which: str) -> dict[str, Distortion]:
-    """The distortions of a set (``easy``, ``hard``, ``all``), or of names with ``+`` between them.
+    """The distortions of a set (``easy``, ``hard``, ``all``, ``harder``), or of names with ``+`` between them.
 
     Raises
     ------
@@ -117,7 +124,7 @@ def distortions(which: str) -> dict[str, Distortion]:
     """
     if which in SETS:
         return SETS[which]
-    known = SETS["all"]
+    known = SETS["all"] | HARDER
     for name in which.split("+"):
         if name not in known:
             raise InvalidInput(f"there is no distortion {name!r}; there are {', '.join([*SETS, *known])}")

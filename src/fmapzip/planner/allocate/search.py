@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 
 from fmapzip.planner.allocate.hull import Allocation
 
+_FIRST_STRIDE = 4
+
 
 def most_saving(
     path: Sequence[Allocation],
@@ -34,10 +36,15 @@ def most_saving(
     up, and errors of one sign add up faster); the factor of the last measurement tells where to measure next.
     """
     low, high = -1, len(path)
-    bisect = False
+    bisect, stride = False, _FIRST_STRIDE
     while high - low > 1 and not (low >= 0 and high < len(path) and _near(path[low], path[high], tolerance)):
         guess = sum(1 for step in path if step.distortion * factor <= limit) - 1
-        at = (low + high) // 2 if bisect else min(max(guess, low + 1), high - 1)
+        at = min(max(guess, low + 1), high - 1)
+        if bisect and low >= 0 and high < len(path):
+            at = (low + high) // 2
+        elif bisect:  # one end is not known yet: what is far beyond the limit is of no use
+            at = min(max(guess + (stride if low >= 0 else -stride), low + 1), high - 1)
+            stride *= 4
         bisect = not bisect
         distortion = measure(path[at])
         if path[at].distortion > 0 and distortion > 0:
