@@ -49,20 +49,28 @@ class Chooser:
         self._factor = 1.0
 
     def choose(self, limit: float) -> Choice:
-        """Choose among the coarse candidates, again where what is near was measured, then with finer steps."""
+        """Choose among the coarse candidates, again with what is near while that is better, then with finer steps."""
         self._way = allocations([points(options) for options in self.candidate_sets])
         choice = self._best(self._way, limit, _ROUGHLY)
         for _ in range(_MOST_ROUNDS):
             if not choice.within or not self._search.near(choice.candidates):
                 break
-            self._way = allocations([points(options) for options in self.candidate_sets])
-            choice = self._best(self._way, limit, _ROUGHLY)
+            found, way = self._again(limit, _ROUGHLY)
+            if not self._better(found, choice):
+                break
+            choice, self._way = found, way
         if not choice.within or self._search.meter.deadline.passed:
             return choice
         self._search.fine(choice.candidates)
-        self._way = allocations([points(options) for options in self.candidate_sets])
-        found = self._best(self._way, limit)
-        return found if self._better(found, choice) else choice
+        found, way = self._again(limit)
+        if self._better(found, choice):
+            choice, self._way = found, way
+        return choice
+
+    def _again(self, limit: float, tolerance: float = 0.0) -> tuple[Choice, list[Allocation]]:
+        """Choose among all candidates that there are by now."""
+        way = allocations([points(options) for options in self.candidate_sets])
+        return self._best(way, limit, tolerance), way
 
     def tighten(self, limit: float) -> Choice:
         """Choose again for a tighter limit, without finer steps around the choice."""
