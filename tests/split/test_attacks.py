@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ pytest.importorskip("grpc_reflection")
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from torch import Tensor
 
-from fmapzip.errors import InvalidInput
+from fmapzip.errors import InvalidInput, Refused, ServiceError
 from fmapzip.split import Client, load
 from fmapzip.split.access import ClientLimits, Tokens
 from fmapzip.split.bundle import Split
@@ -240,6 +241,45 @@ def test_without_a_token_one_may_ask_for_the_health_and_for_nothing_else(folder:
             assert refusal(reflection(iter([b""]), timeout=WAIT)) == "UNAUTHENTICATED"
         assert next(found.call([hello(split)], metadata=own)).WhichOneof("kind") == "welcome"
         assert found.lines == []
+
+
+class Hostile(grpc.GenericRpcHandler):
+    """A server that answers each image by what it is told, whatever was asked."""
+
+    def __init__(self, answer: wire.Reply) -> None:
+        self._answer = answer
+
+    def service(self, _: Any) -> Any:
+        return grpc.stream_stream_rpc_method_handler(
+            self._answers, wire.Request.FromString, wire.Reply.SerializeToString
+        )
+
+    def _answers(self, requests: Iterator[wire.Request], _: Any) -> Iterator[wire.Reply]:
+        for request in requests:
+            if request.WhichOneof("kind") == "hello":
+                yield wire.Reply(welcome=wire.Welcome(window=2**32 - 1))
+            else:
+                yield wire.Reply(output=wire.Output(id=2**64 - 1))  # nobody asked for that one
+                self._answer.output.id = request.image.id
+                yield self._answer
+
+
+@pytest.mark.parametrize(
+    ("tensors", "error"),
+    [([bytes(32 << 20)], Refused), ([], ServiceError), ([b"1"], ServiceError), ([bytes(16)] * 2, ServiceError)],
+)
+def test_a_hostile_server_gives_a_client_no_wrong_output(
+    split: Split, images: Tensor, tensors: list[bytes], error: type[ServiceError]
+) -> None:
+    server = grpc.server(ThreadPoolExecutor(2), options=[("grpc.max_send_message_length", -1)])
+    server.add_generic_rpc_handlers([Hostile(wire.Reply(output=wire.Output(tensors=tensors)))])
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        with Client(f"127.0.0.1:{port}", split, insecure=True) as client, pytest.raises(error):
+            client(images[:1])
+    finally:
+        server.stop(0)
 
 
 Change = Callable[[dict[str, Any]], None]

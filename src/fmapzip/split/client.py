@@ -23,15 +23,16 @@ from fmapzip.errors import InvalidInput, ServiceError
 from fmapzip.split.bundle import Split, load
 from fmapzip.split.ladder import Ladder
 from fmapzip.split.link import Link, Sent
-from fmapzip.split.manifest import Output
+from fmapzip.split.manifest import Manifest, Output
 
 _OPTIONS = [
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
     ("grpc.use_local_subchannel_pool", 1),
 ]
+_MESSAGE_OVERHEAD = 1 << 16
+"""Beside an output's tensors; also what the text of a failure may take."""
 
 
 @dataclass
@@ -121,7 +122,7 @@ class Client:
         self._ladder = Ladder([each.bytes for each in manifest.ladder], target, rung)
         self._lock = threading.Lock()
         self._report = ClientReport()
-        self._channel = _channel(address, ca, certificate, key, insecure)
+        self._channel = _channel(address, ca, certificate, key, insecure, _output_bytes(manifest))
         metadata = [("authorization", f"Bearer {token}")] if token else []
         self._link = Link(self._channel, manifest.hash, metadata, retries, self._answered)
 
@@ -264,11 +265,19 @@ def _tensor(data: bytes, output: Output) -> Tensor:
     return torch.frombuffer(bytearray(data), dtype=dtype).reshape(output.shape)
 
 
-def _channel(address: str, ca: Any, certificate: Any, key: Any, insecure: bool) -> Any:
+def _output_bytes(manifest: Manifest) -> int:
+    """Most bytes of an image's output."""
+    return sum(prod(each.shape) * getattr(torch, each.dtype).itemsize for each in manifest.outputs)
+
+
+def _channel(address: str, ca: Any, certificate: Any, key: Any, insecure: bool, largest: int) -> Any:
+    """A channel that takes no message of more than `largest` bytes from a server."""
+    limit = min(largest + _MESSAGE_OVERHEAD, 2**31 - 1)
+    options = [*_OPTIONS, ("grpc.max_receive_message_length", limit)]
     if insecure:
-        return grpc.insecure_channel(address, _OPTIONS)
+        return grpc.insecure_channel(address, options)
     root, own, chain = (_read(path) for path in (ca, key, certificate))
-    return grpc.secure_channel(address, grpc.ssl_channel_credentials(root, own, chain), _OPTIONS)
+    return grpc.secure_channel(address, grpc.ssl_channel_credentials(root, own, chain), options)
 
 
 def _read(path: str | os.PathLike[str] | None) -> bytes | None:
