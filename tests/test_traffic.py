@@ -13,6 +13,7 @@ from torch import nn
 
 from fmapzip.cli.app import run
 from fmapzip.errors import InvalidInput
+from fmapzip.report.model import model_of
 from fmapzip.traffic.chip import Chip, Reading, reading
 from fmapzip.traffic.layers import Layer, layers
 
@@ -61,6 +62,7 @@ def test_a_chip_without_memory_is_refused() -> None:
 def test_the_command_adds_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "traffic.json"
     options = ["--limit", "10", "--buffer", "8", "--codec-energy", "2", "--json", str(file)]
+    options += ["--html", str(tmp_path / "traffic.html")]
     assert run(["traffic", "demo", "demo", "--codec", "zvc", *options]) == 0
     found = json.loads(file.read_text())
     for tap in found["taps"]:
@@ -75,6 +77,10 @@ def test_the_command_adds_up(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     coded_values = sum(tap["raw_frame"] * (1 + len(tap["layers"])) for tap in found["taps"])
     assert total["coded_millijoules"] == pytest.approx((total["coded_bytes"] * 160 + coded_values * 2) / 1e9)
     assert "stages.0.conv1" in capsys.readouterr().out
+    model = model_of(found)
+    assert [each["bytes_after"] for each in model["maps"]] == [tap["coded_bytes"] for tap in found["taps"]]
+    assert f"of {len(found['taps'])} maps" in model["summary"][-1]
+    assert model["title"] in (tmp_path / "traffic.html").read_text()
 
 
 def test_the_command_takes_a_plan_or_a_codec(capsys: pytest.CaptureFixture[str]) -> None:

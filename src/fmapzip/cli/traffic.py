@@ -10,7 +10,7 @@ import typer
 from fmapzip.cli import options
 from fmapzip.cli.app import app
 from fmapzip.cli.help import Command
-from fmapzip.cli.options import JsonFile
+from fmapzip.cli.options import HtmlFile, JsonFile
 from fmapzip.cli.output import Outputs
 from fmapzip.errors import InvalidInput
 from fmapzip.eval.request import Request, require_torch
@@ -44,6 +44,7 @@ def traffic(
     macs: Annotated[float, _chip("--macs", "GMAC/S", "Multiplications a second.")] = 512,
     *,
     json_file: JsonFile = None,
+    html: HtmlFile = None,
 ) -> None:
     """Tell what an accelerator would move for an image: bytes, energy and time, with a codec and without.
 
@@ -51,7 +52,7 @@ def traffic(
     """
     if (plan is None) == (codec is None):
         raise InvalidInput("give --plan or --codec, one of them")
-    outputs = Outputs(json_file)
+    outputs = Outputs(json_file, html)
     outputs.check()
     require_torch()
     from fmapzip.cli.progress import progress

@@ -1,4 +1,4 @@
-"""Reports of ``bench``, ``eval``, ``plan``, ``split`` and ``tune`` as one HTML file that opens offline.
+"""Reports of ``bench``, ``eval``, ``plan``, ``split``, ``traffic`` and ``tune`` as one HTML file that opens offline.
 
 Examples
 --------

@@ -16,6 +16,7 @@ from fmapzip.report.partition_model import model_of_partition
 from fmapzip.report.plan_model import model_of_plan
 from fmapzip.report.settings import changed_settings
 from fmapzip.report.tasks import task_words
+from fmapzip.report.traffic_model import model_of_traffic
 from fmapzip.report.tuning_model import model_of_tuning
 
 Values = dict[str, Any]
@@ -35,9 +36,11 @@ def model_of(report: Values) -> Values:
         return model_of_partition(report, _environment(report["environment"]))
     if report.get("kind") == "tune":
         return model_of_tuning(report, _environment(report["environment"]))
+    if report.get("kind") == "traffic":
+        return model_of_traffic(report, _environment(report["environment"]))
     if "baselines" in report and "codecs" in report:
         return _of_eval(report)
-    raise InvalidInput("not a report of 'fmapzip bench', 'eval', 'plan', 'split' or 'tune'")
+    raise InvalidInput("not a report of 'fmapzip bench', 'eval', 'plan', 'split', 'traffic' or 'tune'")
 
 
 def _of_bench(report: Values) -> Values:

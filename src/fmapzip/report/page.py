@@ -23,6 +23,7 @@ SCRIPTS = (
     "plan.js",
     "partition.js",
     "tuning.js",
+    "traffic.js",
     "start.js",
 )
 """In this order: each uses what those before it define."""
@@ -34,7 +35,7 @@ def to_html(report: dict[str, Any]) -> str:
     Parameters
     ----------
     report
-        What ``fmapzip bench``, ``eval``, ``plan``, ``split`` or ``tune`` writes with ``--json``.
+        What ``fmapzip bench``, ``eval``, ``plan``, ``split``, ``traffic`` or ``tune`` writes with ``--json``.
 
     Raises
     ------

@@ -5,7 +5,7 @@ function show() {
   paintFirst();
   const wanted = /^#\/tap\/(\d+)$/.exec(location.hash);
   const i = wanted ? Number(wanted[1]) - 1 : -1;
-  const pages = { plan: [planOverview, planTapPage], partition: [partitionPage, null], tune: [tuningPage, null] };
+  const pages = { plan: [planOverview, planTapPage], partition: [partitionPage, null], tune: [tuningPage, null], traffic: [trafficPage, null] };
   const [whole, one] = pages[DATA().kind] || [overview, tapPage];
   const content = DATA().taps[i] ? one(i) : whole();
   const page = document.getElementById("page");

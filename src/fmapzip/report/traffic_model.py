@@ -1,0 +1,70 @@
+"""What the page shows of a report of ``fmapzip traffic``: bytes, time and what bounds it, map by map."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fmapzip.report.names import short
+
+Values = dict[str, Any]
+
+
+def model_of_traffic(report: Values, conditions: list[tuple[str, str]]) -> Values:
+    """The page's data.
+
+    Parameters
+    ----------
+    report
+        As docs/TRAFFIC_JSON.md describes it.
+    conditions
+        Names and values of the environment.
+    """
+    chip = report["chip"]
+    names = [short(report[key]) for key in ("model", "data")]
+    return {
+        "title": f"Traffic: {names[0]} on {names[1]}",
+        "kind": "traffic",
+        "facts": [
+            ("codec", report["codec"]),
+            ("images", str(report["images"])),
+            ("buffer", f"{chip['buffer_bytes'] / 1024:g} KB"),
+            ("DRAM", f"{chip['bandwidth'] / 1e9:g} GB/s, {chip['dram_pj_per_bit']:g} pJ a bit"),
+            ("codec's energy", f"{chip['codec_pj_per_value']:g} pJ a value"),
+            ("multiplications", f"{chip['macs_per_second'] / 1e9:g} G a second"),
+        ],
+        "summary": _words(report),
+        "environment": conditions,
+        "taps": [],
+        "rows": [],
+        "maps": [_map(tap) for tap in report["taps"]],
+        "notes": [
+            "Each map is written once and read by each of its layers, which read their weights too; a layer takes the "
+            "cheaper of two orders. Bytes of frames are measured; the chip is a model.",
+            "Time is the longer of computing and moving bytes; where that is computing, fewer bytes save only energy.",
+        ],
+    }
+
+
+def _words(report: Values) -> list[str]:
+    total, taps = report["total"], report["taps"]
+    found = [
+        f"{total['raw_bytes'] / 1e6:.3g} MB for an image without the codec, {total['coded_bytes'] / 1e6:.3g} MB with "
+        f"it: {total['raw_bytes'] / total['coded_bytes']:.2f} times less, weights and input included.",
+        f"{total['raw_millijoules']:.3g} mJ and {total['coded_millijoules']:.3g} mJ; "
+        f"{1000 * total['raw_seconds']:.3g} ms and {1000 * total['coded_seconds']:.3g} ms.",
+    ]
+    turned = sum(tap["raw_bound"] == "memory" and tap["coded_bound"] == "compute" for tap in taps)
+    bound = sum(tap["coded_bound"] == "compute" for tap in taps)
+    return [*found, f"With the codec {bound} of {len(taps)} maps are bound by computing, {turned} of them through it."]
+
+
+def _map(tap: Values) -> Values:
+    kept = ("name", "shape", "raw_frame", "mean_frame", "worst_frame", "raw_bound", "coded_bound")
+    return {
+        **{key: tap[key] for key in kept},
+        "label": " x ".join(map(str, tap["shape"])),
+        "bytes_before": tap["raw_bytes"],
+        "bytes_after": tap["coded_bytes"],
+        "ms_before": 1000 * tap["raw_seconds"],
+        "ms_after": 1000 * tap["coded_seconds"],
+    }
