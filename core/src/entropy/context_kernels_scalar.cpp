@@ -11,41 +11,64 @@ void look_up(const uint8_t table[256], const uint8_t* src, size_t n, uint8_t* ds
   for (size_t i = 0; i < n; ++i) dst[i] = table[src[i]];
 }
 
-// A mean or spread in 1/64 as one of 64 steps.
-inline uint32_t step_of(int32_t x) { return x < 0 ? 0u : x >> 8 > 63 ? 63u : static_cast<uint32_t>(x >> 8); }
-
-inline int distance(int a, int b) { return a < b ? b - a : a - b; }
-
 struct Span {
   uint32_t first;
   uint32_t count;
 };
 
-// Plain loops over small arrays, which compilers turn into vectors of whatever machine this is.
+// Plain loops over small arrays of 16 bits, which compilers turn into vectors of whatever machine this is.
 constexpr uint32_t kBlock = 64;
 
-void block_means(const ContextTables& t, const Neighbours& near, Span span, int32_t* means) {
-  const int32_t a = t.mean_weights[0], b = t.mean_weights[1], c = t.mean_weights[2], d = t.mean_weights[3];
+// Without a comparison: a sum's sign differs from both of its terms' where it leaves 16 bits.
+inline int16_t saturated_sum(int16_t a, int16_t b) {
+  const auto sum = static_cast<int16_t>(static_cast<uint16_t>(a) + static_cast<uint16_t>(b));
+  const auto beyond = static_cast<int16_t>(static_cast<int16_t>((a ^ sum) & (b ^ sum)) >> 15);
+  const auto end = static_cast<int16_t>((a >> 15) ^ 0x7FFF);
+  return static_cast<int16_t>((sum & ~beyond) | (end & beyond));
+}
+
+// Of a value and a weight; no sum of two exceeds 16 bits.
+inline uint16_t product(int16_t weight, uint8_t value) {
+  return static_cast<uint16_t>(static_cast<uint16_t>(weight) * uint32_t{value});
+}
+
+inline uint8_t distance(uint8_t a, uint8_t b) {
+  return static_cast<uint8_t>((a < b ? b : a) - (a < b ? a : b));
+}
+
+// A mean or spread in 1/64 as one of 64 steps.
+inline uint8_t step_of(int16_t x) {
+  const auto step = static_cast<int16_t>(x >> 8);
+  const auto least = static_cast<int16_t>(step < 0 ? 0 : step);
+  return static_cast<uint8_t>(least > 63 ? 63 : least);
+}
+
+void block_means(const ContextTables& t, const Neighbours& near, Span span, int16_t* means) {
+  const int16_t a = t.mean_weights[0], b = t.mean_weights[1], c = t.mean_weights[2], d = t.mean_weights[3];
   const uint8_t *w = near.w + span.first, *n = near.n + span.first;
   const uint8_t *nw = near.nw + span.first, *ne = near.ne + span.first;
-  int32_t offsets[kBlock];
+  int16_t offsets[kBlock];
   for (uint32_t i = 0; i < span.count; ++i) {
     offsets[i] = t.offsets != nullptr ? t.offsets[span.first + i] : t.offset;
   }
   for (uint32_t i = 0; i < span.count; ++i) {
-    means[i] = saturate16(saturate16(a * w[i] + b * n[i] + c * nw[i] + d * ne[i]) + offsets[i]);
+    const auto first = static_cast<int16_t>(product(a, w[i]) + product(b, n[i]));
+    const auto second = static_cast<int16_t>(product(c, nw[i]) + product(d, ne[i]));
+    means[i] = saturated_sum(saturated_sum(first, second), offsets[i]);
   }
 }
 
-void block_spreads(const ContextTables& t, const Neighbours& near, Span span, uint32_t* spreads) {
-  const int32_t a = t.spread_weights[0], b = t.spread_weights[1], c = t.spread_weights[2],
+void block_spreads(const ContextTables& t, const Neighbours& near, Span span, uint8_t* spreads) {
+  const int16_t a = t.spread_weights[0], b = t.spread_weights[1], c = t.spread_weights[2],
                 d = t.spread_weights[3];
   const uint8_t *w = near.w + span.first, *n = near.n + span.first;
   const uint8_t *nw = near.nw + span.first, *ne = near.ne + span.first;
   for (uint32_t i = 0; i < span.count; ++i) {
-    const int32_t sum = a * distance(w[i], n[i]) + b * distance(w[i], nw[i]) + c * distance(n[i], nw[i]) +
-                        d * distance(n[i], ne[i]);
-    spreads[i] = step_of(saturate16(sum));
+    const auto first =
+        static_cast<int16_t>(product(a, distance(w[i], n[i])) + product(b, distance(w[i], nw[i])));
+    const auto second =
+        static_cast<int16_t>(product(c, distance(n[i], nw[i])) + product(d, distance(n[i], ne[i])));
+    spreads[i] = step_of(saturated_sum(first, second));
   }
 }
 
@@ -55,12 +78,13 @@ void span_contexts(const ContextTables& t, const Neighbours& near, Span span, ui
   for (uint32_t done = 0; done < span.count; done += kBlock) {
     const uint32_t left = span.count - done;
     const Span block{span.first + done, left < kBlock ? left : kBlock};
-    int32_t means[kBlock];
-    uint32_t spreads[kBlock];
+    int16_t means[kBlock];
+    uint8_t steps[kBlock], spreads[kBlock];
     block_means(t, near, block, means);
     block_spreads(t, near, block, spreads);
+    for (uint32_t i = 0; i < block.count; ++i) steps[i] = step_of(means[i]);
     for (uint32_t i = 0; i < block.count; ++i) {
-      const uint32_t cell = uint32_t{t.level1[step_of(means[i])]} + t.level2[spreads[i]];
+      const uint32_t cell = uint32_t{t.level1[steps[i]]} + t.level2[spreads[i]];
       table[done + i] = t.table_of[cell];
       zero_class[done + i] = t.zero_class_of[cell];
     }
@@ -75,53 +99,59 @@ void row_contexts(const ContextTables& t, const ContextRow& row, const ContextWo
   }
 }
 
-inline void put_word(WordWriter& out, uint32_t word) {
-  out.at -= 2;
-  out.at[0] = static_cast<uint8_t>(word);
-  out.at[1] = static_cast<uint8_t>(word >> 8);
+// The state without its low word, which is written, where `full`. Without a branch, which could not be
+// predicted.
+inline uint32_t emptied(uint32_t x, bool full, uint8_t*& at) {
+  at[-2] = static_cast<uint8_t>(x);
+  at[-1] = static_cast<uint8_t>(x >> 8);
+  at -= 2 * static_cast<uint32_t>(full);
+  return x >> (16 * static_cast<uint32_t>(full));
 }
 
 inline uint32_t divided(uint32_t x, uint32_t reciprocal, uint32_t shift) {
   return static_cast<uint32_t>((uint64_t{x} * reciprocal) >> 32) >> shift;
 }
 
-inline void encode_zero_flag(const ContextTables& t, uint32_t& x, uint32_t zero_class, bool nonzero,
-                             WordWriter& out) {
-  const uint32_t mirrored = nonzero ? 63 - zero_class : zero_class;
+inline uint32_t encode_zero_flag(const ContextTables& t, uint32_t state, uint32_t zero_class, bool nonzero,
+                                 uint8_t*& at) {
+  const uint32_t mirrored = zero_class ^ (63 & (0u - nonzero));
   const uint32_t f = t.zero_divisor[mirrored] & kDivisorMask;
-  if (x >> (31 - kZeroBits) >= f) {
-    put_word(out, x);
-    x >>= 16;
-  }
+  const uint32_t x = emptied(state, state >> (31 - kZeroBits) >= f, at);
   const uint32_t q = divided(x, t.zero_reciprocal[mirrored], t.zero_divisor[mirrored] >> kDivisorShift);
-  x = (q << kZeroBits) + (x - q * f) + (nonzero ? t.zero_probability[zero_class] : 0u);
+  return (q << kZeroBits) + (x - q * f) + (t.zero_probability[zero_class] & (0u - nonzero));
 }
 
-inline void encode_token(const ContextTables& t, uint32_t& x, uint32_t table, uint32_t index,
-                         WordWriter& out) {
-  const uint32_t* entry = t.coding + 2 * (table << kEntryTable | index);
+inline uint32_t encode_token(const ContextTables& t, uint32_t state, uint32_t entry_of, uint8_t*& at) {
+  const uint32_t* entry = t.coding + 2 * entry_of;
   const uint32_t coding = entry[0];
   const uint32_t f = coding & kCodingFrequencyMask;
   const uint32_t raw_bits = coding >> kCodingRawBits;
-  if (x >> (31 - kTokenBits - raw_bits) >= f) {
-    put_word(out, x);
-    x >>= 16;
-  }
-  x = (x << raw_bits) | (coding >> kCodingRaw & kCodingRawMask);
+  const uint32_t x = emptied(state, state >> (31 - kTokenBits - raw_bits) >= f, at) << raw_bits |
+                     (coding >> kCodingRaw & kCodingRawMask);
   const uint32_t q = divided(x, entry[1], coding >> kCodingShift & kCodingShiftMask);
-  x += (coding >> kCodingBias & kCodingBiasMask) + q * ((1u << kTokenBits) - f);
+  return x + (coding >> kCodingBias & kCodingBiasMask) + q * ((1u << kTokenBits) - f);
 }
 
-void encode_span(const ContextTables& t, const uint8_t* table, const uint8_t* zero_class,
-                 const uint8_t* indices, uint32_t count, uint32_t lanes, WordWriter& out) {
+void encode_span(const ContextTables& t, const ContextWork& work, const uint8_t* table,
+                 const uint8_t* zero_class, const uint8_t* indices, uint32_t count, uint32_t lanes,
+                 WordWriter& out) {
+  uint16_t* const entries = work.entries;
+  const uint32_t mask = lanes - 1;
+  uint8_t* at = out.at;
   uint32_t nonzero = 0;
-  for (uint32_t i = 0; i < count; ++i) nonzero += indices[i] != 0;
-  for (uint32_t i = count; i-- > 0;) {
-    if (indices[i] != 0) encode_token(t, out.state[--nonzero & (lanes - 1)], table[i], indices[i], out);
+  for (uint32_t i = 0; i < count; ++i) {
+    entries[nonzero] = static_cast<uint16_t>(table[i] << kEntryTable | indices[i]);
+    nonzero += indices[i] != 0;
+  }
+  for (uint32_t i = nonzero; i-- > 0;) {
+    uint32_t& state = out.state[i & mask];
+    state = encode_token(t, state, entries[i], at);
   }
   for (uint32_t i = count; i-- > 0;) {
-    encode_zero_flag(t, out.state[i & (lanes - 1)], zero_class[i], indices[i] != 0, out);
+    uint32_t& state = out.state[i & mask];
+    state = encode_zero_flag(t, state, zero_class[i], indices[i] != 0, at);
   }
+  out.at = at;
 }
 
 void encode_row(const ContextTables& t, const ContextRow& row, const ContextWork& work,
@@ -129,57 +159,77 @@ void encode_row(const ContextTables& t, const ContextRow& row, const ContextWork
   each_span_backwards(
       t, row, work, indices,
       [&](const uint8_t* table, const uint8_t* zero_class, const uint8_t* values, uint32_t count) {
-        encode_span(t, table, zero_class, values, count, row.lanes, out);
+        encode_span(t, work, table, zero_class, values, count, row.lanes, out);
       });
 }
 
-// Without a branch: whether a state needs a word cannot be predicted.
-inline void refresh(uint32_t& x, WordReader& in) {
-  const uint32_t word = in.at[0] | uint32_t{in.at[1]} << 8;
+// Without a branch: whether a state needs a word cannot be predicted. States and the place of the next word
+// are handed on by value: a store through a pointer to bytes may change anything that lies in memory.
+inline uint32_t refreshed(uint32_t x, const uint8_t*& at) {
+  const uint32_t word = at[0] | uint32_t{at[1]} << 8;
   const uint32_t low = x < kStateFloor;
-  x = x << (16 * low) | (word & (0u - low));
-  in.at += 2 * low;
+  at += 2 * low;
+  return x << (16 * low) | (word & (0u - low));
 }
 
-inline uint32_t decode_zero_flag(const ContextTables& t, uint32_t& x, uint32_t zero_class, WordReader& in) {
+inline uint32_t decode_zero_flag(const ContextTables& t, uint32_t& state, uint32_t zero_class,
+                                 const uint8_t*& at) {
+  const uint32_t x = state;
   const uint32_t p = t.zero_probability[zero_class];
   const uint32_t slot = x & ((1u << kZeroBits) - 1);
   const uint32_t nonzero = slot >= p;
   const uint32_t skipped = p & (0u - nonzero);
   const uint32_t f = nonzero != 0 ? (1u << kZeroBits) - p : p;
-  x = f * (x >> kZeroBits) + slot - skipped;
-  refresh(x, in);
+  state = refreshed(f * (x >> kZeroBits) + slot - skipped, at);
   return nonzero;
 }
 
-inline uint8_t decode_token(const ContextTables& t, uint32_t& x, uint32_t table, WordReader& in) {
-  const uint32_t entry = t.slots[table << kTokenBits | (x & ((1u << kTokenBits) - 1))];
+inline uint8_t decode_token(const uint32_t* slots, uint32_t& state, uint32_t table, const uint8_t*& at) {
+  const uint32_t x = state;
+  const uint32_t entry = slots[table << kTokenBits | (x & ((1u << kTokenBits) - 1))];
   const uint32_t raw_bits = entry >> kSlotRawBits;
-  x = (entry & kSlotMask) * (x >> kTokenBits) + (entry >> kSlotPlace & kSlotMask);
-  const uint32_t raw = x & ((1u << raw_bits) - 1);
-  x >>= raw_bits;
-  refresh(x, in);
+  const uint32_t y = (entry & kSlotMask) * (x >> kTokenBits) + (entry >> kSlotPlace & kSlotMask);
+  const uint32_t raw = y & ((1u << raw_bits) - 1);
+  state = refreshed(y >> raw_bits, at);
   return static_cast<uint8_t>((entry >> kSlotBase) + raw);
 }
 
+// The place of the next word, where kWordMargin bytes can be read; null where they run out.
+inline const uint8_t* readable(WordReader& in, const uint8_t* at) {
+  if (at <= in.safe) return at;
+  in.at = at;
+  return refill(in) ? in.at : nullptr;
+}
+
+constexpr uint32_t kReads = 64;  // symbols between two looks at the words
+
 bool decode_span(const ContextTables& t, const uint8_t* table, const uint8_t* zero_class, uint32_t count,
                  uint32_t lanes, uint8_t* packed, uint8_t* indices, uint8_t* companded, WordReader& in) {
+  const uint32_t mask = lanes - 1;
+  const uint8_t* at = in.at;
   uint32_t nonzero = 0;
-  for (uint32_t i = 0; i < count; ++i) {
-    if (i % 64 == 0 && !refill(in)) return false;
-    const uint32_t flag = decode_zero_flag(t, in.state[i & (lanes - 1)], zero_class[i], in);
-    indices[i] = static_cast<uint8_t>(flag);  // where the value will be
-    packed[nonzero] = table[i];
-    nonzero += flag;
+  for (uint32_t first = 0; first < count; first += kReads) {
+    if ((at = readable(in, at)) == nullptr) return false;
+    const uint32_t end = count - first < kReads ? count : first + kReads;
+    for (uint32_t i = first; i < end; ++i) {
+      const uint32_t flag = decode_zero_flag(t, in.state[i & mask], zero_class[i], at);
+      indices[i] = static_cast<uint8_t>(flag);  // where the value will be
+      packed[nonzero] = table[i];
+      nonzero += flag;
+    }
   }
-  for (uint32_t i = 0; i < nonzero; ++i) {
-    if (i % 64 == 0 && !refill(in)) return false;
-    packed[i] = decode_token(t, in.state[i & (lanes - 1)], packed[i], in);
+  const uint32_t* const slots = t.slots;
+  for (uint32_t first = 0; first < nonzero; first += kReads) {
+    if ((at = readable(in, at)) == nullptr) return false;
+    const uint32_t end = nonzero - first < kReads ? nonzero : first + kReads;
+    for (uint32_t i = first; i < end; ++i) packed[i] = decode_token(slots, in.state[i & mask], packed[i], at);
   }
+  in.at = at;
   for (uint32_t i = 0; i < count; ++i) {
     const uint32_t flag = indices[i];
-    indices[i] = static_cast<uint8_t>(*packed & (0u - flag));
-    if (companded != nullptr) companded[i] = t.companded[indices[i]];
+    const auto value = static_cast<uint8_t>(*packed & (0u - flag));
+    indices[i] = value;
+    if (companded != nullptr) companded[i] = t.companded[value];
     packed += flag;
   }
   return true;
@@ -214,11 +264,6 @@ void predicted_contexts(const ContextTables& t, const PredictionSteps& steps, ui
   }
 }
 
-void encode_steps(const ContextTables& t, const ContextWork&, const uint8_t* table, const uint8_t* zero_class,
-                  const uint8_t* indices, uint32_t count, uint32_t lanes, WordWriter& out) {
-  encode_span(t, table, zero_class, indices, count, lanes, out);
-}
-
 bool decode_steps(const ContextTables& t, const ContextWork& work, uint32_t count, uint32_t lanes,
                   uint8_t* indices, uint8_t* companded, WordReader& in) {
   return decode_span(t, work.table, work.zero_class, count, lanes, work.packed, indices, companded, in);
@@ -233,14 +278,12 @@ void row_means(const ContextTables& t, const ContextRow& row, int16_t* means) {
     for (uint32_t done = 0; done < row.channels; done += kBlock) {
       const uint32_t left = row.channels - done;
       const Span block{done, left < kBlock ? left : kBlock};
-      int32_t found[kBlock];
-      block_means(t, near, block, found);
-      for (uint32_t i = 0; i < block.count; ++i) here[done + i] = static_cast<int16_t>(found[i]);
+      block_means(t, near, block, here + done);
     }
   }
 }
 
 const ContextKernels kScalarContextKernels{
-    look_up, row_contexts, encode_row, decode_row, predicted_contexts, encode_steps, decode_steps, 1};
+    look_up, row_contexts, encode_row, decode_row, predicted_contexts, encode_span, decode_steps, 1};
 
 }  // namespace fmapzip
