@@ -52,9 +52,27 @@ void transpose(const uint8_t* src, ptrdiff_t src_stride, size_t rows, size_t col
   }
 }
 
+// One bit for each of eight bytes that is not zero: a byte's lower bits carry into its highest.
+inline unsigned nonzero_bytes(uint64_t x) {
+  constexpr uint64_t kLower = 0x7F7F7F7F7F7F7F7F;
+  const uint64_t flags = (((x & kLower) + kLower) | x) >> 7 & 0x0101010101010101;
+  return static_cast<unsigned>(flags * 0x0102040810204080 >> 56);
+}
+
 size_t compress_nonzero(const uint8_t* src, size_t n, uint8_t* bitmap, uint8_t* values) {
   uint8_t* end = values;
-  for (size_t i = 0; i < n; i += 8) {
+  size_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    const uint64_t x = load_le<uint64_t>(src + i);
+    const unsigned bits = nonzero_bytes(x);
+    bitmap[i / 8] = static_cast<uint8_t>(bits);
+#pragma GCC unroll 8
+    for (unsigned k = 0; k < 8; ++k) {
+      *end = static_cast<uint8_t>(x >> (8 * k));
+      end += (bits >> k) & 1;
+    }
+  }
+  for (; i < n; i += 8) {
     const size_t count = n - i < 8 ? n - i : 8;
     unsigned bits = 0;
     for (size_t k = 0; k < count; ++k) {
@@ -71,6 +89,17 @@ size_t compress_nonzero(const uint8_t* src, size_t n, uint8_t* bitmap, uint8_t* 
 void expand_nonzero(const uint8_t* bitmap, size_t n, const uint8_t* values, size_t count, uint8_t* dst) {
   const uint8_t* const end = values + count;
   size_t i = 0;
+  for (; i + 8 <= n && end - values >= 8; i += 8) {
+    const unsigned bits = bitmap[i / 8];
+    uint64_t x = 0;
+#pragma GCC unroll 8
+    for (unsigned k = 0; k < 8; ++k) {
+      const uint64_t bit = (bits >> k) & 1;
+      x |= (*values * bit) << (8 * k);
+      values += bit;
+    }
+    store_le(dst + i, x);
+  }
   for (; i < n && values != end; ++i) {
     const unsigned nonzero = (bitmap[i / 8] >> (i % 8)) & 1;
     dst[i] = static_cast<uint8_t>(*values & (0u - nonzero));
