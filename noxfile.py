@@ -133,7 +133,7 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session
 def release(session: nox.Session) -> None:
-    """Build the distributions, check and try them, and say what a tag still needs (extra ``release``)."""
+    """Build the distributions, check and try them, and say what a tag still needs (extras ``release``, ``site``)."""
     _python(session, ".ci/release.py")
 
 

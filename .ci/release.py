@@ -32,7 +32,7 @@ def main() -> int:
     """Check everything; 1 if something is missing."""
     shutil.rmtree(DIST, ignore_errors=True)
     run(sys.executable, "-m", "build", "--outdir", str(DIST), str(ROOT))
-    missing = [*distributions(), *installed(), *marks()]
+    missing = [*distributions(), *installed(), *site(), *marks()]
     for each in missing:
         print(f"missing: {each}")
     print("ready to tag" if not missing else f"not ready to tag: {len(missing)} missing")
@@ -72,6 +72,12 @@ def installed() -> Iterator[str]:
         for command in (["-c", TRIED], ["-m", "fmapzip", "codecs"]):
             if subprocess.run([str(python), *command], check=False, cwd=folder).returncode:
                 yield f"a wheel that works by itself (python {command[0]} {command[1].strip()[:20]} fails)"
+
+
+def site() -> Iterator[str]:
+    """Whether the pages make a site in which every link leads somewhere."""
+    if subprocess.run([sys.executable, "-m", "mkdocs", "build", "--strict"], check=False, cwd=ROOT).returncode:
+        yield "a site without dead links (nox -s site)"
 
 
 def marks() -> Iterator[str]:

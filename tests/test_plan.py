@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fmapzip
-from fmapzip import Plan, QuantParams, TapPlan, registry
+from fmapzip import Plan, QuantParams, TapPlan, _core, registry
 from fmapzip.errors import (
     CorruptFrame,
     FmapzipError,
@@ -157,7 +157,7 @@ def edit(plan: Plan, old: bytes, new: bytes) -> bytes:
     ("old", "new", "error", "message"),
     [
         (b"fmapzip-plan", b"fmapzip-plam", InvalidPlan, "not a plan"),
-        (b"plan 0", b"plan 9", UnsupportedVersion, "version 9"),
+        (b"plan %d" % _core.FORMAT_VERSION, b"plan 9", UnsupportedVersion, "version 9"),
         (b"\n\0", b"\n", InvalidPlan, "tables are"),
         (b'"taps":[', b'"taps":{', InvalidPlan, r"\$\.taps"),
         (b'"taps"', b'"tops"', InvalidPlan, "tops"),
@@ -200,7 +200,7 @@ def test_each_kind_of_damage_has_its_error(plan, old, new, error, message):
 
 def test_deep_nesting_is_an_error_and_no_crash():
     with pytest.raises(InvalidPlan):
-        Plan.from_bytes(b"fmapzip-plan 0\n" + b"[" * 200_000 + b"\0")
+        Plan.from_bytes(b"fmapzip-plan %d\n" % _core.FORMAT_VERSION + b"[" * 200_000 + b"\0")
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def _fill(entries: list[Any], parts: dict[str, list[Any]]) -> None:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are made here."""
-    made = {"reference/cli.md": _cli_reference()}
+    made = {"reference/cli.md": _page_of("cli_reference"), "plots.md": _page_of("plots")}
     made |= {name: _moved_into_docs((ROOT / name).read_text("utf-8")) for name in OWN_PAGES}
     made |= {_module_page(name): f"# `{name}`\n\n::: {name}\n" for name in MODULES}
     made |= {_notebook_page(path): _notebook(path) for path in sorted((ROOT / "docs").glob("*.ipynb"))}
@@ -80,10 +80,11 @@ def _moved_into_docs(text: str) -> str:
     return text.replace("](docs/", "](")
 
 
-def _cli_reference() -> str:
-    spec = importlib.util.spec_from_file_location("cli_reference", Path(__file__).with_name("cli_reference.py"))
+def _page_of(script: str) -> str:
+    """What the `page()` of a script beside this one gives."""
+    spec = importlib.util.spec_from_file_location(script, Path(__file__).with_name(f"{script}.py"))
     if spec is None or spec.loader is None:
-        raise ImportError("docs/site/cli_reference.py")
+        raise ImportError(f"docs/site/{script}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     text: str = module.page()

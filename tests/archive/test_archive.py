@@ -151,7 +151,7 @@ def test_other_files_and_versions_are_refused(tmp_path: Path) -> None:
         (tmp_path / "x.fmz").write_bytes(content)
         with pytest.raises(CorruptArchive):
             Archive(tmp_path / "x.fmz")
-    (tmp_path / "x.fmz").write_bytes(b"FMZA\x01\0\0\0")
+    (tmp_path / "x.fmz").write_bytes(b"FMZA\x09\0\0\0")
     with pytest.raises(UnsupportedVersion):
         Archive(tmp_path / "x.fmz")
     with pytest.raises(FileNotFoundError):

@@ -87,12 +87,12 @@ def write_maps() -> None:
 
 def write_release(folder: Path) -> None:
     """Write what this version's encoders and writers make, and a manifest of what it has to be read as."""
-    folder.mkdir()
     listed: list[dict[str, Any]] = []
     taps: list[TapPlan] = []
     chosen = [
         (f"{name}/{layout}", codec, *each) for name, codec in codecs().items() for layout, each in layouts().items()
     ]
+    folder.mkdir()
     with ArchiveWriter(folder / FRAMES, metadata={"fmapzip": fmapzip.__version__}) as out:
         for name, codec, q, quantizer in chosen:
             frame = fmapzip.encode(q, codec, quantizer=quantizer)
