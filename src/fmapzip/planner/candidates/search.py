@@ -62,7 +62,6 @@ class CandidateSearch:
             for tap, base in zip(meter.taps, bases, strict=True)
         }
         self._families: dict[str, Sequence[Family]] = {}
-        self._measures = meter.reference.metric == "kl"
         self._measured: dict[str, set[float]] = {tap.name: set() for tap in meter.taps}
         self.candidate_sets = tuple(CandidateSet(tap, images) for tap in meter.taps)
 
@@ -85,8 +84,8 @@ class CandidateSearch:
     def near(self, chosen: Sequence[Candidate]) -> bool:
         """Add candidates half an octave from the chosen ones, and measure the distortions of the octaves about them.
 
-        Each with the other maps in float; noise is left as it was estimated. Returns whether there is something new to
-        choose by: not where all was known before, nor after the deadline.
+        Each with the other maps in float. Returns whether there is something new to choose by: not where all was known
+        before, nor after the deadline.
         """
         if self._late:
             return False
@@ -96,10 +95,10 @@ class CandidateSearch:
             before = len(options.candidates)
             self._add(options, self._at(options, [step for step in steps if STEPS[0] <= step <= STEPS[-1]]))
             new |= len(options.candidates) > before
-            about = octaves_about(candidate.step) - self._measured[options.tap.name] if self._measures else set()
+            about = octaves_about(candidate.step) - self._measured[options.tap.name]
             self._measured[options.tap.name] |= about
             new |= bool(about)
-        if new and self._measures:
+        if new:
             wanted = {
                 options.tap.name: [c for c in options.candidates if c.step in self._measured[options.tap.name]]
                 for options in self.candidate_sets
