@@ -20,6 +20,7 @@ from results_breadth import breadth
 from results_dead_zones import dead_zones
 from results_files import NETWORKS, Values, arenas, keep, loaded, renew
 from results_hardware import proof, synthesis
+from results_instructions import instructions
 from results_map import draw_map, one_map
 from results_paper import paper, short_paper
 from results_pass import stored_pass
@@ -56,6 +57,7 @@ def document() -> str:
     parts += [grid(found) for found in loaded("dct_cm_grid_*.json")]
     parts += [pca(loaded("pca_before_*.json"))]
     parts += [speed(found) for found in loaded("speed.json")]
+    parts += [instructions(found) for found in loaded("instructions.json")]
     parts += [stored_pass(found) for found in loaded("pass.json")]
     parts += [memory(found) for found in loaded("memory.json")]
     parts += [stores(found) for found in loaded("stores.json")]
