@@ -157,8 +157,9 @@ def main() -> None:
                     row = play(block, values, found, component, program, arguments.faults)
                     key = (block.name, values, archive.stem)
                     rows[key] = dict(zip(("block", "values", "network"), key, strict=True)) | row
+                    rows[key]["commit"] = git_hash()
                     print(rows[key], flush=True)
-                    content = {"benchmark": "hardware_proof", "commit": git_hash(), "rows": list(rows.values())}
+                    content = {"benchmark": "hardware_proof", "rows": list(rows.values())}
                     arguments.json.write_text(rows_on_lines(content))
 
 
