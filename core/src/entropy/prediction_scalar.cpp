@@ -6,12 +6,18 @@ namespace {
 inline int32_t clamped(int32_t x, int32_t low, int32_t high) { return x < low ? low : x > high ? high : x; }
 inline int32_t distance(int32_t a, int32_t b) { return a < b ? b - a : a - b; }
 
+// Of four numbers with four loadings.
+template <class Number>
+inline int32_t dot(const Number* x, const int8_t* loadings) {
+  return x[0] * loadings[0] + x[1] * loadings[1] + x[2] * loadings[2] + x[3] * loadings[3];
+}
+
 int32_t projected(const PredictionTables& t, const uint8_t* factors, uint32_t c) {
   const uint32_t chunk = c / kPredictionChunk, lane = c % kPredictionChunk;
   const int8_t* loadings = t.spread + size_t{chunk} * t.rank * kPredictionChunk;
   int32_t sum = t.spread_corrections[c];
-  for (uint32_t k = 0; k < t.rank; ++k) {
-    sum += factors[k] * loadings[(k / 4 * kPredictionChunk + lane) * 4 + k % 4];
+  for (uint32_t k = 0; k < t.rank; k += 4) {
+    sum += dot(factors + k, loadings + (k * kPredictionChunk + 4 * lane));
   }
   return sum >> t.spread_shift;
 }
@@ -54,12 +60,14 @@ void gather(const PredictionTables& t, const PredictionStep& step) {
     const uint32_t span = first / t.width;
     PredictionPlace& place = *step.places[span];
     for (uint32_t k = 0; k < t.rank; ++k) place.sums[k] += t.gather_corrections[span * t.rank + k];
-    for (uint32_t c = first; c < first + t.width; ++c) {
-      const int32_t residual = clamped(step.current[c] - step.means[c], 0, 2 * kSignedSeven - 1);
-      place.residuals += static_cast<uint32_t>(distance(residual, kSignedSeven));
-      for (uint32_t k = 0; k < t.rank; ++k) {
-        place.sums[k] += residual * t.gather[(c / 4 * t.rank + k) * 4 + c % 4];
+    const int8_t* loadings = t.gather + size_t{first} * t.rank;
+    for (uint32_t c = first; c < first + t.width; c += 4, loadings += 4 * t.rank) {
+      int32_t residuals[4];
+      for (uint32_t i = 0; i < 4; ++i) {
+        residuals[i] = clamped(step.current[c + i] - step.means[c + i], 0, 2 * kSignedSeven - 1);
+        place.residuals += static_cast<uint32_t>(distance(residuals[i], kSignedSeven));
       }
+      for (uint32_t k = 0; k < t.rank; ++k) place.sums[k] += dot(residuals, loadings + 4 * k);
     }
     for (uint32_t k = 0; k < t.rank; ++k) {
       const int32_t factor = (place.sums[k] >> t.gather_shift) + kSignedSeven;
