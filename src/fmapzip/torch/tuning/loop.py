@@ -24,6 +24,7 @@ from fmapzip.torch.batches import Progress, ignore_progress
 from fmapzip.torch.capture import METHODS
 from fmapzip.torch.tuning.fit import without_step
 from fmapzip.torch.tuning.images import Rows, TuningImages
+from fmapzip.torch.tuning.lambda_search import LambdaSearch
 from fmapzip.torch.tuning.results import Epoch, Point, Tuned
 from fmapzip.torch.tuning.tap import TapBits
 from fmapzip.torch.tuning.tasks import TaskLoss, distillation, distortion, scores_classes
@@ -33,11 +34,6 @@ from fmapzip.tune_settings import TuneSettings
 _REFRESHED_ON = 32  # images that tables are trained on, from epoch to epoch
 _MEASURED_ON = 32  # held-back images whose frames are counted
 _COARSER = (2**0.5, 2.0, 2**1.5)  # grids of the untuned network, from which its curve is drawn
-_GAIN = 0.02  # of the logarithm of lambda, for each batch, by how far a target is missed
-_REACH = 10.0  # of that logarithm, over all batches: few of them must find lambda too
-_SMOOTHING = 0.05
-_LAMBDA_LIMITS = (1e-4, 1e3)
-
 
 Planner = Callable[[nn.Module, Any, float, Sequence[Codec]], Plan]
 
@@ -184,9 +180,8 @@ class _Run:
             ]
         )
         self.bases = [group["lr"] for group in self.optimizer.param_groups]
-        self.lambda_ = self.settings.lambda_
+        self.lambda_ = LambdaSearch(self.settings, math.ceil(len(self.rows) / self.settings.batch))
         self.seconds, self.start = 0.0, perf_counter()
-        self.smoothed: float | None = None
         self.best = self._snapshot()
         digest = hashlib.sha256()
         shown = {**asdict(self.settings), "epochs": 0, "time_limit": None}
@@ -244,7 +239,8 @@ class _Run:
         self.best = found["best"]
         self._restore(found["now"])
         self.optimizer.load_state_dict(found["optimizer"])
-        self.lambda_, self.smoothed, self.seconds = found["lambda"], found["smoothed"], found["seconds"]
+        self.lambda_.value, self.lambda_.smoothed = found["lambda"], found["smoothed"]
+        self.seconds = found["seconds"]
         self.epochs = [Epoch(**each) for each in found["epochs"]]
         self.untuned = [Point(**each) for each in found["untuned"]]
         self.before = [TapBits(**each) for each in found["before"]]
@@ -258,8 +254,8 @@ class _Run:
             "best": self.best,
             "now": self._snapshot(),
             "optimizer": self.optimizer.state_dict(),
-            "lambda": self.lambda_,
-            "smoothed": self.smoothed,
+            "lambda": self.lambda_.value,
+            "smoothed": self.lambda_.smoothed,
             "seconds": self._elapsed(),
             "epochs": [asdict(each) for each in self.epochs],
             "untuned": [asdict(each) for each in self.untuned],
@@ -291,9 +287,11 @@ class _Run:
             wanted = self.teacher(images)
         outputs = self.model(images)
         loss = self.task(outputs, wanted, labels)
-        bits = rate_loss(self.model, self.settings.rate_samples) if self.lambda_ or self._searches else None
+        bits = (
+            rate_loss(self.model, self.settings.rate_samples) if self.lambda_.value or self.lambda_.searched else None
+        )
         if bits is not None:
-            loss = loss + self.lambda_ * bits
+            loss = loss + self.lambda_.value * bits
         if not bool(torch.isfinite(loss)):
             return False
         if not loss.requires_grad:
@@ -306,33 +304,13 @@ class _Run:
         self.live = (
             f"distortion {off:.3g}" if bits is None else f"{float(bits.detach()):.3f} bits, distortion {off:.3g}"
         )
-        if self._searches and bits is not None:
-            self._search(float(bits.detach()), off)
+        if bits is not None:
+            self.lambda_.move(float(bits.detach()), off)
         return True
 
     def _check_gradients(self) -> None:
         if all(each.grad is None for each in self.optimizer.param_groups[0]["params"]):
             raise InvalidInput("no gradient reaches the network's parameters")
-
-    @property
-    def _searches(self) -> bool:
-        return self.settings.target_ratio is not None or self.settings.max_kl is not None
-
-    def _search(self, bits: float, found: float) -> None:
-        """Move lambda towards the target."""
-        if self.settings.target_ratio is not None:
-            missed = math.log(max(bits, 1e-6) * self.settings.target_ratio / 8)
-        else:
-            assert self.settings.max_kl is not None
-            missed = math.log(self.settings.max_kl / max(found, 1e-9))
-        self.smoothed = missed if self.smoothed is None else self.smoothed + _SMOOTHING * (missed - self.smoothed)
-        moved = self.lambda_ * math.exp(self._gain * max(min(self.smoothed, 1.0), -1.0))
-        self.lambda_ = min(max(moved, _LAMBDA_LIMITS[0]), _LAMBDA_LIMITS[1])
-
-    @property
-    def _gain(self) -> float:
-        batches = self.settings.epochs * math.ceil(len(self.rows) / self.settings.batch)
-        return max(_GAIN, _REACH / batches)
 
     def _set_rates(self, done: float) -> None:
         if self.settings.time_limit is not None:
@@ -357,7 +335,7 @@ class _Run:
         taps = self._compare(plan)
         values = sum(tap.values for tap in taps)
         bits, real = sum(tap.expected for tap in taps) / values, sum(tap.real for tap in taps) / values
-        return Epoch(number, self.lambda_, task, off, bits, real, self._elapsed())
+        return Epoch(number, self.lambda_.value, task, off, bits, real, self._elapsed())
 
     def _note(self, epoch: Epoch) -> None:
         """Take down an epoch, and keep the network if it is the best."""
@@ -412,7 +390,7 @@ class _Run:
 
     def _kept(self) -> int:
         """The best epoch, losses compared at the last one's lambda; with a target, the last one."""
-        if self._searches:
+        if self.lambda_.searched:
             return len(self.epochs) - 1
         return min(self.epochs, key=lambda epoch: (epoch.loss, epoch.number)).number
 
