@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -90,3 +91,35 @@ main()
 """
     done = subprocess.run([sys.executable, "-c", code, "warns"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "fmapzip: note: a line of two\n")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("becomes", ["pass", "raise ValueError from None"])
+def test_a_signal_that_something_swallowed_ends_the_run_all_the_same(
+    number: signal.Signals, code: int, becomes: str
+) -> None:
+    program = f"""
+import signal
+from fmapzip.cli import exits, progress
+from fmapzip.cli.app import app, run
+def work(**_):
+    try:
+        signal.raise_signal({int(number)})
+    except BaseException:
+        {becomes}
+    progress.lines()("work", 1, 2)
+    raise AssertionError("went on")
+app.command("work")(lambda: work())
+exits.stop_on_signals()
+raise SystemExit(run(["work"]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=100,
+        check=False,
+        preexec_fn=heed_interrupts,
+    )
+    assert done.returncode == code, done.stderr
+    assert "internal error" not in done.stderr

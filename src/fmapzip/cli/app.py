@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from fmapzip.cli.console import discard_stdout
-from fmapzip.cli.exits import Exit, debugging, ending, stop_on_sigterm, tell, tell_warnings
+from fmapzip.cli.exits import Exit, asked_to_end, debugging, ending, stop_on_signals, tell, tell_warnings
 
 ORDER = (
     "eval",
@@ -99,6 +99,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         exit_code, line = ending(error)
         tell(line)
         return exit_code
+    code = asked_to_end() or code
     if code == Exit.INTERRUPTED:
         tell("interrupted")
     return code if isinstance(code, int) else Exit.OK
@@ -106,7 +107,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def main() -> NoReturn:
     """Run the command line of this process and leave with its exit code."""
-    stop_on_sigterm()
+    stop_on_signals()
     if not debugging():
         tell_warnings()
     if isinstance(sys.stdout, TextIOWrapper):

@@ -9,7 +9,6 @@ import warnings
 from contextlib import suppress
 from enum import IntEnum
 from types import FrameType
-from typing import NoReturn
 
 from fmapzip.errors import CorruptArchive, FmapzipError, FrameError, MissingExtra, UnknownCodec
 from fmapzip.printable import printable
@@ -44,6 +43,9 @@ DEBUG = "FMAPZIP_DEBUG"
 
 def ending(error: BaseException) -> tuple[Exit, str]:
     """The exit code and the one line for an error that reached the top."""
+    asked = asked_to_end()
+    if asked is not None:  # the error is what became of the signal
+        return asked, asked.name.lower()
     text = " ".join(str(error).split()) or type(error).__name__
     if hasattr(error, "format_message"):  # typer's own: the command line cannot be understood
         text = " ".join(error.format_message().split())
@@ -76,10 +78,35 @@ def debugging() -> bool:
     return bool(os.environ.get(DEBUG))
 
 
-def stop_on_sigterm() -> None:
-    """Let SIGTERM unwind the stack, so that temporary files are removed."""
+_SIGNALS = {signal.SIGTERM: Exit.TERMINATED, signal.SIGINT: Exit.INTERRUPTED}
+_asked: list[Exit] = []  # by a signal, to end so
 
-    def stop(number: int, frame: FrameType | None) -> NoReturn:
-        raise SystemExit(Exit.TERMINATED)
 
-    signal.signal(signal.SIGTERM, stop)
+def stop_on_signals() -> None:
+    """Let SIGTERM and SIGINT unwind the stack, so that temporary files are removed.
+
+    C code that calls Python may swallow what a handler raises, or make an error of its own of it. So long work asks
+    again (`go_on`), and how the command ends is what was asked for.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        _asked.append(_SIGNALS[signal.Signals(number)])
+        go_on()
+
+    for number in _SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as SIGINT is where a shell runs a script behind
+            signal.signal(number, stop)
+
+
+def go_on() -> None:
+    """Return, unless a signal asked for an end: then unwind the stack."""
+    code = asked_to_end()
+    if code is Exit.INTERRUPTED:
+        raise KeyboardInterrupt
+    if code is not None:
+        raise SystemExit(code)
+
+
+def asked_to_end() -> Exit | None:
+    """The exit code that a signal asked for, if any did."""
+    return _asked[0] if _asked else None

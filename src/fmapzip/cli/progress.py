@@ -17,7 +17,7 @@ from rich.progress import (
 )
 
 from fmapzip.cli.console import SafeConsole
-from fmapzip.cli.exits import tell
+from fmapzip.cli.exits import go_on, tell
 
 Advance = Callable[[str, int, int | None], None]
 """Takes what is being done, how much of it is done, and how much there is, if known."""
@@ -44,6 +44,7 @@ def progress() -> Iterator[Advance]:
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as shown:
 
         def advance(stage: str, done: int, total: int | None) -> None:
+            go_on()
             name = stage.partition(":")[0]
             if name not in bars:
                 bars[name] = shown.add_task(stage, total=total)
@@ -58,6 +59,7 @@ def lines(clock: Callable[[], float] = time.monotonic) -> Advance:
 
     def advance(stage: str, done: int, total: int | None) -> None:
         nonlocal last
+        go_on()
         now = clock()
         if now - last >= SECONDS_BETWEEN_LINES:
             last = now
