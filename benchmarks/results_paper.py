@@ -87,7 +87,7 @@ def merged(runs: Sequence[Values]) -> dict[str, Values]:
         for part in run["sizes"]:
             known = found.setdefault(part["size"], {"plans": []})
             known["plans"] += part["plans"]
-            known |= {key: part[key] for key in ("arena", "shipped") if key in part}
+            known |= {key: part[key] for key in ("arena", "shipped", "shipped_harder") if key in part}
     return found
 
 
@@ -158,6 +158,13 @@ def _facts(size: str, found: Values) -> Iterator[str]:
         yield (
             f"- {size} px: recall of {judged['queries']} copies ({', '.join(judged['by_copy'])}), "
             f"{found['shipped']['recall']:.1f}% by the network as shipped."
+        )
+    for plan in (plan for plan in found["plans"] if plan.get("recall_harder")):
+        harder, before = plan["recall_harder"], found["shipped_harder"]["recall"]
+        yield (
+            f"- {size} px: of {harder['queries']} harder copies ({', '.join(harder['by_copy'])}) the network as "
+            f"shipped finds {before:.1f}%, with `{plan['codec']}` planned for {plan['cosine']:g} "
+            f"{harder['recall']:.1f}%."
         )
 
 
