@@ -102,7 +102,8 @@ void test_same_bytes_on_every_set(std::mt19937& random) {
       ContextModel model;
       CHECK(model.build(parameters).ok());
       const Shape tile{channels, 5, 9};
-      const auto indices = sparse_bytes(tile.size(), 0.4, random);
+      auto indices = sparse_bytes(tile.size(), 0.4, random);
+      indices.resize(tile.size() + kVectorPad);
       for (uint32_t lanes = 1; lanes <= kMaxLanes; lanes *= 2) {
         const auto expected = encode_with(kScalarContextKernels, model, indices, tile, lanes);
         for (const InstructionSet* set : supported_sets()) {
