@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch")
 from torch import Tensor, nn
 
 from fmapzip.cli.app import run
+from fmapzip.codecs.context_rans import ContextRans
 from fmapzip.errors import InvalidInput
 from fmapzip.planner import Budget, Planned, make_plan
 from fmapzip.planner.budget import one_of
@@ -70,6 +71,16 @@ def test_more_is_spent_where_eight_bits_alone_exceed_what_the_search_starts_from
     assert found.task is not None
     assert found.task.loss is not None
     assert 0.3 < found.task.loss <= 3
+
+
+def test_a_level_that_is_planned_by_its_draft_is_judged_by_the_metric() -> None:
+    codecs = [ContextRans(level="max")]
+    found = make_plan(network(), batches(), Budget("task", 3.0, "dB"), codecs=codecs, task=near(), time_limit=0)
+    assert found.task is not None
+    assert found.task.loss is not None
+    assert found.task.loss <= 3
+    assert found.met
+    assert {tap.codec.level for tap in found.plan if isinstance(tap.codec, ContextRans)} == {"max"}
 
 
 def test_a_loss_that_cannot_be_kept_to_is_told_with_the_nearest_plan() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from time import perf_counter
@@ -228,7 +228,8 @@ class _Session:
         chosen = search.finish(found.chosen)
         if chosen == found.chosen:
             return found
-        return checked(self._train(chosen), chosen, choosing, verifying, self.calibration.images, found.back_offs)
+        done = checked(self._train(chosen), chosen, choosing, verifying, self.calibration.images, found.back_offs)
+        return replace(done, excess=found.excess)  # which a metric may have judged
 
     def _check(self, task: TaskMetric, budget: Budget) -> TaskCheck:
         return TaskCheck(
