@@ -60,6 +60,8 @@ inline uint8_t* compress16(__m128i x, uint32_t mask, uint8_t* end) {
   return end + _mm_popcnt_u32(mask >> 8);
 }
 
+#include "simd/nonzero_rest.inc"
+
 size_t compress_nonzero(const uint8_t* src, size_t n, uint8_t* bitmap, uint8_t* values) {
   uint8_t* end = values;
   size_t i = 0;
@@ -71,17 +73,7 @@ size_t compress_nonzero(const uint8_t* src, size_t n, uint8_t* bitmap, uint8_t* 
     end = compress16(_mm256_castsi256_si128(x), mask & 0xFFFF, end);
     end = compress16(_mm256_extracti128_si256(x, 1), mask >> 16, end);
   }
-  for (; i < n; i += 8) {
-    uint32_t bits = 0;
-    for (size_t k = 0; k < 8 && i + k < n; ++k) {
-      const uint32_t nonzero = src[i + k] != 0;
-      bits |= nonzero << k;
-      *end = src[i + k];
-      end += nonzero;
-    }
-    bitmap[i / 8] = static_cast<uint8_t>(bits);
-  }
-  return static_cast<size_t>(end - values);
+  return static_cast<size_t>(compress_rest(src, i, n, bitmap, end) - values);
 }
 
 void expand_nonzero(const uint8_t* bitmap, size_t n, const uint8_t* values, size_t count, uint8_t* dst) {
@@ -98,12 +90,7 @@ void expand_nonzero(const uint8_t* bitmap, size_t n, const uint8_t* values, size
         _mm_shuffle_epi8(_mm_unpacklo_epi64(first, second), shuffle_pair(kShuffles.expand, low, high));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(dst + i), x);
   }
-  for (; i < n && values != end; ++i) {
-    const uint32_t nonzero = (bitmap[i / 8] >> (i % 8)) & 1;
-    dst[i] = static_cast<uint8_t>(*values & (0u - nonzero));
-    values += nonzero;
-  }
-  if (i < n) __builtin_memset(dst + i, 0, n - i);
+  expand_rest(bitmap, i, n, values, end, dst);
 }
 
 }  // namespace

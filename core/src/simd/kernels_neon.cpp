@@ -59,6 +59,8 @@ inline uint64_t nonzero_mask(const uint8x16_t x[4]) {
   return vgetq_lane_u64(vreinterpretq_u64_u8(vpaddq_u8(halves, halves)), 0);
 }
 
+#include "simd/nonzero_rest.inc"
+
 size_t compress_nonzero(const uint8_t* src, size_t n, uint8_t* bitmap, uint8_t* values) {
   uint8_t* end = values;
   size_t i = 0;
@@ -79,17 +81,7 @@ size_t compress_nonzero(const uint8_t* src, size_t n, uint8_t* bitmap, uint8_t* 
     }
     end = at;
   }
-  for (; i < n; i += 8) {
-    uint32_t bits = 0;
-    for (size_t k = 0; k < 8 && i + k < n; ++k) {
-      const uint32_t nonzero = src[i + k] != 0;
-      bits |= nonzero << k;
-      *end = src[i + k];
-      end += nonzero;
-    }
-    bitmap[i / 8] = static_cast<uint8_t>(bits);
-  }
-  return static_cast<size_t>(end - values);
+  return static_cast<size_t>(compress_rest(src, i, n, bitmap, end) - values);
 }
 
 void expand_nonzero(const uint8_t* bitmap, size_t n, const uint8_t* values, size_t count, uint8_t* dst) {
@@ -107,12 +99,7 @@ void expand_nonzero(const uint8_t* bitmap, size_t n, const uint8_t* values, size
     }
     values = at;
   }
-  for (; i < n && values != end; ++i) {
-    const uint32_t nonzero = (bitmap[i / 8] >> (i % 8)) & 1;
-    dst[i] = static_cast<uint8_t>(*values & (0u - nonzero));
-    values += nonzero;
-  }
-  if (i < n) __builtin_memset(dst + i, 0, n - i);
+  expand_rest(bitmap, i, n, values, end, dst);
 }
 
 size_t popcount(const uint8_t* data, size_t n) {

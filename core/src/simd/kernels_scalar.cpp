@@ -59,6 +59,8 @@ inline unsigned nonzero_bytes(uint64_t x) {
   return static_cast<unsigned>(flags * 0x0102040810204080 >> 56);
 }
 
+#include "simd/nonzero_rest.inc"
+
 size_t compress_nonzero(const uint8_t* src, size_t n, uint8_t* bitmap, uint8_t* values) {
   uint8_t* end = values;
   size_t i = 0;
@@ -72,18 +74,7 @@ size_t compress_nonzero(const uint8_t* src, size_t n, uint8_t* bitmap, uint8_t* 
       end += (bits >> k) & 1;
     }
   }
-  for (; i < n; i += 8) {
-    const size_t count = n - i < 8 ? n - i : 8;
-    unsigned bits = 0;
-    for (size_t k = 0; k < count; ++k) {
-      const unsigned nonzero = src[i + k] != 0;
-      bits |= nonzero << k;
-      *end = src[i + k];
-      end += nonzero;
-    }
-    bitmap[i / 8] = static_cast<uint8_t>(bits);
-  }
-  return static_cast<size_t>(end - values);
+  return static_cast<size_t>(compress_rest(src, i, n, bitmap, end) - values);
 }
 
 void expand_nonzero(const uint8_t* bitmap, size_t n, const uint8_t* values, size_t count, uint8_t* dst) {
@@ -100,12 +91,7 @@ void expand_nonzero(const uint8_t* bitmap, size_t n, const uint8_t* values, size
     }
     store_le(dst + i, x);
   }
-  for (; i < n && values != end; ++i) {
-    const unsigned nonzero = (bitmap[i / 8] >> (i % 8)) & 1;
-    dst[i] = static_cast<uint8_t>(*values & (0u - nonzero));
-    values += nonzero;
-  }
-  for (; i < n; ++i) dst[i] = 0;
+  expand_rest(bitmap, i, n, values, end, dst);
 }
 
 size_t popcount(const uint8_t* data, size_t n) {

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fmapzip.baselines import prefix
 from fmapzip.baselines.base import Baseline, IntegerMap, Shape
 from fmapzip.baselines.bits import pack, walk, windows
+from fmapzip.baselines.eigenbasis import columns_of, eigenbasis
 from fmapzip.errors import InvalidInput
 
 _CLASSES, _REACH = 12, 127
@@ -93,23 +94,20 @@ class Pca(Baseline):
 
     def train(self, maps: IntegerMap) -> bytes:
         """Mean, eigenvectors (float16), step, variance classes and their Huffman tables."""
-        columns = _columns(np.moveaxis(maps, 1, 0))
-        mean = columns.mean(axis=1).astype(np.float16).astype(np.float32)
-        centred = columns - mean[:, None]
-        values, vectors = np.linalg.eigh((centred @ centred.T / centred.shape[1]).astype(np.float64))
-        basis = vectors[:, ::-1].T.astype(np.float16).astype(np.float32)
-        deviation = np.sqrt(np.maximum(values[::-1], 0))
+        found = eigenbasis(maps)
+        centred, basis = found.centred, found.vectors
+        deviation = np.sqrt(np.maximum(found.variances, 0))
         first = float(np.abs(basis[0] @ centred).mean())
         step = np.float32(max(2 * laplace_range(self.bits) * first / (2**self.bits - 1), 1e-3))
         classes = _classify(deviation / step)
         levels = _quantize(basis @ centred, step)
         lengths = np.array([_table(levels[classes == k]) for k in range(_CLASSES)])
-        return _Basis(mean, basis, step, classes, lengths).to_bytes()
+        return _Basis(found.mean, basis, step, classes, lengths).to_bytes()
 
     def encode(self, q: IntegerMap, side: bytes = b"") -> bytes:
         """The codes of the components in order, each component's positions in order."""
         basis = _read(side)
-        levels = _quantize(basis.vectors @ (_columns(q) - basis.mean[:, None]), basis.step) + _REACH
+        levels = _quantize(basis.vectors @ (columns_of(q) - basis.mean[:, None]), basis.step) + _REACH
         lengths = basis.lengths[basis.variance_class[:, None], levels]
         codes = np.stack([prefix.canonical_codes(row) for row in basis.lengths])
         return pack(codes[basis.variance_class[:, None], levels].reshape(-1), lengths.reshape(-1))
@@ -142,10 +140,6 @@ def laplace_range(bits: int) -> float:
     """
     ranges = np.linspace(0.5, 20, 4000)
     return float(ranges[np.argmin(2 * np.exp(-ranges) + ranges**2 / (3 * 4.0**bits))])
-
-
-def _columns(maps: NDArray[Any]) -> NDArray[np.float32]:
-    return np.ascontiguousarray(maps, np.float32).reshape(maps.shape[0], -1)
 
 
 def _quantize(coefficients: NDArray[np.float32], step: np.float32) -> NDArray[np.int64]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fmapzip.baselines.base import Baseline, IntegerMap, Shape
 from fmapzip.baselines.bits import pack
+from fmapzip.baselines.eigenbasis import columns_of, eigenbasis
 from fmapzip.baselines.pca import laplace_range
 from fmapzip.errors import InvalidInput
 
@@ -35,7 +36,7 @@ class _Basis:
 
     def levels(self, q: IntegerMap) -> NDArray[np.int64]:
         """Levels of the components, [rank, positions], each from 0 to 2**bits - 1."""
-        x = self.vectors @ (_columns(q) - self.mean[:, None])
+        x = self.vectors @ (columns_of(q) - self.mean[:, None])
         return _levels(x, self.steps[:, None], self.bits[:, None])
 
     def values(self, levels: NDArray[Any]) -> NDArray[np.float32]:
@@ -86,17 +87,14 @@ class Projection(Baseline):
 
     def train(self, maps: IntegerMap) -> bytes:
         """Mean, the vectors of the components that are kept (float16), their bits and steps."""
-        columns = _columns(np.moveaxis(maps, 1, 0))
-        mean = columns.mean(axis=1).astype(np.float16).astype(np.float32)
-        centred = columns - mean[:, None]
-        vectors = np.linalg.eigh((centred @ centred.T / centred.shape[1]).astype(np.float64))[1]
-        basis = vectors[:, ::-1].T.astype(np.float16).astype(np.float32)
+        found = eigenbasis(maps)
+        centred, basis = found.centred, found.vectors
         components = basis @ centred[:, :: max(1, centred.shape[1] // _POSITIONS)]
         errors, steps = _errors(components)
         bits = _shared_out(errors, round(self.bits * len(basis)))
         kept = np.flatnonzero(bits)
         chosen = steps[bits[kept], kept]
-        return _Basis(mean, basis[kept], bits[kept], chosen.astype(np.float16).astype(np.float32)).to_bytes()
+        return _Basis(found.mean, basis[kept], bits[kept], chosen.astype(np.float16).astype(np.float32)).to_bytes()
 
     def encode(self, q: IntegerMap, side: bytes = b"") -> bytes:
         """The levels of the components in order, each component's positions in order, packed."""
@@ -119,10 +117,6 @@ class Projection(Baseline):
             offset += bits * positions
         limits = np.iinfo(dtype)
         return np.clip(np.rint(basis.values(levels)).reshape(shape), limits.min, limits.max).astype(dtype)
-
-
-def _columns(maps: NDArray[Any]) -> NDArray[np.float32]:
-    return np.ascontiguousarray(maps, np.float32).reshape(maps.shape[0], -1)
 
 
 def _levels(x: NDArray[np.float32], steps: Any, bits: Any) -> NDArray[np.int64]:
