@@ -9,14 +9,13 @@ from importlib.metadata import version
 from typing import Any
 
 import msgspec
-import torch
-from torch import Tensor, nn
 
 from fmapzip.codecs.base import Codec
 from fmapzip.documents.shard import Asked
 from fmapzip.eval.dataset import Dataset
 from fmapzip.eval.request import Inputs, Request
 from fmapzip.plan import Plan
+from fmapzip.torch.network_hash import network_hash
 
 _PACKAGES = ("fmapzip", "torch", "numpy")
 _WORDS = {
@@ -68,19 +67,6 @@ def difference(one: Asked, other: Asked) -> str | None:
         if wanted != found:
             return f"of {words}: {_short(found)}, not {_short(wanted)}"
     return None
-
-
-def network_hash(model: nn.Module) -> str:
-    """SHA-256 over the names, types, shapes and values of a network's parameters and buffers."""
-    found = hashlib.sha256()
-    for name, value in model.state_dict().items():
-        if isinstance(value, Tensor):
-            flat = value.detach().to("cpu").contiguous().reshape(-1)
-            found.update(f"{name} {value.dtype} {list(value.shape)}\n".encode())
-            found.update(flat.view(torch.uint8).numpy().data)
-        else:
-            found.update(f"{name} {value!r}\n".encode())
-    return found.hexdigest()
 
 
 def images_hash(images: Dataset) -> str:

@@ -14,6 +14,7 @@ from torch.utils import _pytree as pytree
 from fmapzip.planner.budget import Metric
 from fmapzip.planner.measure.images import Images
 from fmapzip.torch.calibrate import Calibration
+from fmapzip.torch.network_hash import network_hash
 
 
 def fingerprint(model: nn.Module, images: Sequence[Images], calibration: Calibration, metric: Metric, seed: int) -> str:
@@ -23,10 +24,7 @@ def fingerprint(model: nn.Module, images: Sequence[Images], calibration: Calibra
     taps = [[tap.name, tap.shape] for tap in calibration.taps]
     settings = [version("fmapzip"), torch.__version__, metric, seed, taps, quantizers]
     digest.update(json.dumps(settings).encode())
-    for name, value in model.state_dict().items():
-        digest.update(name.encode())
-        if isinstance(value, Tensor):
-            digest.update(_bytes(value))
+    digest.update(network_hash(model).encode())
     for group in images:
         for leaf in pytree.tree_leaves(group.batches):
             if isinstance(leaf, Tensor):

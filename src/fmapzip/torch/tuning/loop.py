@@ -22,6 +22,7 @@ from fmapzip.plan import Plan
 from fmapzip.quantize import DEFAULT_CALIBRATOR
 from fmapzip.torch.batches import Progress, ignore_progress
 from fmapzip.torch.capture import METHODS
+from fmapzip.torch.network_hash import network_hash
 from fmapzip.torch.tuning.fit import without_step
 from fmapzip.torch.tuning.images import Rows, TuningImages
 from fmapzip.torch.tuning.lambda_search import LambdaSearch
@@ -187,8 +188,7 @@ class _Run:
         shown = {**asdict(self.settings), "epochs": 0, "time_limit": None}
         codecs = [[tap.tap.name, tap.codec.config(), tap.quantizer.to_json()] for tap in self.model.taps]
         digest.update(json.dumps([shown, codecs, rate, batch_norms, len(self.images)]).encode())
-        for name, value in self.teacher.state_dict().items():
-            digest.update(name.encode() + value.cpu().contiguous().view(-1).numpy().tobytes())
+        digest.update(network_hash(self.teacher).encode())
         self.identity = digest.hexdigest()
 
     def train(self, state: Path | None) -> None:
