@@ -107,7 +107,7 @@ def plans(
     return found
 
 
-def main() -> None:
+def _given() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
     parser.add_argument("data")
@@ -122,14 +122,19 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--time-limit", type=float, metavar="SECONDS", help="of each run")
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--rate-samples", type=int, default=8)
+    parser.add_argument("--rate-samples", type=int, default=64)
+    parser.add_argument("--rate-bands", type=int, default=8)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--label-weight", type=float, default=0.0)
     parser.add_argument("--mirror", action="store_true")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--work", type=Path, required=True, help="folder for what is done")
     parser.add_argument("--json", type=Path, required=True)
-    given = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    given = _given()
     request = Request(given.model, given.data, preprocess=given.preprocess, torch_threads=given.threads)
     shared = (
         "epochs",
@@ -138,6 +143,7 @@ def main() -> None:
         "time_limit",
         "batch",
         "rate_samples",
+        "rate_bands",
         "learning_rate",
         "label_weight",
         "mirror",

@@ -30,6 +30,8 @@ class TuneSettings:
         Of Adam for weights, and for the logarithms of scales; both fall to 0 along a cosine.
     batch, rate_samples : int
         Images in a batch, and of how many of them bits are counted.
+    rate_bands : int
+        Bands that the rows of each map are cut into: those of one, drawn at random for each batch, stand for all.
     patience : int
         Epochs without a better held-back loss after which tuning stops.
     replan : int
@@ -50,7 +52,8 @@ class TuneSettings:
     learning_rate: float = 1e-3
     scale_learning_rate: float = 2e-3
     batch: int = 64
-    rate_samples: int = 8
+    rate_samples: int = 64
+    rate_bands: int = 8
     patience: int = 5
     replan: int = 0
     time_limit: float | None = None
@@ -60,7 +63,7 @@ class TuneSettings:
     def __post_init__(self) -> None:
         if self.target_ratio is not None and self.max_kl is not None:
             raise InvalidInput("give one target: a ratio or a KL")
-        least = {"epochs": 0, "batch": 1, "rate_samples": 1, "patience": 1, "replan": 0}
+        least = {"epochs": 0, "batch": 1, "rate_samples": 1, "rate_bands": 1, "patience": 1, "replan": 0}
         for name, value in least.items():
             if getattr(self, name) < value:
                 raise InvalidInput(f"{name} is at least {value}, not {getattr(self, name)}")

@@ -22,7 +22,10 @@ from fmapzip.plan import TapPlan
 from fmapzip.quantize import QuantParams
 from fmapzip.torch import TuneSettings, compress_model, rate_loss, tunable, tune
 from fmapzip.torch.tuning.fit import RATES, fitted
+from fmapzip.torch.tuning.images import TuningImages, mirrored
 from fmapzip.torch.tuning.penalties import PENALTIES
+from fmapzip.torch.tuning.tap import Band
+from fmapzip.torch.tuning.teacher import Teacher
 
 CODECS = (
     ContextRans(),
@@ -108,7 +111,7 @@ def test_code_lengths_are_those_of_frames(dtype, step):
     plan = Plan((TapPlan("map", maps.shape[1:], QuantParams(dtype, (1.0,)), codec, codec.train(maps)),))
     frames = [inspect(codec.encode(each, plan), plan) for each in maps]
     words = sum(8 * dict(frame.sections)["words"] for frame in frames)
-    assert float(found.bits(symbols).sum()) == pytest.approx(words, rel=0.01)
+    assert float(found.bits(symbols, 0).sum()) == pytest.approx(words, rel=0.01)
 
 
 def test_gradient_of_code_lengths_is_that_of_their_expectation_under_noise():
@@ -119,13 +122,13 @@ def test_gradient_of_code_lengths_is_that_of_their_expectation_under_noise():
     # In the last position of the last row nothing comes after: only its own length moves.
     v[..., -1, -1] = v[..., -1, -1].floor() + 0.3
     v.requires_grad_(True)
-    rate.bits(v).sum().backward()
+    rate.bits(v, 0).sum().backward()
     with torch.no_grad():
         for channel in range(3):
             lower, upper = v.clone(), v.clone()
             lower[0, channel, -1, -1] = v[0, channel, -1, -1].floor()
             upper[0, channel, -1, -1] = v[0, channel, -1, -1].floor() + 1
-            rise = float((rate.bits(upper) - rate.bits(lower)).sum())
+            rise = float((rate.bits(upper, 0) - rate.bits(lower, 0)).sum())
             assert float(v.grad[0, channel, -1, -1]) == pytest.approx(rise, rel=1e-3, abs=1e-3)
 
 
@@ -133,7 +136,7 @@ def test_values_feel_what_they_do_to_the_contexts_of_later_ones():
     maps = smooth_maps("uint8", 64)
     rate = fitted(ContextRans(step=7), maps)
     v = rate.coding.symbols(torch.from_numpy(maps[:1]).float()).requires_grad_(True)
-    rate.bits(v).sum().backward()
+    rate.bits(v, 0).sum().backward()
     changes, slopes = [], []
     with torch.no_grad():
         places = [(0, c, y, x) for c in range(9) for y in range(2, 14, 2) for x in range(2, 14, 3)]
@@ -141,7 +144,7 @@ def test_values_feel_what_they_do_to_the_contexts_of_later_ones():
             lower, upper = v.clone(), v.clone()
             lower[place] -= 2
             upper[place] += 2
-            changes.append(float((rate.bits(upper) - rate.bits(lower)).sum()) / 4)
+            changes.append(float((rate.bits(upper, 0) - rate.bits(lower, 0)).sum()) / 4)
             slopes.append(float(v.grad[place]))
     assert np.corrcoef(changes, slopes)[0, 1] > 0.7
 
@@ -189,6 +192,53 @@ def test_every_rate_reaches_the_weights(rate):
     assert gradient is not None
     assert torch.isfinite(gradient).all()
     assert gradient.abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    "codec", [c for c in CODECS if c not in (ContextRans(), DctCm(path="mask", mask_step=4.0))], ids=repr
+)
+def test_bits_of_a_band_are_those_of_all_rows_in_the_mean(codec):
+    model = tunable(network(), codec, [images(16)])
+    x = images(4)
+
+    assert {tap.bands(5) for tap in model.taps} == {1, 5}
+
+    def counted(index: int, bands: int) -> tuple[float, Tensor]:
+        model.zero_grad()
+        model(x)
+        counts = [tap.bands(bands) for tap in model.taps]
+        bits = sum(tap.bits(None, Band(index % n, n)).sum() for tap, n in zip(model.taps, counts, strict=True))
+        bits.backward()
+        return float(bits.detach()), torch.cat(
+            [each.grad.flatten() for each in model.parameters() if each.grad is not None]
+        )
+
+    bits, gradient = counted(0, 1)
+    found = [counted(i, 5) for i in range(5)]
+    assert np.mean([each[0] for each in found]) == pytest.approx(bits, rel=1e-4)
+    mean = torch.stack([each[1] for each in found]).mean(0)
+    assert float((mean - gradient).norm() / gradient.norm()) < 1e-4
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_rates_that_are_no_sums_count_all_rows(rate):
+    model = tunable(network(), ContextRans(step=3), [images()], rate=rate)
+    model(images(8))
+    whole = float(rate_loss(model).detach())
+    random = torch.Generator().manual_seed(1)
+    drawn = [float(rate_loss(model, bands=3, generator=random).detach()) for _ in range(6)]
+    assert (len(set(drawn)) == 1) == (rate in ("hoyer", "histogram"))
+    assert np.mean(drawn) == pytest.approx(whole, rel=0.2)
+
+
+def test_class_scores_are_remembered_as_the_float_network_gives_them():
+    data, rows = TuningImages(images()), list(range(0, 40, 2))
+    teacher = Teacher(network(), torch.device("cpu"), data, 0)
+    some, ways = rows[3:9], torch.tensor([True, False, True, True, False, False])
+    shown = mirrored(data.batch(some)[0], ways)
+    fresh = teacher.of_rows(some, ways, shown)
+    teacher.remember(rows, 4, mirror=True)
+    assert torch.allclose(teacher.of_rows(some, ways, torch.zeros(6)), fresh, atol=1e-6)
 
 
 def test_bits_before_a_run_and_unknown_rates_are_refused():

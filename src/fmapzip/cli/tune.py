@@ -77,6 +77,9 @@ LearningRate = Annotated[float, _option("--learning-rate", "X", "Of the weights;
 ScaleLearningRate = Annotated[float, _option("--scale-learning-rate", "X", "Of the logarithms of the scales.")]
 BatchSize = Annotated[int, _option("--batch", "N", "Images in a batch.", min=1)]
 RateSamples = Annotated[int, _option("--rate-samples", "N", "Images of a batch whose bits are counted.", min=1)]
+RateBands = Annotated[
+    int, _option("--rate-bands", "N", "Bands of each map's rows, of which one, drawn at random, is counted.", min=1)
+]
 Mirror = Annotated[
     bool, typer.Option("--mirror", help="Mirror half of the images left to right.", rich_help_panel=TRAINING)
 ]
@@ -116,6 +119,7 @@ _SETTINGS: dict[str, Any] = {
     "scale_learning_rate": ScaleLearningRate,
     "batch": BatchSize,
     "rate_samples": RateSamples,
+    "rate_bands": RateBands,
     "mirror": Mirror,
     "patience": Patience,
     "replan": Replan,

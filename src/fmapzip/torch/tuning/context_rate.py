@@ -58,8 +58,11 @@ class ContextRate:
                 setattr(self, name, value.to(device))
         return self
 
-    def bits(self, v: Tensor) -> Tensor:
-        """Return the bits of each sample of indices [N, C, H, W] before they are rounded, [N]."""
+    def bits(self, v: Tensor, first: int = 0) -> Tensor:
+        """Return the bits of each sample of indices [N, C, H, W] before they are rounded, [N].
+
+        Those of the rows from `first` on: one row before is all the context that they have.
+        """
         x: Tensor = _Interpolated.apply(v, self._companded, self._lowest)  # type: ignore[no-untyped-call]
         start = float(self._companded[-self._lowest])
         west, north, north_west, north_east = _neighbours(x, start)
@@ -70,7 +73,9 @@ class ContextRate:
             pairs = ((west, north), (west, north_west), (north, north_west), (north, north_east))
             spread = sum(w * (a - b).abs() for w, (a, b) in zip(self._spread_weights, pairs, strict=True))
             cells = self._level[_step_of(mean)] * self._spread_levels + self._spread_level[_step_of(spread)]
-        found: Tensor = _CodeLength.apply(v, mean, cells, self._lengths, self._slopes, self._lowest)  # type: ignore[no-untyped-call]
+        found: Tensor = _CodeLength.apply(  # type: ignore[no-untyped-call]
+            v[..., first:, :], mean[..., first:, :], cells[..., first:, :], self._lengths, self._slopes, self._lowest
+        )
         return found
 
 

@@ -24,23 +24,26 @@ from fmapzip.errors import InvalidInput
 from fmapzip.geometry import worked_shape
 from fmapzip.torch.tuning.codings import Coding, Transformed, ValueByValue
 from fmapzip.torch.tuning.context_rate import ContextRate
-from fmapzip.torch.tuning.penalties import PENALTIES, PenaltyName
+from fmapzip.torch.tuning.penalties import PENALTIES, SUMS, Penalty, PenaltyName
 from fmapzip.zero_point import below_zero
 
 RateName = Literal["codec"] | PenaltyName
 RATES: tuple[str, ...] = ("codec", *get_args(PenaltyName))
-Bits = Callable[[Tensor], Tensor]
+Bits = Callable[[Tensor, int], Tensor]
+"""From symbols [N, C, H, W] and a row to the bits of each sample from that row on; a row before it is context."""
 
 
 class Fitted(NamedTuple):
     """What a codec does to maps, and the bits that the symbols of each sample take.
 
-    `exact` says whether `bits` are code lengths of the codec; else only their scale is to be found.
+    `exact` says whether `bits` are code lengths of the codec, else only their scale is to be found; `by_rows`, whether
+    those of a map are the sum of those of its rows.
     """
 
     coding: Coding
     bits: Bits
     exact: bool
+    by_rows: bool
 
 
 def settled(codec: Codec, maps: IntegerMap) -> Codec:
@@ -81,8 +84,13 @@ def fitted(codec: Codec, maps: IntegerMap, rate: str = "codec") -> Fitted:
     batch = maps.reshape(len(maps), *worked_shape(maps.shape[1:]))
     coding, contexts = _known(codec, batch)
     if rate == "codec" and contexts is not None:
-        return Fitted(coding, contexts().bits, True)
-    return Fitted(coding, PENALTIES["logarithm" if rate == "codec" else rate], False)
+        return Fitted(coding, contexts().bits, True, True)
+    name = "logarithm" if rate == "codec" else rate
+    return Fitted(coding, _of_rows(PENALTIES[name]), False, name in SUMS)
+
+
+def _of_rows(penalty: Penalty) -> Bits:
+    return lambda v, first: penalty(v[..., first:, :])
 
 
 _Contexts = Callable[[], ContextRate]  # training them takes long

@@ -55,6 +55,11 @@ class TuningImages:
         return [i for i in range(len(self)) if i not in held], sorted(held)
 
 
+def mirrored(images: Tensor, chosen: Tensor) -> Tensor:
+    """Return the images, those that are chosen [N] mirrored left to right."""
+    return torch.where(chosen.view(-1, *[1] * (images.ndim - 1)), images.flip(-1), images) if chosen.any() else images
+
+
 class Rows:
     """Some rows of images as batches, to go through several times."""
 

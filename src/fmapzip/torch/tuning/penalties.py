@@ -61,6 +61,9 @@ def histogram(v: Tensor) -> Tensor:
     return (entropy * flat.shape[1]).expand(len(flat))
 
 
+SUMS: frozenset[str] = frozenset({"logarithm", "l1", "transformed-l1"})
+"""Penalties of a map that are the sum of those of its values."""
+
 PENALTIES: dict[str, Penalty] = {
     "logarithm": logarithm,
     "l1": l1,

@@ -11,6 +11,16 @@ from fmapzip.torch.tuning.tap import TapBits
 
 
 @dataclass(frozen=True)
+class Losses:
+    """What a network loses on the images that are held back; the parameters are those of `Epoch`."""
+
+    task: float
+    distortion: float
+    bits: float
+    real_bits: float
+
+
+@dataclass(frozen=True)
 class Epoch:
     """An epoch as it ended, on the images that are held back.
 

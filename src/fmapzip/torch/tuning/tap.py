@@ -21,9 +21,9 @@ from fmapzip.torch.actions import check_shape
 from fmapzip.torch.capture import Tap
 from fmapzip.torch.tuning.codings import Coding, ValueByValue
 from fmapzip.torch.tuning.fit import Bits, coding_of, fitted, mask_bits
-from fmapzip.torch.tuning.penalties import logarithm
 
 CALIBRATOR = "tuned"
+_SCALED_ON = 16  # images whose frames set the scale of the bits
 _LEAST_SLOPE = 0.25  # of the ratio of sums: images alike in their bits do not tell a slope
 
 
@@ -49,6 +49,21 @@ class TapBits:
     zeros: int
 
 
+@dataclass(frozen=True)
+class Band:
+    """One of so many bands that the rows of a map are cut into, none of them empty."""
+
+    index: int
+    count: int
+
+    def edges(self, rows: int) -> tuple[int, int]:
+        """Return its first row, and the one after its last."""
+        return self.index * rows // self.count, (self.index + 1) * rows // self.count
+
+
+WHOLE = Band(0, 1)
+
+
 class TunedTap(nn.Module):
     """What a slot does while the network trains: hands on what would be read back, differentiably.
 
@@ -72,7 +87,8 @@ class TunedTap(nn.Module):
         super().__init__()
         self.tap, self.rate = tap, rate
         self._coding: Coding = ValueByValue()
-        self._bits: Bits = logarithm
+        self._bits: Bits = _unfitted
+        self._by_rows = False
         self._slope, self._intercept = 1.0, 0.0
         self._last: Tensor | None = None
         self._kept: list[IntegerMap] | None = None
@@ -122,12 +138,21 @@ class TunedTap(nn.Module):
             out = self._coding.read_back(self._integers(maps)) * self.log_scale.exp().view(1, -1, 1, 1)
         return out.reshape(planes.shape).to(x.dtype).movedim(1, self.tap.axis)
 
-    def bits(self, samples: int | None = None) -> Tensor:
-        """Return the bits of each of the first samples of the last batch, all by default, [N]."""
+    def bits(self, samples: int | None = None, band: Band = WHOLE) -> Tensor:
+        """Return the bits of each of the first samples of the last batch, all by default, [N].
+
+        Those of a band of rows stand for the others: the mean over all bands has the bits and gradients of the whole.
+        """
         if self._last is None:
             raise InvalidInput(f"feature map {self.tap.name!r}: the network has not run yet")
-        symbols = self._coding.symbols(self._integers(self._last[:samples]))
-        return self._slope * self._bits(symbols) + self._intercept
+        first, after = band.edges(self._last.shape[2])
+        above = min(first, 1)
+        symbols = self._coding.symbols(self._integers(self._last[:samples, :, first - above : after]))
+        return self._slope * band.count * self._bits(symbols, above) + self._intercept
+
+    def bands(self, wanted: int) -> int:
+        """Return how many bands there can be, at most those wanted: no more than rows, and one where all rows count."""
+        return min(wanted, worked_shape(self.tap.shape)[1]) if self._by_rows else 1
 
     def _integers(self, maps: Tensor) -> Tensor:
         """What is rounded to integers."""
@@ -154,8 +179,10 @@ class TunedTap(nn.Module):
     def fit(self, maps: IntegerMap, planned: TapPlan) -> None:
         """Take tables, points and the scale of the bits from integer maps and what the codec makes of them."""
         found = fitted(self.codec, maps, self.rate)
-        self._coding, self._bits = found.coding.to(self.log_scale.device), found.bits
-        expected, real = self._expected(maps), _real(maps, planned) - mask_bits(self.codec, maps.shape[1:])
+        self._coding = found.coding.to(self.log_scale.device)
+        self._bits, self._by_rows = found.bits, found.by_rows
+        some = maps[:: max(1, len(maps) // _SCALED_ON)]
+        expected, real = self._expected(some), _real(some, planned) - mask_bits(self.codec, maps.shape[1:])
         self._slope = 1.0 if found.exact else _slope(expected, real)
         self._intercept = float(np.mean(real - self._slope * expected)) + mask_bits(self.codec, maps.shape[1:])
 
@@ -175,8 +202,12 @@ class TunedTap(nn.Module):
         with torch.no_grad():
             for sample in maps.reshape(len(maps), 1, *worked_shape(maps.shape[1:])):
                 u = torch.from_numpy(sample).to(self.log_scale.device, torch.float32)
-                found.append(float(self._bits(self._coding.symbols(u))))
+                found.append(float(self._bits(self._coding.symbols(u), 0)))
         return np.array(found)
+
+
+def _unfitted(v: Tensor, first: int) -> Tensor:
+    raise InvalidInput("the tables of a feature map are not fitted yet")
 
 
 def _real(maps: IntegerMap, planned: TapPlan) -> NDArray[np.float64]:

@@ -24,7 +24,7 @@ from fmapzip.torch.capture import METHODS, Captured, Tap, capture, select
 from fmapzip.torch.fit import fitted_taps
 from fmapzip.torch.inputs import batch_size, call, first_sample, map_tensors
 from fmapzip.torch.tuning.fit import settled
-from fmapzip.torch.tuning.tap import TapBits, TunedTap
+from fmapzip.torch.tuning.tap import Band, TapBits, TunedTap
 
 
 class TunableModel(nn.Module):
@@ -234,7 +234,9 @@ def tunable(
     return made
 
 
-def rate_loss(model: TunableModel, samples: int | None = None) -> Tensor:
+def rate_loss(
+    model: TunableModel, samples: int | None = None, bands: int = 1, generator: torch.Generator | None = None
+) -> Tensor:
     """Return the bits a value that the last batch takes, to add to a loss; 8 is what 8-bit maps take.
 
     Parameters
@@ -242,9 +244,19 @@ def rate_loss(model: TunableModel, samples: int | None = None) -> Tensor:
     model : TunableModel
     samples : int, optional
         Of the first so many samples of the batch only, which takes less time.
+    bands : int
+        Each map's rows are cut into so many bands, and one of them, drawn at random, stands for all: an estimate
+        without bias, in its value and its gradients. Rates that are no sum over rows count them all.
+    generator : torch.Generator, optional
+        Draws the bands; by default PyTorch's own.
     """
-    found = torch.stack([tap.bits(samples).mean() for tap in model.taps])
-    return found.sum() / model.values
+    drawn = torch.rand(len(model.taps), generator=generator).tolist()
+    found = [tap.bits(samples, _band(tap.bands(bands), u)).mean() for tap, u in zip(model.taps, drawn, strict=True)]
+    return torch.stack(found).sum() / model.values
+
+
+def _band(count: int, drawn: float) -> Band:
+    return Band(int(drawn * count), count)
 
 
 @contextmanager

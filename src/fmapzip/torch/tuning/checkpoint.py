@@ -1,0 +1,68 @@
+"""Checkpoints: files that say of what they are, so that nothing else goes on from them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from fmapzip.atomic import replacing
+from fmapzip.errors import InvalidInput
+from fmapzip.torch.network_hash import network_hash
+from fmapzip.torch.tuning.tap import TunedTap
+from fmapzip.tune_settings import TuneSettings
+
+
+class Checkpoint:
+    """A file that keeps what every epoch reached, if there is to be one.
+
+    Parameters
+    ----------
+    file : Path, optional
+    identity : str
+        Of all that the result depends on, as :func:`identity_of` gives it.
+    """
+
+    def __init__(self, file: Path | None, identity: str) -> None:
+        self._file, self._identity = file, identity
+
+    def read(self, device: torch.device) -> dict[str, Any] | None:
+        """Return what was written, if anything was.
+
+        Raises
+        ------
+        InvalidInput
+            It is no checkpoint, or one of something else.
+        """
+        if self._file is None or not self._file.exists():
+            return None
+        try:
+            found: dict[str, Any] = torch.load(self._file, map_location=device, weights_only=True)
+            identity = found["identity"]
+        except Exception as error:
+            raise InvalidInput(f"{self._file}: not a checkpoint of tuning: {error}") from error
+        if identity != self._identity:
+            raise InvalidInput(f"{self._file}: a checkpoint of another network, of other images or settings")
+        return found
+
+    def write(self, content: dict[str, Any]) -> None:
+        """Replace the file, whole or not at all."""
+        if self._file is not None:
+            with replacing(self._file) as file:
+                torch.save({"identity": self._identity, **content}, file)
+
+
+def identity_of(
+    network: nn.Module, taps: list[TunedTap], settings: TuneSettings, rate: str, batch_norms: bool, images: int
+) -> str:
+    """Return the name of what is tuned, how, and on how many images; more epochs and more time have the same."""
+    shown = {**asdict(settings), "epochs": 0, "time_limit": None}
+    codecs = [[tap.tap.name, tap.codec.config(), tap.quantizer.to_json()] for tap in taps]
+    digest = hashlib.sha256(json.dumps([shown, codecs, rate, batch_norms, images]).encode())
+    digest.update(network_hash(network).encode())
+    return digest.hexdigest()
