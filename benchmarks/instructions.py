@@ -23,7 +23,14 @@ from common import load_maps, trained_plan, write_result
 from fmapzip import _core
 from fmapzip.eval.codec_spec import parse_codec
 
-CODECS = ("zvc", "context-rans:level=fast", "context-rans", "context-rans:level=max")
+CODECS = (
+    "zvc",
+    "dct-cm:path=mask",
+    "dct-cm:path=transform",
+    "context-rans:level=fast",
+    "context-rans",
+    "context-rans:level=max",
+)
 ROOT = Path(__file__).parents[1]
 SETS = {"scalar": "x86", "avx2": "x86", "neon": "arm", "neon_dot": "arm"}
 MORE = 2  # repetitions that are counted

@@ -123,6 +123,58 @@ void test_instruction_sets_agree_on_transforms_and_masks(std::mt19937& random) {
   }
 }
 
+// Sums of such coefficients wrap.
+void test_instruction_sets_agree_on_coefficients_that_no_encoder_writes(std::mt19937& random) {
+  constexpr unsigned kMostCode = 16383 + 48;
+  for (const unsigned length : {4u, 8u, 16u, 32u}) {
+    for (const unsigned step : {4u, 200u, 4096u}) {
+      const ChannelGroup group = group_of(length, step);
+      alignas(64) CodeBlock codes;
+      for (auto& row : codes) {
+        for (auto& code : row) code = static_cast<uint16_t>(random() % (kMostCode + 1));
+      }
+      for (const ValueRange range : {kUnsignedRange, kSignedRange, ValueRange{30}}) {
+        Block expected(length, kBlock, 0, random), got(length, kBlock, 0, random);
+        kDctCmScalar.synthesise(rows_of(codes), kBlock, range.below, group, nullptr,
+                                expected.pointers.data());
+        for (const InstructionSet* set : supported_sets()) {
+          set->dct_cm->synthesise(rows_of(codes), kBlock, range.below, group, nullptr, got.pointers.data());
+          CHECK(got.rows == expected.rows);
+        }
+      }
+    }
+  }
+}
+
+void test_instruction_sets_agree_on_values_and_what_is_wrong_with_them(std::mt19937& random) {
+  constexpr unsigned kLimit = 200;
+  std::vector<uint8_t> table(256);
+  for (unsigned i = 0; i < 256; ++i) table[i] = static_cast<uint8_t>(i * 7);
+  for (int round = 0; round < 4000; ++round) {
+    const unsigned n = round % 3 == 0 ? 1 + random() % kBlock : kBlock;
+    std::vector<uint8_t> stream = sparse_bytes(200, (round % 10) / 9.0, random);
+    stream[0] = static_cast<uint8_t>(random() % 16 * 16 + random() % (kMaxCodeBits + 1));
+    stream.resize(stream.size() + kBlockPadding);
+    const uint8_t* of = round % 2 == 0 ? table.data() : nullptr;
+    StreamReader expected_reader{stream.data()};
+    std::vector<uint8_t> expected(n), got(n);
+    const bool valid = kDctCmScalar.read_values(expected_reader, n, of, kLimit, expected.data());
+    for (const InstructionSet* set : supported_sets()) {
+      StreamReader reader{stream.data()};
+      CHECK(set->dct_cm->read_values(reader, n, of, kLimit, got.data()) == valid);
+      CHECK(reader.bit == expected_reader.bit);
+      if (valid) CHECK(got == expected);
+      std::vector<uint8_t> written(2000), written_by_scalar(2000);
+      StreamWriter writer{written.data()}, scalar{written_by_scalar.data()};
+      set->dct_cm->write_values(stream.data(), 1, n, of, writer);
+      kDctCmScalar.write_values(stream.data(), 1, n, of, scalar);
+      CHECK(writer.out - written.data() == scalar.out - written_by_scalar.data());
+      CHECK(writer.fill == scalar.fill && writer.partial == scalar.partial);
+      CHECK(std::equal(written.data(), writer.out, written_by_scalar.data()));
+    }
+  }
+}
+
 void test_reciprocals_divide_exactly() {
   constexpr uint32_t kLargest = 32640;
   for (unsigned step = 4; step <= 4096; ++step) {
@@ -205,6 +257,8 @@ int main() {
   test_forward_transform_against_a_naive_one(random);
   test_the_inverse_of_fine_coefficients_is_the_input(random);
   test_instruction_sets_agree_on_transforms_and_masks(random);
+  test_instruction_sets_agree_on_coefficients_that_no_encoder_writes(random);
+  test_instruction_sets_agree_on_values_and_what_is_wrong_with_them(random);
   test_reciprocals_divide_exactly();
   test_blocks_round_trip_and_agree(random);
   test_hostile_bodies_are_contained(random);

@@ -10,6 +10,8 @@ constexpr unsigned kLanes = 8;
 typedef uint32_t Vec __attribute__((vector_size(kLanes * 4)));
 typedef int32_t SignedVec __attribute__((vector_size(kLanes * 4)));
 
+#include "transform/angles.inc"
+#include "transform/angles_rotate.inc"
 #include "transform/dct.inc"
 
 FMAPZIP_INLINE __m128i load_half(const uint8_t* p) {
@@ -85,7 +87,9 @@ FMAPZIP_INLINE void keep_only(uint8_t* row, uint64_t mask) {
   }
 }
 
+#include "simd/dct_cm_fill.inc"
 #include "simd/dct_cm_splits.inc"
+#include "simd/dct_cm_steps.inc"
 #include "simd/dct_cm_stream.inc"
 #include "simd/dct_cm_transform.inc"
 
@@ -176,6 +180,7 @@ FMAPZIP_INLINE Codes load_values(const uint8_t* values, unsigned n, const uint8_
 }
 
 #include "simd/dct_cm_block_choice.inc"
+#include "simd/dct_cm_block_codes.inc"
 #include "simd/dct_cm_blocks.inc"
 
 // Adds `width` <= 7 bits of the stream to each member.

@@ -19,6 +19,8 @@ constexpr unsigned kLanes = 16;
 typedef uint32_t Vec __attribute__((vector_size(kLanes * 4)));
 typedef int32_t SignedVec __attribute__((vector_size(kLanes * 4)));
 
+#include "transform/angles.inc"
+#include "transform/angles_rotate.inc"
 #include "transform/dct.inc"
 
 FMAPZIP_INLINE __m128i load128(const uint8_t* p) {
@@ -63,7 +65,9 @@ FMAPZIP_INLINE void keep_only(uint8_t* row, uint64_t mask) {
   _mm512_store_si512(row, _mm512_maskz_mov_epi8(mask, _mm512_load_si512(row)));
 }
 
+#include "simd/dct_cm_fill.inc"
 #include "simd/dct_cm_splits.inc"
+#include "simd/dct_cm_steps.inc"
 #include "simd/dct_cm_stream.inc"
 #include "simd/dct_cm_transform.inc"
 
@@ -220,6 +224,7 @@ FMAPZIP_INLINE Codes load_values(const uint8_t* values, unsigned n, const uint8_
   return codes;
 }
 
+#include "simd/dct_cm_block_codes.inc"
 #include "simd/dct_cm_blocks.inc"
 
 // `width` <= 7 bits for each member, as bytes at the members' positions.

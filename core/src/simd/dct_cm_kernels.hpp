@@ -67,6 +67,6 @@ struct DctCmKernels {
                       uint8_t* values);
 };
 
-extern const DctCmKernels kDctCmScalar, kDctCmAvx2, kDctCmAvx512;
+extern const DctCmKernels kDctCmScalar, kDctCmAvx2, kDctCmAvx512, kDctCmNeon;
 
 }  // namespace fmapzip

@@ -9,6 +9,8 @@ constexpr unsigned kLanes = 4;
 typedef uint32_t Vec __attribute__((vector_size(kLanes * 4)));
 typedef int32_t SignedVec __attribute__((vector_size(kLanes * 4)));
 
+#include "transform/angles.inc"
+#include "transform/angles_rotate.inc"
 #include "transform/dct.inc"
 
 FMAPZIP_INLINE Vec load_u8(const uint8_t* p) { return Vec{p[0], p[1], p[2], p[3]}; }
@@ -45,7 +47,9 @@ FMAPZIP_INLINE void keep_only(uint8_t* row, uint64_t mask) {
   for (unsigned i = 0; i < kBlock; ++i) row[i] = static_cast<uint8_t>(row[i] & -((mask >> i) & 1));
 }
 
+#include "simd/dct_cm_fill.inc"
 #include "simd/dct_cm_splits.inc"
+#include "simd/dct_cm_steps.inc"
 #include "simd/dct_cm_stream.inc"
 #include "simd/dct_cm_transform.inc"
 
@@ -134,6 +138,7 @@ FMAPZIP_INLINE Codes load_values(const uint8_t* values, unsigned n, const uint8_
 }
 
 #include "simd/dct_cm_block_choice.inc"
+#include "simd/dct_cm_block_codes.inc"
 #include "simd/dct_cm_blocks.inc"
 
 // Codes of a block from its map and the packed values that follow.
