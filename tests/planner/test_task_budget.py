@@ -16,7 +16,11 @@ from fmapzip.codecs.context_rans import ContextRans
 from fmapzip.errors import InvalidInput
 from fmapzip.planner import Budget, Planned, make_plan
 from fmapzip.planner.budget import one_of
+from fmapzip.planner.measure.distortion import reference
+from fmapzip.planner.measure.images import gather
 from fmapzip.torch import evaluate
+from fmapzip.torch.batches import Batches
+from fmapzip.torch.capture import capture
 from fmapzip.torch.tasks import OF_FIGURE, Metric, OfFunction, ready
 
 
@@ -81,6 +85,32 @@ def test_a_level_that_is_planned_by_its_draft_is_judged_by_the_metric() -> None:
     assert found.task.loss <= 3
     assert found.met
     assert {tap.codec.level for tap in found.plan if isinstance(tap.codec, ContextRans)} == {"max"}
+
+
+class LeftHalf(OfFunction):
+    """Sees the left half of an output."""
+
+    weighs_errors = True
+
+    def error_weights(self, output: Any) -> Tensor:
+        weights = torch.zeros_like(output)
+        weights[..., : output.shape[-1] // 2] = 1
+        return weights
+
+
+def test_distortion_is_measured_where_the_metric_looks() -> None:
+    captured = capture(network(), IMAGES[:1])
+    images = gather(Batches(batches(), "images"))
+    metric = LeftHalf("left", lambda output, target: 0.0)
+    seen, whole = (reference(captured, images, "noise", task) for task in (metric, None))
+    output = torch.cat([each[0] for each in whole.outputs])
+    half = output.shape[-1] // 2
+    right, left = output.clone(), output.clone()
+    right[..., half:] += 1
+    left[..., :half] *= 1.1
+    assert sum(seen.distortions(0, right)) == 0
+    assert sum(seen.distortions(0, left)) / len(output) == pytest.approx(0.01, rel=1e-4)
+    assert sum(whole.distortions(0, right)) > 0
 
 
 def test_a_loss_that_cannot_be_kept_to_is_told_with_the_nearest_plan() -> None:

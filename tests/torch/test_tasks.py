@@ -19,7 +19,7 @@ from fmapzip.eval.metric_spec import parse_metric
 from fmapzip.torch import evaluate
 from fmapzip.torch.tasks import Metric, OfFunction, ready, whole_set
 from fmapzip.torch.tasks.judge import compared
-from fmapzip.torch.tasks.yolox import best_of_class, decoded
+from fmapzip.torch.tasks.yolox import best_of_class, decoded, error_weights
 
 RNG = np.random.default_rng(0)
 
@@ -224,6 +224,20 @@ def test_yolox_boxes_are_decoded_from_their_cells() -> None:
     boxes, scores, classes = decoded(output)
     np.testing.assert_allclose(boxes[0], [24 - 16, 20 - 8, 24 + 16, 20 + 8], rtol=1e-5)
     assert (scores.tolist(), classes.tolist()) == (pytest.approx([0.4, 0.08]), [1, 0])
+
+
+def test_errors_of_yolox_boxes_count_by_their_scores_and_in_their_size() -> None:
+    output = torch.zeros(21, 5 + 2)
+    output[3] = torch.tensor([0.5, 0.25, math.log(2), math.log(4), 0.8, 0.1, 0.5])
+    weights = error_weights(output)
+    assert weights[3].tolist() == pytest.approx([0.4 / 4, 0.4 / 16, 0.4, 0.4, 0.1**2 + 0.5**2, 0.8**2, 0.8**2])
+    assert weights[:3].abs().sum() == 0
+    for value in (4, 5, 6):  # one error alone: what it makes of the scores
+        error = torch.zeros_like(output)
+        error[3, value] = 1e-2
+        moved = output + error
+        change = moved[:, 5:] * moved[:, 4:5] - output[:, 5:] * output[:, 4:5]
+        assert float(change.square().sum()) == pytest.approx(float((weights * error.square()).sum()), rel=1e-4)
 
 
 def test_of_boxes_that_overlap_the_best_of_its_class_stays() -> None:

@@ -49,7 +49,7 @@ class Group(Part):
     ratio_with_plan: Annotated[float, says("the plan's bytes, shared by the calibration images, counted")]
     kl_vs_float: Figure
     int8_kl_vs_float: Annotated[Figure, says("of the plain 8-bit network")]
-    output_sqnr_db: Annotated[Figure, says("where distortion is noise")]
+    output_sqnr_db: Annotated[Figure, says("where distortion is noise; weighted, where a metric weighs errors")]
     int8_output_sqnr_db: Figure
     expected_drop: Annotated[
         Figure,

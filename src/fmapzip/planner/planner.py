@@ -126,7 +126,8 @@ def make_plan(
         found = calibrate(captured, select(captured.taps, taps), batches, _CALIBRATOR, progress)
         metric = _metric(budget, found.class_scores if metrics == "auto" else metrics == "classes")
         groups = _groups(batches, None if validation is None else Batches(validation, "validation"))
-        known = MeasurementCache(state, "plan", fingerprint(model, groups, found, metric, seed))
+        measured_in = f"{metric} by {task.name}" if task is not None and task.weighs_errors else metric
+        known = MeasurementCache(state, "plan", fingerprint(model, groups, found, measured_in, seed))
         session = _Session(captured, batches, found, groups, metric, known, threads, deadline, progress, task)
         return session.plan(budget, options, min_decode, seed, start)
 
@@ -245,7 +246,7 @@ class _Session:
 
     def _stage(self, name: str, budget: Budget) -> Stage:
         images, taps = self.groups[_GROUPS.index(name)], self.calibration.taps
-        exact = reference(self.captured, images, self.metric)
+        exact = reference(self.captured, images, self.metric, self.task)
         evaluator = PlanEvaluator(name, self.captured, taps, images, exact, self.cache, self.threads)
         eight_bit = evaluator.run(self.calibration.plan(registry.make("raw")))
         return Stage(evaluator, BudgetObjective(budget, evaluator, eight_bit, sum(prod(tap.shape) for tap in taps)))
@@ -255,7 +256,7 @@ class _Session:
     ) -> tuple[CandidateSearch, tuple[str, ...]]:
         """Return what fills the sets of candidates, and what to tell of the codecs that are not among them."""
         taps, images = self.calibration.taps, stage.evaluator.images.some(_MEASURING[self.metric])
-        exact = reference(self.captured, images, self.metric)
+        exact = reference(self.captured, images, self.metric, self.task)
         meter = DistortionMeter(
             captured=self.captured,
             taps=taps,

@@ -17,7 +17,8 @@ from fmapzip.torch.calibrate import running
 from fmapzip.torch.capture import Captured
 from fmapzip.torch.inputs import batch_size, call
 from fmapzip.torch.metrics import Scores
-from fmapzip.torch.outputs import joined, judged_outputs, output_tensor
+from fmapzip.torch.outputs import joined, judged_outputs, of_image, output_tensor
+from fmapzip.torch.tasks import Metric as TaskMetric
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,13 @@ class Reference:
     metric : {"kl", "noise"}
         ``kl``: KL(float || x) of the softmax outputs, in nats. ``noise``: squared error over the mean signal of an
         image, so that the mean over images is the pooled noise-to-signal ratio; of several outputs, their mean.
+    importance : tuple of Tensor, optional
+        For ``noise`` of one output: of each batch, what squared errors of the values count, [N, K], in the signal too.
     """
 
     outputs: tuple[tuple[Tensor, ...], ...]
     metric: Metric
+    importance: tuple[Tensor, ...] | None = None
 
     def distortions(self, batch: int, output: Tensor) -> list[float]:
         """Return the distortion of each image of a batch."""
@@ -42,11 +46,18 @@ class Reference:
         if self.metric == "kl":
             return Scores(exact).divergence_to(Scores(output)).tolist()
         noise = (output.double() - exact.double()).square().flatten(1)
-        return (noise @ self.weights).tolist()
+        return (noise * self.weights[batch]).sum(1).tolist()
 
     @cached_property
-    def weights(self) -> Tensor:
-        """What a unit of squared error of each value of an image's output counts."""
+    def weights(self) -> tuple[Tensor, ...]:
+        """What a unit of squared error of each value of the outputs counts: of each batch, [1, K] or [N, K]."""
+        if self.importance is not None:
+            energies = [
+                (_squares(output) * counts).sum(1)
+                for (output,), counts in zip(self.outputs, self.importance, strict=True)
+            ]
+            signal = float(torch.cat(energies).mean()) or 1.0
+            return tuple(counts / signal for counts in self.importance)
         signals = [
             float(torch.cat([_energies(x) for x in each]).mean()) or 1.0 for each in zip(*self.outputs, strict=True)
         ]
@@ -54,14 +65,31 @@ class Reference:
             torch.full((output[0].numel(),), 1 / (signal * len(signals)), dtype=torch.float64)
             for output, signal in zip(self.outputs[0], signals, strict=True)
         ]
-        return torch.cat(parts)
+        return (torch.cat(parts)[None],) * len(self.outputs)
 
 
-def reference(captured: Captured, images: Images, metric: Metric) -> Reference:
-    """Run the float network."""
+def reference(captured: Captured, images: Images, metric: Metric, task: TaskMetric | None = None) -> Reference:
+    """Run the float network.
+
+    Parameters
+    ----------
+    captured : Captured
+    images : Images
+    metric : {"kl", "noise"}
+    task : Metric, optional
+        What says which errors of the outputs count, for ``noise``.
+    """
+    found: list[tuple[Tensor, ...]] = []
+    importance: list[Tensor] = []
+    weighing = task if task is not None and task.weighs_errors and metric == "noise" else None
     with running(captured, {}):
-        found = [_judged(call(captured.module, batch), batch_size(batch), metric) for batch in images.batches]
-    return Reference(tuple(found), metric)
+        for batch in images.batches:
+            output, count = call(captured.module, batch), batch_size(batch)
+            found.append(_judged(output, count, metric))
+            if weighing is not None and len(found[-1]) == 1:
+                each = [weighing.error_weights(of_image(output, i, count)) for i in range(count)]
+                importance.append(torch.stack([weights.double().flatten() for weights in each]))
+    return Reference(tuple(found), metric, tuple(importance) or None)
 
 
 def judged_tensor(output: Any, images: int, metric: Metric) -> Tensor:
@@ -79,7 +107,11 @@ def _judged(output: Any, images: int, metric: Metric) -> tuple[Tensor, ...]:
 
 
 def _energies(output: Tensor) -> Tensor:
-    return output.double().square().flatten(1).sum(1)
+    return _squares(output).sum(1)
+
+
+def _squares(output: Tensor) -> Tensor:
+    return output.double().square().flatten(1)
 
 
 def mean(values: Sequence[float]) -> float:

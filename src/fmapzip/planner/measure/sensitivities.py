@@ -32,7 +32,7 @@ def noise_sensitivities(
     metric: Metric,
     probes: int,
     seed: int,
-    weights: Tensor | None = None,
+    weights: Sequence[Tensor] | None = None,
 ) -> Sensitivities:
     """Return for each tap and channel the distortion of unit noise energy, [C].
 
@@ -47,8 +47,8 @@ def noise_sensitivities(
     probes : int
         Random vectors an image.
     seed : int
-    weights : Tensor, optional
-        What squared error of each value of the output counts, for ``noise``; by default 1.
+    weights : sequence of Tensor, optional
+        Of each batch, what squared error of each value of the output counts, for ``noise``; by default 1.
 
     Returns
     -------
@@ -58,7 +58,8 @@ def noise_sensitivities(
     generator = torch.Generator().manual_seed(seed)
     sums = {tap.name: torch.zeros(tap.shape[0], dtype=torch.float64) for tap in taps}
     count = 0
-    for inputs in batches:
+    each_weights: Sequence[Tensor | None] = [None] * len(batches) if weights is None else weights
+    for inputs, counts in zip(batches, each_weights, strict=True):
         leaves: dict[str, Tensor] = {}
         output = _with_gradients(captured, taps, inputs, leaves, metric)
         flat = output.flatten(1)
@@ -67,7 +68,7 @@ def noise_sensitivities(
             found = torch.autograd.grad(
                 flat,
                 list(leaves.values()),
-                _directions(flat.detach(), signs, metric, weights),
+                _directions(flat.detach(), signs, metric, counts),
                 retain_graph=probe + 1 < probes,
                 allow_unused=True,
             )

@@ -49,6 +49,7 @@ class CocoMap(Metric):
             raise InvalidInput(f"metric coco_map: there is no decoder {decoder!r}; there are boxes, yolox")
         _cocoeval()
         self._decoder = decoder
+        self.weighs_errors = decoder in (None, "yolox")
 
     def image(self, output: Any, target: Any) -> tuple[NDArray[np.float64], Mapping[str, Any]]:
         """Return the detections in the image's own coordinates (left, top, width, height, score, category)."""
@@ -64,6 +65,10 @@ class CocoMap(Metric):
         parts = [found[:, :2], found[:, 2:] - found[:, :2], scores.double()[:, None], categories.double()[:, None]]
         kept = scores.argsort(descending=True, stable=True)[:MOST_BOXES]
         return torch.cat(parts, 1)[kept].numpy(), target
+
+    def error_weights(self, output: Any) -> Tensor:
+        """Return what errors of a YOLOX network's output count."""
+        return yolox.error_weights(output_tensor(output))
 
     def units(self, kept: Sequence[Any]) -> Sequence[_Matches]:
         """Return how each image's detections met its objects."""

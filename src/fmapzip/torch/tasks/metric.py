@@ -7,9 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from fmapzip.errors import InvalidInput
+from fmapzip.torch.outputs import output_tensor
 
 Figures = Mapping[str, float]
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -30,6 +33,8 @@ class Metric(ABC):
     """Which distorted copies of the images it wants beside them, if any."""
     gallery: str | None = None
     """Data whose images it wants besides, if any."""
+    weighs_errors: bool = False
+    """Whether `error_weights` tells errors of the output apart."""
 
     @abstractmethod
     def image(self, output: Any, target: Any) -> Any:
@@ -46,6 +51,13 @@ class Metric(ABC):
     def units(self, kept: Sequence[Any]) -> Sequence[Any]:
         """Return what figures are of, one an image (or a query): by default what was kept."""
         return kept
+
+    def error_weights(self, output: Any) -> Tensor:
+        """Return what a squared error of each value of the float network's output for an image counts.
+
+        Where the metric hangs on few of the values, plans are to keep those: distortion is measured in this sum.
+        """
+        return torch.ones_like(output_tensor(output))
 
     @abstractmethod
     def figures(self, units: Sequence[Any]) -> Figures:

@@ -43,6 +43,24 @@ def decoded(output: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return boxes[chosen], scores[chosen], classes[chosen]
 
 
+def error_weights(output: Tensor) -> Tensor:
+    """Return what a squared error of each value counts: of scores themselves, and of boxes in their own size.
+
+    A score is that of an object times that of a class. An error of a box counts by its best score: almost all of the
+    output describes boxes that are never seen.
+
+    Parameters
+    ----------
+    output : Tensor
+        [A, 5 + K] of one image.
+    """
+    _side(output)
+    size, sure, classes = output[:, 2:4].exp(), output[:, 4:5], output[:, 5:]
+    best = (classes * sure).amax(1, keepdim=True)
+    whole = classes.square().sum(1, keepdim=True)
+    return torch.cat([best / size.square(), best.expand_as(size), whole, sure.square().expand_as(classes)], 1)
+
+
 def best_of_class(boxes: Tensor, scores: Tensor, classes: Tensor, overlap: float = NMS_IOU) -> Tensor:
     """Return the rows of boxes that no better one of their class overlaps by more than `overlap`, best first."""
     order = scores.argsort(descending=True, stable=True)
