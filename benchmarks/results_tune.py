@@ -31,13 +31,19 @@ def _network(found: Values) -> str:
     parts.append(
         f"Bits as training counts them differ from those of frames by at most {farthest:.1%} in any map at the end."
     )
-    rows = _plans("as it was", found.get("original_plans", [])) + _plans("lambda 0", found.get("lambda_0_plans", []))
+    rows = _plans("as it was", found)
+    for run in runs:
+        rows += _plans("lambda 0" if run["target_ratio"] is None else f"{_label(run)}, {run['target_ratio']:g}", run)
     if rows:
-        parts += ["Plans of `fmapzip plan` without training for a rate:", table(["network", "budget", *_HEAD], rows)]
+        parts += [_PLANS, table(["network", "codecs", "budget", *_HEAD], rows)]
     return "\n\n".join(parts)
 
 
-_HEAD = ("ratio", "top-1", "KL to its float network")
+_PLANS = (
+    "Plans of these networks by `fmapzip plan`, without further training (the last two columns: KL to the same network "
+    "in float, and to the network as it was):"
+)
+_HEAD = ("ratio", "top-1", "KL to its own", "KL")
 
 
 def _name(found: Values) -> str:
@@ -82,17 +88,23 @@ def _growth(runs: Sequence[Values]) -> str:
     return table(["stored by", *map(str, range(epochs))], rows)
 
 
-def _plans(name: str, found: Sequence[Values]) -> list[list[str]]:
+def _plans(name: str, found: Values) -> list[list[str]]:
     return [
         [
             name,
-            f"KL <= {each['budget']['value']:g}",
+            ", ".join(f"`{codec}`" for codec in each["codecs"]),
+            _budget(each["budget"]),
             f"{each['ratio_total']:.3f}",
             _share(each["top1"]),
             f"{each['kl_vs_float']:.4f}",
+            f"{each['kl_vs_original']:.4f}",
         ]
-        for each in found
+        for each in found.get("plans", [])
     ]
+
+
+def _budget(budget: Values) -> str:
+    return f"KL <= {budget['value']:g}" if budget["kind"] == "kl" else f"ratio >= {budget['value']:g}"
 
 
 def _off(tap: Values) -> float:

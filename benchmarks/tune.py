@@ -3,20 +3,19 @@
     python benchmarks/tune.py path/to/nets.py:cifar_resnet20 path/to/cifar1000 --preprocess cifar \
         --tune-on path/to/cifar_train10k.npz --label-weight 0.5 --mirror --epochs 8 --time-limit 1800 \
         --run context-rans:step=8@5.3 --run dct-cm:path=transform,step=8@3.1 --run dct-cm:step=8,mask_step=8@4.3 \
-        --max-kl 0.03 0.1 --work tuned --json benchmarks/results/tune_cifar_resnet20.json
+        --work tuned --json benchmarks/results/tune_cifar_resnet20.json
 
 A run is a codec, or a plan's file, and the ratio that lambda is searched for. Before them, or after them with `--zero-
 last`, the network is tuned in the same way with lambda 0 for lossless `context-rans`: what fine-tuning alone gives,
-from which losses are counted where it is better than the network as it was. `--max-kl` makes plans of both without
-further training. The standard protocol: rows 0, 5, 10, ... make plans, the others are reported. All is kept in the
-folder `--work`: a run that was stopped goes on from there.
+from which losses are counted where it is better than the network as it was. `tune_plans.py` makes plans of all of them
+without further training. The standard protocol: rows 0, 5, 10, ... make plans, the others are reported. All is kept in
+the folder `--work`: a run that was stopped goes on from there.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
@@ -25,7 +24,7 @@ from typing import Any
 
 import torch
 from common import FIGURES, write_result
-from plan_budgets import measured, planned, remembered
+from plan_budgets import remembered
 
 from fmapzip import registry
 from fmapzip.cli.progress import progress
@@ -34,7 +33,6 @@ from fmapzip.eval.request import Request, load
 from fmapzip.eval.run import run
 from fmapzip.measurements import MeasurementCache
 from fmapzip.plan import Plan
-from fmapzip.planner import Budget
 from fmapzip.torch import compress_model
 from fmapzip.torch.tuning.tasks import divergence
 from fmapzip.tune.asked import Asked
@@ -76,11 +74,11 @@ def reported(request: Request, files: Path) -> Values:
     return {
         **figures,
         "float_top1": found["baselines"]["float"]["top1"],
-        "kl_vs_original": _moved(request, weighted, plan),
+        "kl_vs_original": moved(request, weighted, plan),
     }
 
 
-def _moved(request: Request, weighted: Request, plan: Plan) -> float:
+def moved(request: Request, weighted: Request, plan: Plan) -> float:
     """KL of the stored tuned network to the network as it was, a mean over the reported images."""
     original, stored = load(request), compress_model(load(weighted).model, plan)
     total = count = 0.0
@@ -89,22 +87,6 @@ def _moved(request: Request, weighted: Request, plan: Plan) -> float:
             total += len(images) * float(divergence(stored(images), original.model(images)))
             count += len(images)
     return total / count
-
-
-def plans(
-    request: Request, weights: Path | None, budgets: Sequence[float], work: Path, cache: MeasurementCache
-) -> list[Values]:
-    """Plans of a network without further training."""
-    asked = request if weights is None else replace(request, weights=str(weights))
-    name = "original" if weights is None else weights.stem
-    found = []
-    for value in budgets:
-        file = work / f"{name}_{value:g}.fmzp"
-        making = (asked, Budget("kl", value), ["auto"], work / f"{name}.plan.state", file)
-        made = remembered(cache, f"plan {name} {value:g}", partial(planned, *making))
-        figures = remembered(cache, f"plan {name} {value:g} reported", partial(measured, asked, file))
-        found.append({"budget": made["budget"], "met": made["met"], **figures})
-    return found
 
 
 def _given() -> argparse.Namespace:
@@ -118,7 +100,6 @@ def _given() -> argparse.Namespace:
     parser.add_argument("--replan", type=int, default=0, metavar="EPOCHS")
     parser.add_argument("--zero-last", action="store_true", help="what is tuned with lambda 0 comes after the runs")
     parser.add_argument("--lambda", dest="lambda_", type=float, default=0.1, help="where its search begins")
-    parser.add_argument("--max-kl", type=float, nargs="*", default=[], metavar="NATS")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--time-limit", type=float, metavar="SECONDS", help="of each run")
     parser.add_argument("--batch", type=int, default=64)
@@ -179,10 +160,6 @@ def main() -> None:
         runs[i] = {"codec": Path(stored).name, "rate": rate, "target_ratio": each.target_ratio, **figures, **made}
         result["runs"] = [runs[key] for key in sorted(runs)]
         write_result(given.json, "tuning", result, given.threads)
-    zero = (given.work / "run0").with_suffix(".safetensors")
-    result["original_plans"] = plans(request, None, given.max_kl, given.work, cache)
-    result["lambda_0_plans"] = plans(request, zero, given.max_kl, given.work, cache)
-    write_result(given.json, "tuning", result, given.threads)
 
 
 def _original(request: Request, advance: Any) -> Values:
