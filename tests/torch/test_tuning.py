@@ -82,6 +82,14 @@ def test_bits_agree_with_real_bytes_of_other_images(codec):
         assert tap.expected == pytest.approx(tap.real, rel=0.05), tap.name
 
 
+@pytest.mark.parametrize("rate", RATES)
+def test_rates_fitted_to_few_images_agree_with_bytes_of_others(rate):
+    model = tunable(network(), ContextRans(step=3), [images(24)[:16]], rate=rate)
+    plan = model.refresh([images(24)[:16]])
+    for tap in model.compare([images(96)[32:]], plan):
+        assert tap.expected == pytest.approx(tap.real, rel=0.03), tap.name
+
+
 @pytest.mark.parametrize("codec", [c for c in CODECS if getattr(c, "path", "") != "transform"], ids=repr)
 def test_forward_hands_on_what_the_stored_network_reads_back(codec):
     # A map of few values is stored as it is where coding would make it longer.

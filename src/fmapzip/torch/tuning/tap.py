@@ -23,7 +23,7 @@ from fmapzip.torch.tuning.codings import Coding, ValueByValue
 from fmapzip.torch.tuning.fit import Bits, coding_of, fitted, mask_bits
 
 CALIBRATOR = "tuned"
-_SCALED_ON = 16  # images whose frames set the scale of the bits
+_SCALED_ON = 16  # images whose frames tell what a codec's own code lengths leave out
 _LEAST_SLOPE = 0.25  # of the ratio of sums: images alike in their bits do not tell a slope
 
 
@@ -181,8 +181,9 @@ class TunedTap(nn.Module):
         found = fitted(self.codec, maps, self.rate)
         self._coding = found.coding.to(self.log_scale.device)
         self._bits, self._by_rows = found.bits, found.by_rows
-        some = maps[:: max(1, len(maps) // _SCALED_ON)]
-        expected, real = self._expected(some), _real(some, planned) - mask_bits(self.codec, maps.shape[1:])
+        some = maps[:: max(1, len(maps) // _SCALED_ON)] if found.exact else maps
+        real = _real(some, planned) if found.exact or len(maps) < 2 else self._real_of_others(maps)
+        expected, real = self._expected(some), real - mask_bits(self.codec, maps.shape[1:])
         self._slope = 1.0 if found.exact else _slope(expected, real)
         self._intercept = float(np.mean(real - self._slope * expected)) + mask_bits(self.codec, maps.shape[1:])
 
@@ -195,6 +196,14 @@ class TunedTap(nn.Module):
     def planned(self, maps: IntegerMap) -> TapPlan:
         """Return what a plan says of the tap, the codec trained on integer maps."""
         return TapPlan(self.tap.name, self.tap.shape, self.quantizer, self.codec, self.codec.train(maps))
+
+    def _real_of_others(self, maps: IntegerMap) -> NDArray[np.float64]:
+        """Bits of each map's frame by tables that the map took no part in: they suit others less than their own."""
+        real = np.empty(len(maps))
+        for part in (slice(0, None, 2), slice(1, None, 2)):
+            others = np.delete(maps, np.arange(len(maps))[part], axis=0)
+            real[part] = _real(maps[part], self.planned(others))
+        return real
 
     def _expected(self, maps: IntegerMap) -> NDArray[np.float64]:
         """Bits of each map before slope and intercept."""
