@@ -4,8 +4,10 @@
     python benchmarks/prove_blocks.py squeezenet1_1.fmz ... --tiles 200 --json benchmarks/results/hardware_proof.json
 
 Of each archive (named by its network) tiles evenly spread over its maps go through every block: as fast as it takes
-them, and with stalls after a reset. Archives may hold any codec: a block's codec codes the maps again. Decoders also
-get bodies with a bit flipped or the end cut, and must give the reference's error. What goes wrong ends the run.
+them, and with stalls after a reset. A tile has some rows of a map, as a chip would take it. Archives may hold any
+codec: a block's codec codes the maps again. Decoders also get bodies with a bit flipped or the end cut, and must give
+the reference's error. What goes wrong ends the run, which goes on where it was interrupted; what went through the same
+Verilog before is not played again. `--coverage 2` says which lines and bits of the Verilog a few tiles reach.
 """
 
 from __future__ import annotations
@@ -14,15 +16,19 @@ import argparse
 import json
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from common import git_hash, measured_widths, rows_on_lines
+from numpy.typing import NDArray
+from verilator_runs import Program
 
 import fmapzip
 from fmapzip.errors import CorruptFrame, InvalidInput, TruncatedFrame
@@ -30,53 +36,47 @@ from fmapzip.hardware import BLOCKS, Block
 from fmapzip.hardware.cases import Case
 from fmapzip.hardware.streams import Error
 from fmapzip.hardware.tiles import Tile, tiles
-from fmapzip.hardware.vectors import write_block, write_case
+from fmapzip.hardware.vectors import write_case
 from fmapzip.reference.context_rans import CONTEXT_RANS
 from fmapzip.reference.dct_cm import DCT_CM
 from fmapzip.reference.zvc import ZVC
 from fmapzip.registry import make
 
+Key = tuple[str, int, str]  # block, values a cycle, network
+Rows = dict[Key, dict[str, Any]]
 REFERENCES = {"zvc": ZVC, "dct-cm": DCT_CM, "context-rans": CONTEXT_RANS}
 
 
+def band_values(block: Block, values: int) -> int:
+    """Values of a tile as a chip would take it: for `context-rans` enough of them for all lanes."""
+    return 4096 * max(2, values) if block.codec == "context-rans" else 4096
+
+
+def bands(q: NDArray[Any], size: int) -> list[NDArray[Any]]:
+    """A map in bands of rows of at most so many values, or of one row."""
+    if q.ndim != 3:
+        return [q]
+    rows = max(1, size * q.shape[1] // q.size)
+    return [np.ascontiguousarray(q[:, first : first + rows]) for first in range(0, q.shape[1], rows)]
+
+
+def spread(items: Sequence[Any], count: int) -> list[Any]:
+    """At most so many, evenly spread."""
+    return [items[i * len(items) // count] for i in range(count)] if len(items) > count else list(items)
+
+
 def spread_tiles(archive: Path, block: Block, values: int, count: int) -> list[Tile]:
-    """Tiles that a block takes, evenly spread over an archive's maps."""
+    """Tiles that a block takes, of some rows each, evenly spread over an archive's maps."""
+    codec = make(block.codec, **block.settings)
+    found: list[Tile] = []
     with fmapzip.open(archive) as opened:
-        names = list(opened)
-        chosen = names[:: max(1, len(names) // count)]
-        found = []
-        for name, sample in chosen:
-            coded = fmapzip.encode(opened[name, sample], make(block.codec, **block.settings))
-            with suppress(InvalidInput):  # rows that are too long for a block's lanes
-                of_map = [piece for tile in tiles(coded) for piece in block.cut(tile, values)]
-                found += of_map[len(of_map) // 2 : len(of_map) // 2 + 1]
-    return found[:count]
-
-
-def built(block: Block, values: int, folder: Path) -> tuple[Any, Path]:
-    """A block's component, and its test bench as a program."""
-    component, module = write_block(block, values, folder), block.module_name(values)
-    command = [
-        "verilator",
-        "--binary",
-        "--timing",
-        "-O3",
-        "-Wno-fatal",
-        "-Wno-lint",
-        "--top-module",
-        "testbench",
-        "-GDEPTH=2097152",
-    ]
-    command += ["-Mdir", str(folder / "obj"), "-o", "sim", str(folder / f"{module}.v"), str(folder / f"{module}_tb.sv")]
-    subprocess.run(command, check=True, capture_output=True)
-    return component, folder / "obj" / "sim"
-
-
-def said(program: Path, case: Path, **options: int) -> str:
-    """What the test bench prints."""
-    plus = [f"+{name}={value}" for name, value in options.items()]
-    done = subprocess.run([program, f"+case={case}", *plus], check=True, capture_output=True, text=True, timeout=600)
-    return done.stdout.splitlines()[0]
+        names = spread(list(opened), 2 * count)
+        for name, sample in names:
+            for part in spread(bands(opened[name, sample], band_values(block, values)), 1 + 2 * count // len(names)):
+                with suppress(InvalidInput):  # rows that are too long for a block's lanes
+                    coded = tiles(fmapzip.encode(part, codec))
+                    found += [piece for tile in coded for piece in islice(block.cut(tile, values), 1)]
+    return spread(found, count)
 
 
 def software_error(tile: Tile, body: bytes) -> int:
@@ -99,16 +99,18 @@ def spoilt(body: bytes, rng: random.Random) -> bytes:
     return bytes(changed)
 
 
-def play(block: Block, values: int, found: list[Tile], component: Any, program: Path, faults: int) -> dict[str, Any]:
+def play(block: Block, values: int, found: list[Tile], program: Program, faults: int) -> dict[str, Any]:
     """All runs of one archive's tiles; raises `SystemExit` where one does not pass."""
     rng, cycles, played = random.Random(0), 0, 0
+    component = program.component
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         for number, tile in enumerate(found):
             write_case(component, block.case(tile, values), folder)
-            budget = 1000 + 60 * tile.values.size
-            fast = said(program, folder, budget=budget)
-            slow = said(program, folder, budget=budget, stall=96, seed=number, reset=rng.randrange(20, 2000))
+            budget = 20000 + 60 * tile.values.size
+            fast = program.said(folder, budget=budget)
+            stalls = {"stall": rng.choice((16, 96, 200)), "seed": number}
+            slow = program.said(folder, budget=budget, reset=rng.randrange(20, 2000), **stalls)
             if not (fast.startswith("PASS") and slow.startswith("PASS")):
                 sys.exit(f"{block.name} at {values}, tile {number}: {fast}; {slow}")
             cycles += int(fast.split()[2])
@@ -116,7 +118,7 @@ def play(block: Block, values: int, found: list[Tile], component: Any, program: 
                 body = spoilt(tile.body, rng)
                 inputs = block.case(Tile(tile.codec, tile.values, tile.below, body, tile.parameters), values).inputs
                 write_case(component, Case(inputs, {"values": [], "status": []}), folder)
-                status = said(program, folder, budget=budget, any=1, stall=32, seed=number)
+                status = program.said(folder, budget=budget, any=1, stall=32, seed=number)
                 if not _agrees(tile, status, software_error(tile, body)):
                     sys.exit(f"{block.name} at {values}, tile {number}: {status} of a spoilt body")
                 played += 1
@@ -133,34 +135,64 @@ def _agrees(tile: Tile, status: str, error: int) -> bool:
     return told[:2] == ["STATUS", str(error)]
 
 
+def covered(block: Block, values: int, archives: list[Path], arguments: argparse.Namespace) -> dict[str, Any]:
+    """Which lines and bits of a block's Verilog a few tiles of each archive, and spoilt ones, reach."""
+    with tempfile.TemporaryDirectory() as folder:
+        program, count = Program(block, values, Path(folder), coverage=True), 0
+        for archive in archives:
+            found = spread_tiles(archive, block, values, arguments.coverage)
+            count += play(block, values, found, program, max(2, arguments.faults))["tiles"]
+        lines, bits = program.reached(("line", "branch")), program.reached(("toggle",))
+    return {"tiles": count, "lines": lines[0], "of_lines": lines[1], "bits": bits[0], "of_bits": bits[1]}
+
+
+def proven(
+    block: Block, values: int, rows: Rows, arguments: argparse.Namespace
+) -> Iterator[tuple[Key, dict[str, Any]]]:
+    """What each archive's tiles come to; those that went through the same Verilog before are left out."""
+    with tempfile.TemporaryDirectory() as folder:
+        program = Program(block, values, Path(folder))
+        for archive in arguments.archives:
+            key = (block.name, values, archive.stem)
+            asked = {"verilog_crc32": program.checksum, "asked": arguments.tiles}
+            if asked.items() <= rows.get(key, {}).items():
+                continue
+            found = spread_tiles(archive, block, values, arguments.tiles)
+            if found:
+                yield key, play(block, values, found, program, arguments.faults) | asked
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("archives", nargs="+", type=Path)
     parser.add_argument("--only", default="*", help="blocks of these names")
     parser.add_argument("--tiles", type=int, default=200, help="of each archive")
+    parser.add_argument(
+        "--coverage", type=int, metavar="N", help="instead count what so many tiles of each archive reach"
+    )
     parser.add_argument("--values", type=int, nargs="*", help="values a cycle instead of those that are measured")
     parser.add_argument("--faults", type=int, default=2, help="spoilt bodies of each tile, for decoders")
     parser.add_argument("--json", type=Path, required=True)
     arguments = parser.parse_args()
     if shutil.which("verilator") is None:
         sys.exit("verilator is not installed")
-    old = json.loads(arguments.json.read_text())["rows"] if arguments.json.exists() else []
-    rows = {(r["block"], r["values"], r["network"]): r for r in old}
+    old = json.loads(arguments.json.read_text()) if arguments.json.exists() else {}
+    rows: Rows = {(r["block"], r["values"], r["network"]): r for r in old.get("rows", [])}
+    coverage = {(r["block"], r["values"]): r for r in old.get("coverage", [])}
+
+    def keep(kept: dict[Any, dict[str, Any]], key: tuple[Any, ...], row: dict[str, Any]) -> None:
+        kept[key] = dict(zip(("block", "values", "network"), key, strict=False)) | row | {"commit": git_hash()}
+        print(kept[key], flush=True)
+        content = {"benchmark": "hardware_proof", "rows": list(rows.values()), "coverage": list(coverage.values())}
+        arguments.json.write_text(rows_on_lines(content))
+
     for block in (each for each in BLOCKS if fnmatchcase(each.name, arguments.only)):
         for values in arguments.values or measured_widths(block):
-            with tempfile.TemporaryDirectory() as folder:
-                component, program = built(block, values, Path(folder))
-                for archive in arguments.archives:
-                    found = spread_tiles(archive, block, values, arguments.tiles)
-                    if not found:
-                        continue
-                    row = play(block, values, found, component, program, arguments.faults)
-                    key = (block.name, values, archive.stem)
-                    rows[key] = dict(zip(("block", "values", "network"), key, strict=True)) | row
-                    rows[key]["commit"] = git_hash()
-                    print(rows[key], flush=True)
-                    content = {"benchmark": "hardware_proof", "rows": list(rows.values())}
-                    arguments.json.write_text(rows_on_lines(content))
+            if arguments.coverage:
+                keep(coverage, (block.name, values), covered(block, values, arguments.archives, arguments))
+                continue
+            for key, row in proven(block, values, rows, arguments):
+                keep(rows, key, row)
 
 
 if __name__ == "__main__":
