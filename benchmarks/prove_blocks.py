@@ -3,11 +3,12 @@
     fmapzip capture path/to/nets.py:squeezenet1_1 path/to/images --codec zvc --limit 2 -o squeezenet1_1.fmz
     python benchmarks/prove_blocks.py squeezenet1_1.fmz ... --tiles 200 --json benchmarks/results/hardware_proof.json
 
-Of each archive (named by its network) tiles evenly spread over its maps go through every block: as fast as it takes
-them, and with stalls after a reset. A tile has some rows of a map, as a chip would take it. Archives may hold any
-codec: a block's codec codes the maps again. Decoders also get bodies with a bit flipped or the end cut, and must give
-the reference's error. What goes wrong ends the run, which goes on where it was interrupted; what went through the same
-Verilog before is not played again. `--coverage 2` says which lines and bits of the Verilog a few tiles reach.
+The golden frames go through every block that takes them, and so do tiles evenly spread over the maps of each archive
+(named by its network): as fast as the block takes them, and with stalls after a reset. A tile has some rows of a map,
+as a chip would take it. Archives may hold any codec: a block's codec codes the maps again. Decoders also get bodies
+with a bit flipped or the end cut, and must give the reference's error. What goes wrong ends the run, which goes on
+where it was interrupted; what went through the same Verilog before is not played again. `--coverage 2` says which
+lines and bits of the Verilog a few tiles reach.
 """
 
 from __future__ import annotations
@@ -31,20 +32,20 @@ from numpy.typing import NDArray
 from verilator_runs import Program
 
 import fmapzip
-from fmapzip.errors import CorruptFrame, InvalidInput, TruncatedFrame
+from fmapzip.errors import InvalidInput
 from fmapzip.hardware import BLOCKS, Block
 from fmapzip.hardware.cases import Case
-from fmapzip.hardware.streams import Error
 from fmapzip.hardware.tiles import Tile, tiles
 from fmapzip.hardware.vectors import write_case
-from fmapzip.reference.context_rans import CONTEXT_RANS
-from fmapzip.reference.dct_cm import DCT_CM
-from fmapzip.reference.zvc import ZVC
 from fmapzip.registry import make
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "hardware"))
+
+from faults import agrees, software_error
+
+GOLDEN = Path(__file__).parents[1] / "tests" / "golden"
 Key = tuple[str, int, str]  # block, values a cycle, network
 Rows = dict[Key, dict[str, Any]]
-REFERENCES = {"zvc": ZVC, "dct-cm": DCT_CM, "context-rans": CONTEXT_RANS}
 
 
 def band_values(block: Block, values: int) -> int:
@@ -65,6 +66,17 @@ def spread(items: Sequence[Any], count: int) -> list[Any]:
     return [items[i * len(items) // count] for i in range(count)] if len(items) > count else list(items)
 
 
+def golden_tiles(block: Block, values: int) -> list[Tile]:
+    """The tiles of golden frames that a block takes."""
+    found = []
+    for path in sorted(GOLDEN.glob(f"{block.codec}-*.fmap")):
+        for tile in tiles(path.read_bytes()):
+            with suppress(InvalidInput):  # of another path, level or number of lanes
+                block.case(tile, values)
+                found.append(tile)
+    return found
+
+
 def spread_tiles(archive: Path, block: Block, values: int, count: int) -> list[Tile]:
     """Tiles that a block takes, of some rows each, evenly spread over an archive's maps."""
     codec = make(block.codec, **block.settings)
@@ -77,17 +89,6 @@ def spread_tiles(archive: Path, block: Block, values: int, count: int) -> list[T
                     coded = tiles(fmapzip.encode(part, codec))
                     found += [piece for tile in coded for piece in islice(block.cut(tile, values), 1)]
     return spread(found, count)
-
-
-def software_error(tile: Tile, body: bytes) -> int:
-    """What the reference says of a body."""
-    try:
-        REFERENCES[tile.codec].decode(body, tile.values.shape, tile.below, tile.parameters)  # type: ignore[arg-type]
-    except TruncatedFrame:
-        return Error.TRUNCATED
-    except CorruptFrame:
-        return Error.CORRUPT
-    return Error.NONE
 
 
 def spoilt(body: bytes, rng: random.Random) -> bytes:
@@ -119,20 +120,12 @@ def play(block: Block, values: int, found: list[Tile], program: Program, faults:
                 inputs = block.case(Tile(tile.codec, tile.values, tile.below, body, tile.parameters), values).inputs
                 write_case(component, Case(inputs, {"values": [], "status": []}), folder)
                 status = program.said(folder, budget=budget, any=1, stall=32, seed=number)
-                if not _agrees(tile, status, software_error(tile, body)):
+                if not agrees(tile, status, software_error(tile, body)):
                     sys.exit(f"{block.name} at {values}, tile {number}: {status} of a spoilt body")
                 played += 1
     total = sum(tile.values.size for tile in found)
     rate = round(total / cycles, 3) if cycles else None
     return {"tiles": len(found), "tile_values": total, "values_per_cycle": rate, "spoilt": played}
-
-
-def _agrees(tile: Tile, status: str, error: int) -> bool:
-    """Whether a status is the software's; where a bitmap of zvc is cut, a value may be missing before that is seen."""
-    told = status.split()
-    if tile.codec == "zvc" and error == Error.TRUNCATED:
-        return told[0] == "STATUS" and told[1] != str(Error.NONE)
-    return told[:2] == ["STATUS", str(error)]
 
 
 def covered(block: Block, values: int, archives: list[Path], arguments: argparse.Namespace) -> dict[str, Any]:
@@ -152,12 +145,16 @@ def proven(
     """What each archive's tiles come to; those that went through the same Verilog before are left out."""
     with tempfile.TemporaryDirectory() as folder:
         program = Program(block, values, Path(folder))
-        for archive in arguments.archives:
-            key = (block.name, values, archive.stem)
+        for archive in (None, *arguments.archives):
+            key = (block.name, values, "golden frames" if archive is None else archive.stem)
             asked = {"verilog_crc32": program.checksum, "asked": arguments.tiles}
             if asked.items() <= rows.get(key, {}).items():
                 continue
-            found = spread_tiles(archive, block, values, arguments.tiles)
+            found = (
+                golden_tiles(block, values)
+                if archive is None
+                else spread_tiles(archive, block, values, arguments.tiles)
+            )
             if found:
                 yield key, play(block, values, found, program, arguments.faults) | asked
 

@@ -37,7 +37,7 @@ def proof(found: Values) -> str:
     """Tiles of real maps that went through the blocks' Verilog."""
     intro = (
         "`benchmarks/prove_blocks.py`: the exported Verilog in Verilator, on tiles of real maps, byte for byte "
-        "against the software: as fast as the block takes them, and again with streams that stall in 96 of 256 "
+        "against the software: as fast as the block takes them, and again with streams that stall in up to 200 of 256 "
         "cycles, after a reset. Spoilt bodies have a bit flipped or their end cut off, and ended in the "
         "reference's error. Of `context-rans` the cycles count those in which tables are loaded, before each tile."
     )
@@ -64,4 +64,25 @@ def proof(found: Values) -> str:
         "spoilt bodies",
         "commit",
     ]
-    return "\n\n".join([fill(intro, WIDTH), table(head, rows)])
+    return "\n\n".join([fill(intro, WIDTH), table(head, rows), *coverage(found)])
+
+
+def coverage(found: Values) -> list[str]:
+    """What of the Verilog was reached."""
+    if not found.get("coverage"):
+        return []
+    intro = (
+        "Coverage that Verilator counts on a few of these tiles and spoilt bodies, with stalls and a reset: lines and "
+        "branches of the exported Verilog that ran, and bits of its signals that changed."
+    )
+    rows = [
+        [
+            f"`{row['block']}`",
+            str(row["values"]),
+            str(row["tiles"]),
+            *(f"{row[part]} of {row[f'of_{part}']}, {row[part] / row[f'of_{part}']:.1%}" for part in ("lines", "bits")),
+            row["commit"],
+        ]
+        for row in found["coverage"]
+    ]
+    return [fill(intro, WIDTH), table(["block", "values a cycle", "tiles", "lines", "bits", "commit"], rows)]

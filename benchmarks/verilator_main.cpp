@@ -8,18 +8,18 @@
 #endif
 
 int main(int argc, char** argv) {
-    VerilatedContext context;
-    context.commandArgs(argc, argv);
-    Vtestbench bench{&context};
-    while (!context.gotFinish()) {
-        bench.eval();
-        if (!bench.eventsPending()) break;
-        context.time(bench.nextTimeSlot());
-    }
-    bench.final();
+  VerilatedContext context;
+  context.commandArgs(argc, argv);
+  Vtestbench bench{&context};
+  while (!context.gotFinish()) {
+    bench.eval();
+    if (!bench.eventsPending()) break;
+    context.time(bench.nextTimeSlot());
+  }
+  bench.final();
 #if VM_COVERAGE
-    const char* found = context.commandArgsPlusMatch("coverage=");
-    if (*found != 0) context.coveragep()->write(found + std::strlen("+coverage="));
+  const char* found = context.commandArgsPlusMatch("coverage=");
+  if (*found != 0) context.coveragep()->write(found + std::strlen("+coverage="));
 #endif
-    return 0;
+  return 0;
 }
