@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 from common import FIGURES, write_result
-from numpy.typing import NDArray
+from paper_recall import Copies, Embeddings, judged
 
 import fmapzip
 from fmapzip.bench.network import NetworkSource
@@ -41,7 +41,6 @@ from fmapzip.eval.request import Request, load
 from fmapzip.eval.run import run
 from fmapzip.measurements import MeasurementCache
 from fmapzip.planner import Budget, make_plan
-from fmapzip.torch import compress_model
 from fmapzip.torch.outputs import output_tensor
 
 METHODS = ("all", "dct-cm:path=mask", "dct-cm:path=mask,mask_step=2", "dct-cm:path=mask,mask_step=4")
@@ -50,10 +49,8 @@ PLANNED = ("context-rans", "context-rans:level=max", "dct-cm:coding=bitmap")
 KEPT = ("label", "layout", "ours", "lossless", "status", "bytes", "side_bytes", "total_bytes", "other_layout_bytes")
 
 FILE_NAME = str.maketrans({":": "_", "=": "-", ",": "_"})
-COPIES = {"": "all", "_harder": "harder"}  # of the first, the network as shipped finds every one
 
 Values = dict[str, Any]
-Embeddings = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -67,6 +64,8 @@ class Job:
     queries: int
     time_limit: float | None
     codecs: Sequence[str]
+    cosines: Sequence[float]
+    on_copies: bool
     work: Path
     cache: MeasurementCache
 
@@ -104,10 +103,13 @@ def _method(entry: Values) -> Values:
 def planned(job: Job, codec: str, cosine: float, target: Path) -> Values:
     """Make the plan of a cosine; only calibration images are looked at."""
     inputs = load(job.request)
+    calibration = inputs.calibration
+    if job.on_copies:
+        calibration = Batches(_one_copy_each(inputs.parts.calibration, inputs.preprocessing), inputs.batch)
     with progress() as advance:
         found = make_plan(
             inputs.model,
-            inputs.calibration,
+            calibration,
             Budget("sqnr", sqnr_of(cosine)),
             codecs=[parse_codec(codec) if ":" in codec else codec],
             time_limit=job.time_limit,
@@ -130,27 +132,23 @@ def measured(job: Job, plan: Path) -> Values:
     return {"images": found["images"], **{key: found["codecs"][0][key] for key in FIGURES}}
 
 
-def recall(job: Job, copies: str, gallery: Embeddings, names: Sequence[str], plan: Path | None) -> Values:
-    """Percent of copies that find the image that they are of, by distortion and in the mean."""
+def recall(job: Job, gallery: Embeddings, names: Sequence[str], name: str, plan: fmapzip.Plan | None) -> Values:
+    """Which copies find the image that they are of, and how near their embeddings stay."""
     inputs = load(job.request)
-    reported = inputs.parts.images
-    net = inputs.model if plan is None else compress_model(inputs.model, fmapzip.Plan.load(plan))
+    assert inputs.preprocessing is not None
+    images = inputs.parts.images.select(range(len(inputs.parts.images))[: job.queries])
+    copies = Copies(inputs.model, images, inputs.preprocessing, job.work / "copies")
     places = {name: i for i, name in enumerate(names)}
-    wanted = [places[name] for name in reported.names[: job.queries]]
-    found = {}
-    for kind, made in _copies(copies, reported.select(range(len(wanted))), inputs.preprocessing):
-        nearest = (embeddings(net, made, inputs.batch) @ gallery.T).argmax(1)
-        found[kind] = 100 * float(np.mean(nearest == wanted))
-    return {"queries": len(wanted) * len(found), "recall": float(np.mean(list(found.values()))), "by_copy": found}
+    shipped = copies.embeddings("shipped", None)
+    return judged(copies.embeddings(name, plan), gallery, [places[name] for name in images.names], shipped)
 
 
-def _copies(copies: str, data: Dataset, preprocessing: Preprocessing | None) -> Iterator[tuple[str, Dataset]]:
-    """Each distortion of a set, with the images that it makes."""
+def _one_copy_each(data: Dataset, preprocessing: Preprocessing | None) -> Dataset:
+    """A copy of each image by the next of the hard and harder distortions."""
     assert preprocessing is not None
-    assert data.read_by is not None
-    for kind, distortion in distortions(copies).items():
-        way = replace(preprocessing, distortion=distortion)
-        yield kind, replace(data, read=partial(_read, data, way))
+    wanted = (distortion for copies in ("hard", "harder") for distortion in distortions(copies).values())
+    ways = [replace(preprocessing, distortion=distortion) for distortion in wanted]
+    return replace(data, read=lambda i: _read(data, ways[i % len(ways)], i))
 
 
 def _read(data: Dataset, way: Preprocessing, i: int) -> Pixels:
@@ -187,24 +185,21 @@ def measure(job: Job) -> Iterator[Values]:
         result["arena"] = job.remembered("arena", partial(arena, job))
         yield result
     found: dict[str, fmapzip.Plan] = {}
-    for cosine in COSINES:
+    for cosine in job.cosines:
         for codec in job.codecs:
             name = f"{codec.translate(FILE_NAME)}_{cosine:g}"
             target = job.work / f"{name}.fmzp"
             made = job.remembered(f"plan {name}", partial(planned, job, codec, cosine, target))
             figures = job.remembered(f"figures {name}", partial(measured, job, target))
-            result["plans"].append({"codec": codec, "cosine": cosine, **made, **figures})
+            result["plans"].append({"codec": codec, "cosine": cosine, "on_copies": job.on_copies, **made, **figures})
             yield result
             found[name] = fmapzip.Plan.load(target)
             if job.queries:
                 known = shipped(job)
-                judged = next(other for other, plan in found.items() if same_values(plan, found[name]))
-                for suffix, copies in COPIES.items():
-                    asked = partial(recall, job, copies, *known)
-                    result[f"shipped{suffix}"] = job.remembered(f"recall{suffix} shipped", partial(asked, None))
-                    result["plans"][-1][f"recall{suffix}"] = job.remembered(
-                        f"recall{suffix} {judged}", partial(asked, job.work / f"{judged}.fmzp")
-                    )
+                same = next(other for other, plan in found.items() if same_values(plan, found[name]))
+                judge = partial(recall, job, *known)
+                result["shipped"] = job.remembered("recall shipped", partial(judge, "shipped", None))
+                result["plans"][-1]["recall"] = job.remembered(f"recall {same}", partial(judge, same, found[same]))
                 yield result
 
 
@@ -227,6 +222,8 @@ def main() -> None:
     parser.add_argument(
         "--codec", action="append", help="that plans choose from, as `fmapzip plan` takes it; repeatable"
     )
+    parser.add_argument("--cosine", type=float, nargs="+", default=COSINES, help="that plans keep")
+    parser.add_argument("--on-copies", action="store_true", help="plans are made on distorted copies of their images")
     parser.add_argument("--images", type=int, help="how many images plans are measured on; all by default")
     parser.add_argument("--queries", type=int, default=160, help="images whose copies are looked for; 0: none")
     parser.add_argument("--time-limit", type=float, help="seconds after which plans measure with less care")
@@ -247,9 +244,10 @@ def main() -> None:
         work = arguments.work / size
         work.mkdir(parents=True, exist_ok=True)
         settings = (arguments.gallery, arguments.arena_images, arguments.images, arguments.queries)
-        conditions = [arguments.model, arguments.data, arguments.rows, *settings]
+        conditions = [arguments.model, arguments.data, arguments.rows, arguments.on_copies, *settings]
         cache = MeasurementCache(work / "measurements", "paper", conditions)
-        job = Job(request, *settings, arguments.time_limit, arguments.codec or PLANNED, work, cache)
+        asked = (arguments.codec or PLANNED, arguments.cosine, arguments.on_copies)
+        job = Job(request, *settings, arguments.time_limit, *asked, work, cache)
         results.append({})
         for found in measure(job):
             results[-1] = found

@@ -22,6 +22,7 @@ from results_files import NETWORKS, Values, arenas, keep, loaded, renew
 from results_hardware import proof, synthesis
 from results_instructions import instructions
 from results_map import draw_map, one_map
+from results_metric_plans import metric_plans
 from results_paper import paper, short_paper
 from results_pass import stored_pass
 from results_plans import plans
@@ -52,6 +53,7 @@ def document() -> str:
     parts += [arena(report) for report in arenas()]
     parts += [speeds(report) for report in loaded("speeds_*.json")]
     parts += [plans(loaded("plan_budgets_*.json"))]
+    parts += [metric_plans([run for run in loaded("plan_*.json") if run["benchmark"] == "plan"])]
     parts += [tunings(loaded("tune_*.json"))]
     parts += [dead_zones(loaded("dead_zones_*.json"))]
     parts += [grid(found) for found in loaded("dct_cm_grid_*.json")]

@@ -10,6 +10,7 @@ from common import git_hash, rows_on_lines
 
 from fmapzip.documents.bench import BENCH
 from fmapzip.documents.evaluation import EVALUATION
+from fmapzip.documents.planning import PLANNING
 
 KEPT = Path(__file__).parent / "results"
 
@@ -27,7 +28,7 @@ Values = dict[str, Any]
 
 
 def keep(report: Path, commit: str | None = None, speeds: bool = False, note: str = "") -> Path:
-    """Copy what tables need of a report of ``fmapzip bench`` or ``eval``.
+    """Copy what tables need of a report of ``fmapzip bench``, ``eval`` or ``plan``.
 
     Parameters
     ----------
@@ -84,9 +85,10 @@ def _conditions(kept: Values) -> Values:
 
 
 def _kept(report: Path) -> tuple[str, Values]:
-    is_bench = json.loads(report.read_text()).get("kind") == "bench"
-    found = (BENCH if is_bench else EVALUATION).read(report)
-    return _kept_bench(found) if is_bench else _kept_eval(found, report.stem)
+    kind = json.loads(report.read_text()).get("kind")
+    if kind == "plan":
+        return _kept_plan(PLANNING.read(report), report.stem)
+    return _kept_bench(BENCH.read(report)) if kind == "bench" else _kept_eval(EVALUATION.read(report), report.stem)
 
 
 def _kept_bench(found: Values) -> tuple[str, Values]:
@@ -110,6 +112,13 @@ def _kept_eval(found: Values, stem: str) -> tuple[str, Values]:
     codecs = [{key: value for key, value in entry.items() if key != "taps"} for entry in found["codecs"]]
     names = {"model": _function(found["model"]), "data": _folder(found["data"])}
     return f"eval_{stem}", {"benchmark": "eval", **found, **names, "taps": _kept_taps(found), "codecs": codecs}
+
+
+def _kept_plan(found: Values, stem: str) -> tuple[str, Values]:
+    """Totals, and the plans that were run."""
+    names = {"model": _function(found["model"]), "data": _folder(found["data"])}
+    kept = {key: value for key, value in found.items() if key not in ("taps", "protocol")}
+    return f"plan_{stem}", {"benchmark": "plan", **kept, **names}
 
 
 def _kept_taps(found: Values) -> list[Values]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from textwrap import fill
 
 from results_files import Values
+from results_recall import everything, paired, plan_name, recall_table
 from results_tables import WIDTH, conditions, table
 
 TITLE = "The complete ResNet-50"
@@ -47,8 +48,9 @@ def paper(runs: Sequence[Values]) -> str:
         fill(intro, WIDTH),
         _telling(head, [*rows, *_published(sizes)]),
         "\n".join([*lines, *notes, machine]),
+        *(recall_table(size, found) for size, found in sizes.items()),
     ]
-    return "\n\n".join(parts)
+    return "\n\n".join(filter(None, parts))
 
 
 def short_paper(runs: Sequence[Values]) -> str:
@@ -87,24 +89,27 @@ def merged(runs: Sequence[Values]) -> dict[str, Values]:
         for part in run["sizes"]:
             known = found.setdefault(part["size"], {"plans": []})
             known["plans"] += part["plans"]
-            known |= {key: part[key] for key in ("arena", "shipped", "shipped_harder") if key in part}
+            known |= {key: part[key] for key in ("arena", "shipped") if key in part}
     return found
 
 
 def _plan_rows(sizes: dict[str, Values]) -> Iterator[list[str]]:
-    asked = {(plan["cosine"], plan["codec"]): None for found in sizes.values() for plan in found["plans"]}
-    for cosine, codec in sorted(asked, key=lambda key: (key[0], key[1])):
-        plans = [_plan(found, cosine, codec) for found in sizes.values()]
+    asked = {plan_name(plan): plan for found in sizes.values() for plan in found["plans"]}
+    for name in sorted(asked, key=lambda name: (asked[name]["cosine"], name)):
+        plans = [next((p for p in found["plans"] if plan_name(p) == name), None) for found in sizes.values()]
         ratios = [f"{plan[key]:.2f}" if plan else "" for plan in plans for key in ("ratio_total", "ratio_payload")]
         known = [plan for plan in plans if plan]
-        recalls = [f"{plan['recall']['recall']:.1f}%" for plan in known if plan.get("recall")]
+        recalls = [_recall(found, plan) for found, plan in zip(sizes.values(), plans, strict=True) if plan]
         cosines = [f"{cosine_of(plan['output_sqnr_db']):.4f}" for plan in known]
-        name = f"**`{codec}` planned for a cosine of {cosine:g}**"
-        yield [name, *ratios, ", ".join(cosines), ", ".join(recalls)]
+        yield [f"**{name}**", *ratios, ", ".join(cosines), ", ".join(filter(None, recalls))]
 
 
-def _plan(found: Values, cosine: float, codec: str) -> Values | None:
-    return next((plan for plan in found["plans"] if (plan["cosine"], plan["codec"]) == (cosine, codec)), None)
+def _recall(found: Values, plan: Values) -> str:
+    """Of all copies, the share that finds its image, and as shipped."""
+    if not plan.get("recall"):
+        return ""
+    each = paired(found["shipped"]["hits"], plan["recall"]["hits"], everything(plan["recall"]))
+    return f"{each.after:.1f}% of {each.before:.1f}%"
 
 
 def _method_rows(sizes: dict[str, Values], shown: Callable[[Values], bool]) -> list[list[str]]:
@@ -149,23 +154,25 @@ def _facts(size: str, found: Values) -> Iterator[str]:
             f"{arena['calibration_images']} others; {arena['zeros']:.1%} zeros, order-0 entropy "
             f"{arena['entropy_bits']:.2f} bits ({8 / arena['entropy_bits']:.2f}x). {_ahead(arena)}"
         )
-    for calibrating, images in dict.fromkeys((plan["calibration_images"], plan["images"]) for plan in found["plans"]):
-        named = [p for p in found["plans"] if (p["calibration_images"], p["images"]) == (calibrating, images)]
-        codecs = " and ".join(dict.fromkeys(f"`{plan['codec']}`" for plan in named))
-        yield f"- {size} px: plans of {codecs}: made on {calibrating} images and measured on {images} others."
-    judged = next((plan["recall"] for plan in found["plans"] if plan.get("recall")), None)
-    if judged and "shipped" in found:
+    for made in dict.fromkeys(map(_made, found["plans"])):
+        alike = [plan for plan in found["plans"] if _made(plan) == made]
+        codecs = " and ".join(dict.fromkeys(f"`{plan['codec']}`" for plan in alike))
+        yield f"- {size} px: plans of {codecs}: {made}."
+    if "shipped" in found:
+        judged = found["shipped"]
         yield (
-            f"- {size} px: recall of {judged['queries']} copies ({', '.join(judged['by_copy'])}), "
-            f"{found['shipped']['recall']:.1f}% by the network as shipped."
+            f"- {size} px: recall@1 of {judged['images'] * len(judged['hits'])} distorted copies of {judged['images']} "
+            f"images with the plan, of what it is by the network as shipped."
         )
-    for plan in (plan for plan in found["plans"] if plan.get("recall_harder")):
-        harder, before = plan["recall_harder"], found["shipped_harder"]["recall"]
-        yield (
-            f"- {size} px: of {harder['queries']} harder copies ({', '.join(harder['by_copy'])}) the network as "
-            f"shipped finds {before:.1f}%, with `{plan['codec']}` planned for {plan['cosine']:g} "
-            f"{harder['recall']:.1f}%."
-        )
+
+
+def _made(plan: Values) -> str:
+    """What a plan was made and measured on."""
+    copies = ", each distorted by another of the hard and harder copies," if plan.get("on_copies") else ""
+    return (
+        f"made on {plan['calibration_images']} images{copies} and measured on {plan['images']} others, which share the "
+        f"plan's bytes"
+    )
 
 
 def _ahead(arena: Values) -> str:
