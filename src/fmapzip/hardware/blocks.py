@@ -10,6 +10,7 @@ from typing import Any
 from fmapzip.errors import InvalidInput
 from fmapzip.hardware import cases, context_rans_tiles
 from fmapzip.hardware.context_rans import Decoder
+from fmapzip.hardware.context_rans_encoder import Encoder
 from fmapzip.hardware.dct_cm import MaskDecoder
 from fmapzip.hardware.dct_cm_encoder import MaskEncoder
 from fmapzip.hardware.dct_cm_inverse import InverseTransform
@@ -92,6 +93,15 @@ BLOCKS = (
     Block("dct-cm-points-decoder", "dct-cm", FEW, partial(MaskDecoder, points=True), cases.points_decoder, MASK),
     *(_inverse(length) for length in LENGTHS),
     Block(
+        "context-rans-fast-encoder",
+        "context-rans",
+        LANES,
+        lambda lanes: Encoder(lanes, context_rans_tiles.span_depth(lanes), context_rans_tiles.HELD_GROUPS),
+        cases.fast_encoder,
+        {"level": "fast"},
+        partial(context_rans_tiles.cut, groups=context_rans_tiles.HELD_GROUPS),
+    ),
+    Block(
         "context-rans-fast-decoder",
         "context-rans",
         LANES,
@@ -99,6 +109,20 @@ BLOCKS = (
         cases.fast_decoder,
         {"level": "fast"},
         context_rans_tiles.cut,
+    ),
+    Block(
+        "context-rans-encoder",
+        "context-rans",
+        LANES,
+        lambda lanes: Encoder(
+            lanes,
+            context_rans_tiles.span_depth(lanes),
+            context_rans_tiles.HELD_GROUPS,
+            context_rans_tiles.row_depth(lanes),
+        ),
+        cases.default_encoder,
+        {"level": "default"},
+        partial(context_rans_tiles.cut, groups=context_rans_tiles.HELD_GROUPS),
     ),
     Block(
         "context-rans-decoder",

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from fmapzip.hardware import context_rans_tiles as rans
 from fmapzip.hardware.dct_cm_classes import word_bits
 from fmapzip.hardware.dct_cm_groups import code_words, group_words, groups
 from fmapzip.hardware.dct_cm_tiles import body_bits, rank_table, tile_word, value_table, value_words
 from fmapzip.hardware.rans_coder import body_bytes
+from fmapzip.hardware.rans_encoder_coder import body_words
+from fmapzip.hardware.rans_lane import WORD_BITS
 from fmapzip.hardware.streams import Error, status_word, words
 from fmapzip.hardware.tiles import Tile
 from fmapzip.hardware.zvc import bitmap_bytes
@@ -107,3 +111,19 @@ def default_decoder(tile: Tile, lanes: int) -> Case:
 def _rans_decoder(tile: Tile, lanes: int, table: list[int]) -> Case:
     inputs = {"tile": [rans.tile_word(tile, lanes)], "table": table, "body": words(tile.body, body_bytes(lanes))}
     return Case(inputs, {"values": rans.value_words(tile, lanes), "status": [status_word(Error.NONE)]})
+
+
+def fast_encoder(tile: Tile, lanes: int) -> Case:
+    """Tables and values in, the words of a body of `context-rans` in contexts of channels out, the last first."""
+    return _rans_encoder(tile, lanes, rans.fast_table(tile, lanes, encodes=True))
+
+
+def default_encoder(tile: Tile, lanes: int) -> Case:
+    """The same in contexts of neighbours."""
+    return _rans_encoder(tile, lanes, rans.default_table(tile, lanes, encodes=True))
+
+
+def _rans_encoder(tile: Tile, lanes: int, table: list[int]) -> Case:
+    inputs = {"tile": [rans.tile_word(tile, lanes)], "table": table, "values": rans.value_words(tile, lanes)}
+    backwards = np.frombuffer(tile.body, "<u2")[::-1].tolist()
+    return Case(inputs, {"body": words(backwards, body_words(lanes), WORD_BITS)})

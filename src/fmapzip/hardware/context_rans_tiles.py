@@ -31,13 +31,19 @@ def row_depth(lanes: int) -> int:
     return 1024 if lanes < 64 else 256
 
 
-def cut(tile: Tile, lanes: int) -> Iterator[Tile]:
+HELD_GROUPS = 2048
+"""Groups that an encoder holds."""
+
+
+def cut(tile: Tile, lanes: int, groups: int | None = None) -> Iterator[Tile]:
     """A tile in tiles of the most rows that so many lanes take; those that are not shorter coded are left out.
+
+    Where `groups` is given, they have no more than so many: what an encoder holds.
 
     Raises
     ------
     InvalidInput
-        One row of it has more lanes.
+        One row of it has more lanes or groups.
 
     Examples
     --------
@@ -50,9 +56,10 @@ def cut(tile: Tile, lanes: int) -> Iterator[Tile]:
     """
     channels, rows, width = tile.values.shape
     p = read(tile.parameters)
-    most = max((r for r in range(1, rows + 1) if lanes_of(p, (channels, r, width)) <= lanes), default=0)
+    fits = (r for r in range(1, rows + 1) if _fits(p, (channels, r, width), lanes, groups))
+    most = max(fits, default=0)
     if most == 0:
-        raise InvalidInput(f"one row of {channels} channels of {width} values takes more than {lanes} lanes")
+        raise InvalidInput(f"one row of {channels} channels of {width} values is too long for {lanes} lanes")
     if most == rows:
         yield tile
         return
@@ -64,6 +71,14 @@ def cut(tile: Tile, lanes: int) -> Iterator[Tile]:
         body = frame.body(0)
         if len(body) < values.size:
             yield Tile(tile.codec, values, tile.below, body, tile.parameters)
+
+
+def _fits(p: Parameters, shape: tuple[int, int, int], lanes: int, groups: int | None) -> bool:
+    """Whether a tile has no more lanes, and where they are given groups."""
+    taken = lanes_of(p, shape)
+    if taken > lanes or groups is None:
+        return taken <= lanes
+    return shape[1] * sum(-(-size // taken) for size in span_sizes(p, shape)) <= groups
 
 
 def tile_word(tile: Tile, lanes: int) -> int:
@@ -119,8 +134,8 @@ def value_words(tile: Tile, lanes: int) -> list[int]:
     return found
 
 
-def fast_table(tile: Tile, lanes: int) -> list[int]:
-    """The words of `table` that a tile of level ``fast`` needs.
+def fast_table(tile: Tile, lanes: int, encodes: bool = False) -> list[int]:
+    """The words of `table` that a tile of level ``fast`` needs, for a decoder or an encoder.
 
     Raises
     ------
@@ -130,12 +145,13 @@ def fast_table(tile: Tile, lanes: int) -> list[int]:
     p = read(tile.parameters)
     if p.neighbours or p.prediction:
         raise InvalidInput("the block takes tiles of context-rans:level=fast")
-    found = [load_word(Target.VALUES, index, int(value)) for index, value in enumerate(p.value_of)]
+    stands = p.index_of if encodes else p.value_of
+    found = [load_word(Target.VALUES, byte, int(value)) for byte, value in enumerate(stands)]
     return _ended(found + token_words(p) + _span_contexts(p, tile, lanes))
 
 
-def default_table(tile: Tile, lanes: int) -> list[int]:
-    """The words of `table` that a tile of level ``default`` needs.
+def default_table(tile: Tile, lanes: int, encodes: bool = False) -> list[int]:
+    """The words of `table` that a tile of level ``default`` needs, for a decoder or an encoder.
 
     Raises
     ------
@@ -149,10 +165,8 @@ def default_table(tile: Tile, lanes: int) -> list[int]:
     if rows > 1 and -(-channels // taken) * width > row_depth(lanes):
         raise InvalidInput(f"rows of {channels * width} values on {taken} lanes are too long for a block of {lanes}")
     table = compand(p.below)[p.value_of]
-    found = [
-        load_word(Target.VALUES, i, int(v) | int(x) << 8)
-        for i, (v, x) in enumerate(zip(p.value_of, table, strict=True))
-    ]
+    stands = zip(p.index_of, table[p.index_of], strict=True) if encodes else zip(p.value_of, table, strict=True)
+    found = [load_word(Target.VALUES, byte, int(v) | int(x) << 8) for byte, (v, x) in enumerate(stands)]
     contexts = context_bits(p.table_of, p.zero_class_of)
     found += [load_word(Target.CONTEXTS, cell, context) for cell, context in enumerate(contexts)]
     levels = [*p.levels, *p.spread_levels]

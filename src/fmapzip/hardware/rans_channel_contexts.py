@@ -6,10 +6,10 @@ from typing import Any
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from fmapzip.hardware.rans_tile import CONTEXT, LOAD, Target
+from fmapzip.hardware.rans_memories import channel_memories
+from fmapzip.hardware.rans_tile import CONTEXT, LOAD
 
 
 def fast_depth(lane: int, depth: int) -> int:
@@ -37,7 +37,7 @@ class ChannelContexts(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         """The gates."""
-        m, bits = Module(), (self._lanes - 1).bit_length()
+        m = Module()
         at, asked = Signal(12), Signal(12)
         with m.If(self.start | (self.contexts.ready & self.span_end)):
             m.d.comb += asked.eq(0)
@@ -46,16 +46,7 @@ class ChannelContexts(wiring.Component):
         m.d.sync += at.eq(asked)
         with m.If(self.start):
             m.d.sync += self.contexts.valid.eq(1)
-        for lane in range(self._lanes):
-            depth = fast_depth(lane, self._depth)
-            m.submodules[f"contexts_{lane}"] = memory = Memory(shape=CONTEXT.size, depth=depth, init=[])
-            write, read = memory.write_port(), memory.read_port()
-            chosen = self.write & (self.load.target == Target.CONTEXTS) & (self.load.address[:bits] == lane)
-            m.d.comb += [
-                write.addr.eq(self.load.address[bits:]),
-                write.data.eq(self.load.data),
-                write.en.eq(chosen),
-                read.addr.eq(asked),
-                self.contexts.payload[lane].as_value().eq(read.data),
-            ]
+        ports = channel_memories(m, self._lanes, lambda lane: fast_depth(lane, self._depth), self.write, self.load)
+        for lane, read in enumerate(ports):
+            m.d.comb += [read.addr.eq(asked), self.contexts.payload[lane].as_value().eq(read.data)]
         return m

@@ -7,16 +7,16 @@ from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from fmapzip.hardware.network import close_up, moves, ranks, spread
 from fmapzip.hardware.packing import Window
 from fmapzip.hardware.queues import Queue
-from fmapzip.hardware.rans_lane import STATE_BITS, TABLE, TOKEN, TOKENS, WORD_BITS, RansLane
+from fmapzip.hardware.rans_lane import STATE_BITS, WORD_BITS, RansLane
+from fmapzip.hardware.rans_memories import table_memories
 from fmapzip.hardware.rans_regroup import Regroup
 from fmapzip.hardware.rans_spans import Spans
-from fmapzip.hardware.rans_tile import CONTEXT, LOAD, TABLE_NUMBER_BITS, TILE, Target
+from fmapzip.hardware.rans_tile import CONTEXT, LOAD, TABLE_NUMBER_BITS, TILE
 from fmapzip.hardware.streams import PLACE_BITS, Error, beat, beats
 
 
@@ -221,14 +221,9 @@ class Coder(wiring.Component):
         with m.If(fetch):
             m.d.sync += [tokens.valid.eq(1), tokens.count.eq(queue.output.payload.count)]
             m.d.sync += tokens.last.eq(queue.output.payload.last)
-        for i, lane in enumerate(lanes):
-            m.submodules[f"tables_{i}"] = memory = Memory(shape=TABLE.size, depth=self._tables, init=[])
-            write, read = memory.write_port(granularity=TOKEN.size), memory.read_port()
-            chosen = self.write & (self.load.target == Target.TOKENS)
+        ports = table_memories(m, len(lanes), self._tables, self.write, self.load)
+        for i, (lane, read) in enumerate(zip(lanes, ports, strict=True)):
             m.d.comb += [
-                write.addr.eq(self.load.address[4:]),
-                write.data.eq(self.load.data.replicate(TOKENS)),
-                write.en.eq(Cat(chosen & (self.load.address[:4] == token) for token in range(TOKENS))),
                 read.addr.eq(queue.output.payload.data[i]),
                 read.en.eq(fetch),
                 lane.table.eq(read.data),

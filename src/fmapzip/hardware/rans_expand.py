@@ -6,14 +6,14 @@ from typing import Any
 
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from fmapzip.hardware.network import moves, ranks, spread
 from fmapzip.hardware.packing import Window
 from fmapzip.hardware.queues import Queue
 from fmapzip.hardware.rans_coder import group
-from fmapzip.hardware.rans_tile import LOAD, Target
+from fmapzip.hardware.rans_memories import value_memories
+from fmapzip.hardware.rans_tile import LOAD
 from fmapzip.hardware.streams import beats
 
 
@@ -93,17 +93,11 @@ class Expand(wiring.Component):
 
     def _values(self, m: Module, indices: Any) -> list[Any]:
         """What stands for indices, a memory for each lane."""
-        found = []
-        for i, index in enumerate(indices):
-            m.submodules[f"values_{i}"] = memory = Memory(shape=self._bits, depth=256, init=[])
-            write, read = memory.write_port(), memory.read_port()
+        ports = value_memories(m, self._lanes, self._bits, self.write, self.load)
+        for i, (index, read) in enumerate(zip(indices, ports, strict=True)):
             m.d.comb += [
-                write.addr.eq(self.load.address),
-                write.data.eq(self.load.data),
-                write.en.eq(self.write & (self.load.target == Target.VALUES)),
                 read.addr.eq(index),
                 read.en.eq(self.taken),
                 self.found.word_select(i, self._bits).eq(read.data),
             ]
-            found.append(read.data)
-        return found
+        return [read.data for read in ports]

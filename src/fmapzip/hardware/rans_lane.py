@@ -50,7 +50,7 @@ class RansLane(wiring.Component):
         m = Module()
         x = Signal(STATE_BITS)
         flag_slot, slot = x[:FLAG_BITS], x[:TOKEN_BITS]
-        start, following, base, raw_bits = self._token(m, slot)
+        start, following, base, raw_bits = token_of(m, self.table, slot, "start")
         of_flag, of_token, within, offset = Signal(FLAG_BITS), Signal(TOKEN_BITS), Signal(TOKEN_BITS), Signal(FLAG_BITS)
         m.d.comb += [
             self.nonzero.eq(flag_slot >= self.zero),
@@ -81,16 +81,20 @@ class RansLane(wiring.Component):
             m.d.sync += x.eq(self.loaded)
         return m
 
-    def _token(self, m: Module, slot: Any) -> Sequence[Any]:
-        """Of the token whose interval holds the slot: its start, the next one's, its first byte and its raw bits."""
-        reached = Signal(TOKENS + 1)
-        m.d.comb += reached.eq(Cat(Const(1, 1), *(slot >= self.table[t].start for t in range(1, TOKENS)), Const(0, 1)))
-        chosen = Signal(TOKENS)
-        m.d.comb += chosen.eq(Cat(reached[t] & ~reached[t + 1] for t in range(TOKENS)))
-        starts = [Const(0, 8), *(self.table[t].start for t in range(1, TOKENS)), Const(0, 8)]
-        bases = [Const(1, 8), *(self.table[t].base for t in range(1, TOKENS))]
-        found = starts[:-1], starts[1:], bases, [self.table[t].raw_bits for t in range(TOKENS)]
-        return [_one_of(m, chosen, entries) for entries in found]
+
+def token_of(m: Module, table: Any, slot: Any, by: str) -> Sequence[Any]:
+    """Of the token that a number lies in, the last whose field `by` (``start`` or ``base``) is at most that.
+
+    Gives its start, the next one's, its first byte and its raw bits.
+    """
+    reached = Signal(TOKENS + 1)
+    m.d.comb += reached.eq(Cat(Const(1, 1), *(slot >= table[t][by] for t in range(1, TOKENS)), Const(0, 1)))
+    chosen = Signal(TOKENS)
+    m.d.comb += chosen.eq(Cat(reached[t] & ~reached[t + 1] for t in range(TOKENS)))
+    starts = [Const(0, 8), *(table[t].start for t in range(1, TOKENS)), Const(0, 8)]
+    bases = [Const(1, 8), *(table[t].base for t in range(1, TOKENS))]
+    found = starts[:-1], starts[1:], bases, [table[t].raw_bits for t in range(TOKENS)]
+    return [_one_of(m, chosen, entries) for entries in found]
 
 
 def _one_of(m: Module, chosen: Any, entries: Sequence[Any]) -> Any:

@@ -1,0 +1,46 @@
+"""The encoders of `context-rans` on Amaranth's simulator, against the software."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("amaranth")
+
+import fmapzip
+from fmapzip.errors import InvalidInput
+from fmapzip.hardware import block
+from fmapzip.hardware.context_rans_tiles import cut
+from fmapzip.hardware.tiles import Tile, tiles
+from simulate import run
+
+LEVELS = {"context-rans-fast-encoder": "fast", "context-rans-encoder": "default"}
+
+
+def tile_of(shape: tuple[int, int, int], level: str, step: int = 1) -> Tile:
+    """Channels of many densities, with negative values."""
+    rng = np.random.default_rng(1)
+    spread = rng.choice([0.4, 3, 30], (shape[0], 1, 1))
+    q = np.clip(rng.normal(0, spread, shape), -128, 127).astype(np.int8)
+    (tile,) = tiles(fmapzip.encode(q, "context-rans", level=level, step=step))
+    return tile
+
+
+@pytest.mark.parametrize("name", LEVELS)
+def test_bodies_are_the_softwares_one_after_another(name: str) -> None:
+    made, tile = block(name), tile_of((4, 5, 6), LEVELS[name], step=2)
+    case = made.case(tile, 1)
+    twice = {stream: words * 2 for stream, words in case.inputs.items()}
+    wanted = {stream: 2 * len(words) for stream, words in case.outputs.items()}
+    found = run(made.component(1), twice, wanted, stall=0.3)
+    assert found == {stream: words * 2 for stream, words in case.outputs.items()}
+
+
+@pytest.mark.parametrize("name", LEVELS)
+def test_tiles_are_cut_to_the_groups_that_are_held(name: str) -> None:
+    made, tile = block(name), tile_of((5, 40, 30), LEVELS[name])
+    pieces = list(cut(tile, 4, groups=300))
+    assert all(len(made.case(piece, 4).inputs["values"]) <= 300 for piece in pieces)
+    assert sum(piece.values.shape[1] for piece in pieces) == 40
+    with pytest.raises(InvalidInput, match="too long"):
+        list(cut(tile, 4, groups=10))
