@@ -27,6 +27,8 @@ void require(const Status& status, const std::string& of) {
       raise_error("UnsupportedVersion", "frame version " + std::to_string(status.version) +
                                             "; this release reads version " + std::to_string(kFormatVersion) +
                                             of);
+    case Code::unsupported_feature:
+      raise_error("UnsupportedVersion", where);
     case Code::limit_exceeded:
       raise_error("LimitExceeded", where);
     case Code::invalid_argument:

@@ -173,7 +173,9 @@ Status read_header(std::span<const uint8_t> data, const Limits& limits, FrameInf
   info.number = in.byte();
   const uint8_t flags = in.byte();
   if (!in.ok()) return in.status();
-  in.require((flags & flag::kReserved) == 0, "reserved flags are set");
+  if (flags & flag::kLater) {
+    return {Code::unsupported_feature, "the frame has a feature of a later release", in.position() - 1};
+  }
   info.dtype = flags & flag::kSigned ? Dtype::i8 : Dtype::u8;
   info.has_quantizer = flags & flag::kQuantizer;
   info.per_channel = flags & flag::kPerChannel;

@@ -25,7 +25,7 @@ inline constexpr int kNdimShift = 3;
 inline constexpr uint8_t kNdim = 3u << kNdimShift;  // modulo 4: none stands for four
 inline constexpr uint8_t kPerChannel = 1u << 5;
 inline constexpr uint8_t kZeroPoint = 1u << 6;
-inline constexpr uint8_t kReserved = 1u << 7;
+inline constexpr uint8_t kLater = 1u << 7;  // something that only a later release can read
 }  // namespace flag
 
 // Everything before the tile table.

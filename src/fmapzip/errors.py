@@ -48,7 +48,7 @@ class TruncatedFrame(FrameError):
 
 
 class UnsupportedVersion(FrameError):
-    """A frame or file of a format version that this build cannot read."""
+    """A frame or file of a format version, or with a feature, that only a later release can read."""
 
 
 class LimitExceeded(FrameError):

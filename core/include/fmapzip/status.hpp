@@ -10,6 +10,7 @@ enum class Code : uint8_t {
   corrupt,              // bytes that no encoder writes
   truncated,            // the bytes end before the frame does
   unsupported_version,  // a format version that this build cannot read
+  unsupported_feature,  // something that only a later release can read
   limit_exceeded,       // a valid header that asks for more than the caller allows
   invalid_argument,     // the caller's map, parameters or buffers do not fit
 };

@@ -23,7 +23,7 @@ MAGIC = b"FMAP"
 VERSION = _core.FORMAT_VERSION
 SIGNED, QUANTIZER, PLAN, PER_CHANNEL, ZERO_POINT = 1, 2, 4, 32, 64
 NDIM_SHIFT = 3
-RESERVED = 0b10000000
+LATER = 0b10000000
 MAX_VALUES, MAX_PARAMETER_BYTES = 1 << 28, 1 << 24
 
 
@@ -106,7 +106,9 @@ def decode(data: bytes, parameters: bytes | None = None) -> NDArray[Any]:
     if version != VERSION:
         raise UnsupportedVersion(f"frame version {version}; this release reads version {VERSION}")
     ndim = flags >> NDIM_SHIFT & 3 or 4
-    if flags & RESERVED or (flags & PER_CHANNEL and not flags & QUANTIZER):
+    if flags & LATER:
+        raise UnsupportedVersion("the frame has a feature of a later release")
+    if flags & PER_CHANNEL and not flags & QUANTIZER:
         raise CorruptFrame("forbidden flags")
     if number == 0:
         _external_id(reader)
