@@ -1,5 +1,6 @@
 #include <cstring>
 
+#include "bits/endian.hpp"
 #include "entropy/context_kernels.hpp"
 
 namespace fmapzip {
@@ -102,8 +103,7 @@ void row_contexts(const ContextTables& t, const ContextRow& row, const ContextWo
 // The state without its low word, which is written, where `full`. Without a branch, which could not be
 // predicted.
 inline uint32_t emptied(uint32_t x, bool full, uint8_t*& at) {
-  at[-2] = static_cast<uint8_t>(x);
-  at[-1] = static_cast<uint8_t>(x >> 8);
+  store_le(at - 2, static_cast<uint16_t>(x));
   at -= 2 * static_cast<uint32_t>(full);
   return x >> (16 * static_cast<uint32_t>(full));
 }
@@ -115,10 +115,11 @@ inline uint32_t divided(uint32_t x, uint32_t reciprocal, uint32_t shift) {
 inline uint32_t encode_zero_flag(const ContextTables& t, uint32_t state, uint32_t zero_class, bool nonzero,
                                  uint8_t*& at) {
   const uint32_t mirrored = zero_class ^ (63 & (0u - nonzero));
-  const uint32_t f = t.zero_divisor[mirrored] & kDivisorMask;
+  const uint32_t divisor = t.zero_divisor[mirrored];
+  const uint32_t f = divisor & kDivisorMask;
   const uint32_t x = emptied(state, state >> (31 - kZeroBits) >= f, at);
-  const uint32_t q = divided(x, t.zero_reciprocal[mirrored], t.zero_divisor[mirrored] >> kDivisorShift);
-  return (q << kZeroBits) + (x - q * f) + (t.zero_probability[zero_class] & (0u - nonzero));
+  const uint32_t q = divided(x, t.zero_reciprocal[mirrored], divisor >> kDivisorShift);
+  return x + q * ((1u << kZeroBits) - f) + (t.zero_probability[zero_class] & (0u - nonzero));
 }
 
 inline uint32_t encode_token(const ContextTables& t, uint32_t state, uint32_t entry_of, uint8_t*& at) {
@@ -166,22 +167,20 @@ void encode_row(const ContextTables& t, const ContextRow& row, const ContextWork
 // Without a branch: whether a state needs a word cannot be predicted. States and the place of the next word
 // are handed on by value: a store through a pointer to bytes may change anything that lies in memory.
 inline uint32_t refreshed(uint32_t x, const uint8_t*& at) {
-  const uint32_t word = at[0] | uint32_t{at[1]} << 8;
+  const uint32_t word = load_le<uint16_t>(at);
   const uint32_t low = x < kStateFloor;
   at += 2 * low;
   return x << (16 * low) | (word & (0u - low));
 }
 
-inline uint32_t decode_zero_flag(const ContextTables& t, uint32_t& state, uint32_t zero_class,
-                                 const uint8_t*& at) {
+inline uint32_t decode_zero_flag(uint32_t& state, uint32_t p, const uint8_t*& at) {
   const uint32_t x = state;
-  const uint32_t p = t.zero_probability[zero_class];
   const uint32_t slot = x & ((1u << kZeroBits) - 1);
-  const uint32_t nonzero = slot >= p;
-  const uint32_t skipped = p & (0u - nonzero);
-  const uint32_t f = nonzero != 0 ? (1u << kZeroBits) - p : p;
-  state = refreshed(f * (x >> kZeroBits) + slot - skipped, at);
-  return nonzero;
+  const uint32_t zeros = p * (x >> kZeroBits);
+  const bool nonzero = slot >= p;
+  const uint32_t if_zero = zeros + slot, if_not = x - zeros - p;
+  state = refreshed(nonzero ? if_not : if_zero, at);
+  return nonzero ? 1 : 0;
 }
 
 inline uint8_t decode_token(const uint32_t* slots, uint32_t& state, uint32_t table, const uint8_t*& at) {
@@ -203,35 +202,49 @@ inline const uint8_t* readable(WordReader& in, const uint8_t* at) {
 
 constexpr uint32_t kReads = 64;  // symbols between two looks at the words
 
+// The zero flags of up to kReads values. `places` takes where those are that are not zero; gives how many.
+inline uint32_t decode_flags(const ContextTables& t, const uint8_t* zero_class, uint32_t first,
+                             uint32_t count, uint32_t lanes, uint8_t* places, uint32_t* states,
+                             const uint8_t*& words) {
+  const uint8_t* at = words;
+  const uint16_t* const probability = t.zero_probability;
+  const uint32_t mask = lanes - 1;
+  uint8_t* end = places;
+  for (uint32_t i = 0; i < count; ++i) {
+    *end = static_cast<uint8_t>(i);
+    end += decode_zero_flag(states[(first + i) & mask], probability[zero_class[i]], at);
+  }
+  words = at;
+  return static_cast<uint32_t>(end - places);
+}
+
+// Between the passes, the first index of each kReads holds how many of them are not zero.
 bool decode_span(const ContextTables& t, const uint8_t* table, const uint8_t* zero_class, uint32_t count,
                  uint32_t lanes, uint8_t* packed, uint8_t* indices, uint8_t* companded, WordReader& in) {
-  const uint32_t mask = lanes - 1;
   const uint8_t* at = in.at;
-  uint32_t nonzero = 0;
+  uint8_t* places = packed;
   for (uint32_t first = 0; first < count; first += kReads) {
     if ((at = readable(in, at)) == nullptr) return false;
-    const uint32_t end = count - first < kReads ? count : first + kReads;
-    for (uint32_t i = first; i < end; ++i) {
-      const uint32_t flag = decode_zero_flag(t, in.state[i & mask], zero_class[i], at);
-      indices[i] = static_cast<uint8_t>(flag);  // where the value will be
-      packed[nonzero] = table[i];
-      nonzero += flag;
-    }
+    const uint32_t values = count - first < kReads ? count - first : kReads;
+    const uint32_t nonzero = decode_flags(t, zero_class + first, first, values, lanes, places, in.state, at);
+    indices[first] = static_cast<uint8_t>(nonzero);
+    places += nonzero;
   }
   const uint32_t* const slots = t.slots;
-  for (uint32_t first = 0; first < nonzero; first += kReads) {
+  const uint32_t mask = lanes - 1;
+  uint32_t done = 0;
+  for (uint32_t first = 0; first < count; first += kReads) {
     if ((at = readable(in, at)) == nullptr) return false;
-    const uint32_t end = nonzero - first < kReads ? nonzero : first + kReads;
-    for (uint32_t i = first; i < end; ++i) packed[i] = decode_token(slots, in.state[i & mask], packed[i], at);
+    uint8_t* const values = indices + first;
+    const uint32_t end = done + *values;
+    std::memset(values, 0, count - first < kReads ? count - first : kReads);
+    for (; done < end; ++done) {
+      const uint32_t place = packed[done];
+      values[place] = decode_token(slots, in.state[done & mask], table[first + place], at);
+    }
   }
+  if (companded != nullptr) look_up(t.companded, indices, count, companded);
   in.at = at;
-  for (uint32_t i = 0; i < count; ++i) {
-    const uint32_t flag = indices[i];
-    const auto value = static_cast<uint8_t>(*packed & (0u - flag));
-    indices[i] = value;
-    if (companded != nullptr) companded[i] = t.companded[value];
-    packed += flag;
-  }
   return true;
 }
 
