@@ -38,15 +38,21 @@ def rtl(name: Name, output: Folder, values: Values = 8) -> None:
 @app.command()
 def vectors(
     name: Name,
-    archive: Annotated[Path, typer.Argument(metavar="FILE.fmz", help="An archive of frames.")],
+    archive: Annotated[
+        Path, typer.Argument(metavar="FILE.fmz|FOLDER", help="An archive of frames, or a store of archives.")
+    ],
     output: Folder,
     values: Values = 8,
     maps: Annotated[str, typer.Option("--name", metavar="GLOB", help="Only the maps of these names.")] = "*",
     limit: Annotated[int, typer.Option(min=1, metavar="N", help="At most so many tiles.")] = 10,
+    trace: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Steps of each lane of context-rans whose states are told.")
+    ] = 64,
 ) -> None:
     """Write an archive's tiles as test vectors for blocks, beside their Verilog and a test bench.
 
     Each tile is a folder of words for $readmemh, arrays (.npy) and a case.json. Tiles that are stored raw are left out.
+    A network's tiles with the tables of a plan are those of a store: capture MODEL DATA --plan PLAN -o FOLDER.
     """
     from fmapzip.errors import InvalidInput
     from fmapzip.hardware.blocks import named
@@ -59,7 +65,7 @@ def vectors(
         if not chosen:
             raise InvalidInput(f"{archive} has no tile of {each.codec} that is coded")
         try:
-            written = write_vectors(each, values, chosen, output / each.module_name(values))
+            written = write_vectors(each, values, chosen, output / each.module_name(values), trace)
         except InvalidInput as error:
             refused.append(error)
             say(f"{each.name}: {error}")
@@ -78,7 +84,13 @@ def _cut(block: Block, values: int, named: Iterable[tuple[str, Tile]]) -> Iterat
 
 
 def _tiles(path: Path, pattern: str, codec: str) -> Iterator[tuple[str, Tile]]:
-    """An archive's tiles of a codec, with the names of their folders."""
+    """The tiles of a codec in an archive or a store, with the names of their folders."""
+    for file in sorted(path.glob("*.fmz")) if path.is_dir() else [path]:
+        for name, tile in _of_archive(file, pattern, codec):
+            yield f"{file.stem}_{name}" if path.is_dir() else name, tile
+
+
+def _of_archive(path: Path, pattern: str, codec: str) -> Iterator[tuple[str, Tile]]:
     from fnmatch import fnmatchcase
 
     from fmapzip.archive import Archive

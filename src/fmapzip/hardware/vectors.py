@@ -12,12 +12,15 @@ import numpy as np
 
 from fmapzip.hardware.blocks import Block
 from fmapzip.hardware.cases import Case
+from fmapzip.hardware.rans_trace import lane_steps, trace_table, trace_words
 from fmapzip.hardware.testbench import COUNTS, stream_names, testbench, word_bits
 from fmapzip.hardware.tiles import Tile
 from fmapzip.hardware.verilog import verilog
 
 CYCLES_PER_VALUE = 40
 """Of the budget in a case: more than streams that stall half of the time need."""
+TRACE = 64
+"""Steps of each lane of `context-rans` that a case tells."""
 STALL, SEED = 64, 1
 """Back-pressure that a case proposes: streams stall in 64 of 256 cycles."""
 
@@ -44,8 +47,12 @@ def write_case(component: Any, case: Case, folder: Path) -> dict[str, int]:
     return counts
 
 
-def write_vectors(block: Block, values: int, named: Iterable[tuple[str, Tile]], folder: Path) -> list[Path]:
+def write_vectors(
+    block: Block, values: int, named: Iterable[tuple[str, Tile]], folder: Path, trace: int = TRACE
+) -> list[Path]:
     """Write a block's Verilog, its test bench and a folder for each tile, by its name.
+
+    Of `context-rans` a case has the states of each lane at its start and after each of the first `trace` steps.
 
     Raises
     ------
@@ -60,9 +67,20 @@ def write_vectors(block: Block, values: int, named: Iterable[tuple[str, Tile]], 
         counts = write_case(component, case, target)
         np.save(target / "values.npy", tile.values)
         np.save(target / "body.npy", np.frombuffer(tile.body, np.uint8))
-        (target / "case.json").write_text(json.dumps(_described(block, values, tile, counts), indent=1) + "\n", "ascii")
+        described = _described(block, values, tile, counts)
+        if tile.codec == "context-rans":
+            described["trace"] = _write_trace(tile, trace, target)
+        (target / "case.json").write_text(json.dumps(described, indent=1) + "\n", "ascii")
         written.append(target)
     return written
+
+
+def _write_trace(tile: Tile, count: int, folder: Path) -> dict[str, int]:
+    """Write what the lanes do first, for eyes and for ``$readmemh``; gives how many lanes and steps."""
+    lanes = lane_steps(tile, count)
+    (folder / "states.csv").write_text(trace_table(lanes), "ascii")
+    (folder / "states.hex").write_text(trace_words(lanes, count), "ascii")
+    return {"lanes": len(lanes), "steps": count}
 
 
 def _described(block: Block, values: int, tile: Tile, counts: dict[str, int]) -> dict[str, Any]:

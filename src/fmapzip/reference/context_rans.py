@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import isqrt
 from typing import Any
 
@@ -240,11 +240,17 @@ def encode(tile: Tile, below: int, parameters: bytes) -> bytes:
     return encoder.to_bytes()
 
 
-def decode(body: bytes, shape: tuple[int, int, int], below: int, parameters: bytes) -> Tile:
-    """The tile of a body."""
+def decode(
+    body: bytes,
+    shape: tuple[int, int, int],
+    below: int,
+    parameters: bytes,
+    make_decoder: Callable[[bytes, int], LaneDecoder] = LaneDecoder,
+) -> Tile:
+    """The tile of a body; `make_decoder` is another way to make its lanes, which may note what they do."""
     p, _ = _fitting(below, parameters, shape)
     tokens, lanes = Tokens(p), lanes_of(p, shape)
-    contexts, decoder = contexts_of(p, shape), LaneDecoder(body, lanes)
+    contexts, decoder = contexts_of(p, shape), make_decoder(body, lanes)
     indices = np.zeros((shape[1], shape[2], shape[0]), np.int64)
     for place in contexts.places():
         tables, classes = contexts.of(place)
