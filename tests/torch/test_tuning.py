@@ -352,6 +352,23 @@ def test_progress_tells_bits_and_distortion_of_the_last_batch():
     assert re.fullmatch(r"epoch 1: \d+\.\d{3} bits, distortion [\d.e-]+", seen[-1])
 
 
+def test_a_slower_level_is_trained_for_by_its_draft():
+    asked = replace(FEW, epochs=1)
+    draft, slow = (
+        # a map of few values would be stored as it is where one of the two codecs makes it longer
+        tune(network(), images(), ContextRans(step=3, level=level), images(), settings=asked, taps=["3"])
+        for level in ("default", "max")
+    )
+    assert all(torch.equal(a, b) for a, b in zip(weights(draft.model), weights(slow.model), strict=True))
+    assert draft.after == slow.after
+    assert [tap.codec for tap in slow.plan] == [ContextRans(step=3, level="max")] * len(slow.plan)
+    assert [tap.quantizer for tap in slow.plan] == [tap.quantizer for tap in draft.plan]
+    stored = [compress_model(each.model, each.plan) for each in (draft, slow)]
+    with torch.inference_mode():
+        one, other = (each(images()) for each in stored)
+    assert torch.equal(one, other)
+
+
 def test_planning_again_asks_for_a_planner():
     with pytest.raises(InvalidInput, match="planner"):
         tune(network(), images(), settings=replace(FEW, replan=1))

@@ -198,8 +198,8 @@ class _Run:
         """Return the kept epoch's network, and its plan."""
         self.trainee.restore(self.best)
         model = self.trainee.model
-        plan = model.refresh(self.measured.images if calibration is None else calibration)
-        after = self.measured.compare(self.trainee, plan)
+        drafts, plan = model.finish(self.measured.images if calibration is None else calibration)
+        after = self.measured.compare(self.trainee, drafts)
         original = model.original.cpu().eval().requires_grad_(False)
         classes = self.teacher.classes
         return Tuned(original, plan, self.epochs, self.untuned, self.before, after, self._kept(), self.stopped, classes)

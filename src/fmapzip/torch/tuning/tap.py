@@ -76,7 +76,7 @@ class TunedTap(nn.Module):
     quantizer : QuantParams
         Where the scales begin.
     codec : Codec
-        With which the map will be stored.
+        With which the map will be stored. While the network trains, its draft stands for it.
     rate : str
         Where bits come from, as `fmapzip.torch.tunable` says.
     """
@@ -101,10 +101,16 @@ class TunedTap(nn.Module):
                 f"feature map {self.tap.name!r}: the scale of the network's own 8-bit integers is not learned"
             )
         device = self.log_scale.device if hasattr(self, "log_scale") else None
-        self.codec, self.limits, self.dtype = codec, quantizer.limits, quantizer.dtype
+        self._meant, self.codec = codec, codec.draft()
+        self.limits, self.dtype = quantizer.limits, quantizer.dtype
         scale = torch.tensor(quantizer.scale, dtype=torch.float64)
         self.log_scale = nn.Parameter(scale.log().float().to(device))
         self.forget()
+
+    @property
+    def meant(self) -> Codec:
+        """The codec that stores the map in the end; `codec`, its draft, is as it was settled."""
+        return self._meant.in_place_of(self.codec)
 
     @property
     def quantizer(self) -> QuantParams:
@@ -113,13 +119,13 @@ class TunedTap(nn.Module):
 
     def snapshot(self) -> dict[str, Any]:
         """Return codec, dtype and scale, copied; `restore` takes them."""
-        return {"codec": self.codec.config(), "dtype": self.dtype, "log_scale": self.log_scale.detach().clone()}
+        return {"codec": self.meant.config(), "dtype": self.dtype, "log_scale": self.log_scale.detach().clone()}
 
     def restore(self, kept: dict[str, Any]) -> None:
         """Take what `snapshot` returned; `log_scale` stays the same parameter where its shape does."""
         value = kept["log_scale"]
         codec = registry.from_config(kept["codec"])
-        if codec != self.codec or kept["dtype"] != self.dtype or value.shape != self.log_scale.shape:
+        if codec != self.meant or kept["dtype"] != self.dtype or value.shape != self.log_scale.shape:
             self.take(QuantParams(kept["dtype"], tuple(value.double().exp().tolist()), CALIBRATOR), codec)
         with torch.no_grad():
             self.log_scale.copy_(value)
@@ -193,9 +199,10 @@ class TunedTap(nn.Module):
         zeros = maps.size - int(np.count_nonzero(maps))
         return TapBits(self.tap.name, maps.size, float(expected.sum()), float(_real(maps, planned).sum()), zeros)
 
-    def planned(self, maps: IntegerMap) -> TapPlan:
-        """Return what a plan says of the tap, the codec trained on integer maps."""
-        return TapPlan(self.tap.name, self.tap.shape, self.quantizer, self.codec, self.codec.train(maps))
+    def planned(self, maps: IntegerMap, codec: Codec | None = None) -> TapPlan:
+        """Return what a plan says of the tap, a codec, by default the draft, trained on integer maps."""
+        codec = codec or self.codec
+        return TapPlan(self.tap.name, self.tap.shape, self.quantizer, codec, codec.train(maps))
 
     def _real_of_others(self, maps: IntegerMap) -> NDArray[np.float64]:
         """Bits of each map's frame by tables that the map took no part in: they suit others less than their own."""

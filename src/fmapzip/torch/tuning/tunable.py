@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from fmapzip import registry
-from fmapzip.codecs.base import Codec
+from fmapzip.codecs.base import Codec, IntegerMap
 from fmapzip.errors import InvalidInput
 from fmapzip.plan import Plan
 from fmapzip.quantize import DEFAULT_CALIBRATOR, QuantParams
@@ -73,17 +73,30 @@ class TunableModel(nn.Module):
     def refresh(self, images: Any) -> Plan:
         """Fit tables, points and the scale of the bits to the maps as they are now, and return the plan they make.
 
+        Where a codec has a faster draft, as ``context-rans:level=max`` does, the plan is of the draft.
+
         Parameters
         ----------
         images : Tensor, or iterable of batches
             As for `fmapzip.torch.compress_model`; at most 64 of them, evenly spread, are used.
         """
+        return self._fit(images)[0]
+
+    def finish(self, images: Any) -> tuple[Plan, Plan]:
+        """As `refresh`; return its plan, and that of the codecs themselves, which reads back the same."""
+        plan, maps = self._fit(images)
+        if all(tap.meant == tap.codec for tap in self.taps):
+            return plan, plan
+        planned = [tap.planned(each, tap.meant) for tap, each in zip(self.taps, maps, strict=True)]
+        return plan, Plan(tuple(planned), plan.metadata)
+
+    def _fit(self, images: Any) -> tuple[Plan, list[IntegerMap]]:
         self._refit(images)
         maps, count = self._maps(images)
         planned = [tap.planned(each) for tap, each in zip(self.taps, maps, strict=True)]
         for tap, each, plan in zip(self.taps, maps, planned, strict=True):
             tap.fit(each, plan)
-        return Plan(tuple(planned), self._metadata(count))
+        return Plan(tuple(planned), self._metadata(count)), maps
 
     def settle(self, images: Any) -> None:
         """Let codecs choose their paths and orders of channels by the maps as they are now, to stay."""
@@ -96,7 +109,7 @@ class TunableModel(nn.Module):
         for tap in self.taps:
             planned = plan[tap.tap.name]
             if planned.quantizer.zero_point is None:
-                tap.take(planned.quantizer, planned.codec)
+                tap.take(planned.quantizer, tap.meant.in_place_of(planned.codec))
         self.settle(images)
 
     def plan(self, calibration: Any) -> Plan:
@@ -107,7 +120,8 @@ class TunableModel(nn.Module):
         calibration : Tensor, or iterable of batches
         """
         maps, count = self._maps(calibration)
-        return Plan(tuple(tap.planned(each) for tap, each in zip(self.taps, maps, strict=True)), self._metadata(count))
+        planned = [tap.planned(each, tap.meant) for tap, each in zip(self.taps, maps, strict=True)]
+        return Plan(tuple(planned), self._metadata(count))
 
     def compare(self, images: Any, plan: Plan) -> list[TapBits]:
         """Return what the maps of at most 64 images take, by the differentiable rate and in frames of `plan`."""
