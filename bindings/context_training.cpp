@@ -43,6 +43,26 @@ class Statistics {
     return bytes_of(products);
   }
 
+  nb::bytes channel_moments(const AnyArray& array) const {
+    constexpr size_t products = ContextStatistics::kInputs * ContextStatistics::kInputs;
+    return of_channels(array, products, [](ContextStatistics statistics, auto maps, auto& found) {
+      statistics.channel_moments(maps, found);
+    });
+  }
+
+  nb::bytes channel_spread_moments(const AnyArray& array, int32_t origin) const {
+    constexpr size_t products = ContextStatistics::kSpreads * ContextStatistics::kSpreads;
+    return of_channels(array, products, [origin](ContextStatistics statistics, auto maps, auto& found) {
+      statistics.channel_spread_moments(maps, origin, found);
+    });
+  }
+
+  nb::bytes count_zeros(const AnyArray& array) const {
+    return of_channels(array, size_t{kCells} * 2, [](ContextStatistics statistics, auto maps, auto& found) {
+      statistics.count_zeros(maps, found);
+    });
+  }
+
   nb::bytes count(const AnyArray& array, int axis) const {
     const MapArgument maps = checked(array);
     std::vector<int64_t> counts(kCells * ContextStatistics::kSymbols);
@@ -54,13 +74,10 @@ class Statistics {
   }
 
   nb::bytes count_channels(const AnyArray& array) const {
-    const MapArgument maps = checked(array);
-    std::vector<int64_t> counts(maps.dims[0] * ContextStatistics::kSymbols);
-    {
-      const nb::gil_scoped_release release;
-      ContextStatistics(model_).count_channels(maps.samples, counts);
-    }
-    return bytes_of(counts);
+    constexpr size_t symbols = ContextStatistics::kSymbols;
+    return of_channels(array, symbols, [](ContextStatistics statistics, auto maps, auto& found) {
+      statistics.count_channels(maps, found);
+    });
   }
 
   nb::tuple count_predicted(const AnyArray& array) const {
@@ -77,6 +94,18 @@ class Statistics {
   }
 
  private:
+  // So many numbers of each channel.
+  template <class Count>
+  nb::bytes of_channels(const AnyArray& array, size_t each, Count count) const {
+    const MapArgument maps = checked(array);
+    std::vector<int64_t> found(maps.dims[0] * each);
+    {
+      const nb::gil_scoped_release release;
+      count(ContextStatistics(model_), std::span<const ConstView>(maps.samples), found);
+    }
+    return bytes_of(found);
+  }
+
   MapArgument checked(const AnyArray& array) const {
     MapArgument maps = read_maps(array, true);
     const ContextParams& params = model_.params();
@@ -115,6 +144,10 @@ void bind_context_training(nb::module_& m) {
       .def(nb::init<nb::handle>(), nb::arg("parameters"))
       .def("moments", &Statistics::moments, nb::arg("maps").noconvert())
       .def("spread_moments", &Statistics::spread_moments, nb::arg("maps").noconvert(), nb::arg("origin"))
+      .def("channel_moments", &Statistics::channel_moments, nb::arg("maps").noconvert())
+      .def("channel_spread_moments", &Statistics::channel_spread_moments, nb::arg("maps").noconvert(),
+           nb::arg("origin"))
+      .def("count_zeros", &Statistics::count_zeros, nb::arg("maps").noconvert())
       .def("count", &Statistics::count, nb::arg("maps").noconvert(), nb::arg("axis"))
       .def("count_channels", &Statistics::count_channels, nb::arg("maps").noconvert())
       .def("count_predicted", &Statistics::count_predicted, nb::arg("maps").noconvert());

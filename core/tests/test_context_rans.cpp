@@ -10,7 +10,7 @@
 namespace fmapzip::test {
 namespace {
 
-enum Flag : uint8_t { kNeighbours = 1, kSigned = 2, kOffsets = 4, kPredicted = 8 };
+enum Flag : uint8_t { kNeighbours = 1, kSigned = 2, kOffsets = 4, kPredicted = 8, kOfChannels = 128 };
 
 // Runs of 2, 1, 2, 2, 4, 4, ..., 16, 16 bytes, then six of 32.
 constexpr unsigned raw_bits_of(unsigned token) { return token == 0 ? 1 : token < 10 ? token / 2 : 5; }
@@ -63,6 +63,11 @@ std::vector<uint8_t> some_parameters(uint8_t flags, uint8_t channels, uint8_t ra
     for (size_t i = 0; i < count; ++i) bits.rice(static_cast<int>(random() % (2 * most + 1)) - most, k);
   };
   if (flags & kOffsets) some(channels, 4, 20);
+  if (flags & kOfChannels) {
+    some(size_t{channels} * 4, 3, 25);
+    some(channels, 6, 300);
+    some(channels, 5, 63);
+  }
   if (flags & kPredicted) {
     some(size_t{channels} * 7, 4, 40);
     for (const int most : {100, 50, 400, 400, 200}) some(channels, 6, most);
@@ -96,7 +101,7 @@ std::vector<uint8_t> encode_with(const ContextKernels& kernels, const ContextMod
 }
 
 void test_same_bytes_on_every_set(std::mt19937& random) {
-  for (const uint8_t flags : {0, 1, 2, 3, 5, 7}) {
+  for (const uint8_t flags : {0, 1, 2, 3, 5, 7, 133, 135}) {
     for (const unsigned channels : {1u, 7u, 16u, 33u, 64u, 100u, 127u}) {
       const auto parameters = some_parameters(flags, static_cast<uint8_t>(channels), 0, random);
       ContextModel model;
@@ -133,7 +138,7 @@ void test_same_predictions_on_every_set(std::mt19937& random) {
 }
 
 void test_hostile_bodies(std::mt19937& random) {
-  for (const uint8_t flags : {0, 1, 5, 8}) {
+  for (const uint8_t flags : {0, 1, 5, 8, 133}) {
     const Shape tile{48, 12, 12};
     std::unique_ptr<TileCodec> codec;
     CHECK(ContextRansCodec::make(some_parameters(flags, 48, 2, random), 48, codec).ok());
@@ -166,7 +171,7 @@ void test_hostile_bodies(std::mt19937& random) {
 }
 
 void test_hostile_parameters(std::mt19937& random) {
-  for (const uint8_t flags : {0, 1, 5, 8}) {
+  for (const uint8_t flags : {0, 1, 5, 8, 133}) {
     const auto parameters = some_parameters(flags, 20, 2, random);
     for (size_t cut = 0; cut < parameters.size(); ++cut) {
       ContextModel model;

@@ -24,6 +24,7 @@ sys.path.insert(0, str(HERE.parent))
 import fmapzip
 from fmapzip import Plan, QuantParams, TapPlan, registry
 from fmapzip.codecs import context_rans_training as training
+from fmapzip.codecs.context_rans import PLAN_SIZE
 from fmapzip.reference import decode, encode
 from strategies import make_map
 
@@ -115,6 +116,7 @@ def features(dtype: str) -> list[Feature]:
         Feature("stored", "the codec raw, two tiles", q[:4], "raw", rows=5),
         Feature("rans-fast", "contexts from channels", q, "context-rans", planned("context-rans", more, level="fast")),
         Feature("rans-offsets", "neighbours and offsets", q, "context-rans", planned("context-rans", more)),
+        Feature("rans-channel-weights", "weights and biases of channels", q, "context-rans", channel_weights(more)),
         Feature("rans-predicted", "channels predict channels, K = 64", wide[0], "context-rans", most_tables(wide)),
         Feature(
             "rans-tiles",
@@ -226,6 +228,12 @@ def features(dtype: str) -> list[Feature]:
         with_zero_point("mask-points", "points of the mask path by rANS", "dct-cm", **mask_points),
         with_zero_point("transform", "the transform path and its zero mask", "dct-cm", **{**transform, "step": 2.0}),
     ]
+
+
+def channel_weights(maps: NDArray[Any]) -> bytes:
+    """Parameters in which channels have weights and biases of their own, whether they pay or not."""
+    requantizer = training.Requantizer(128 if maps.dtype == np.int8 else 0, Fraction(1))
+    return training.train_channel_weights(maps, requantizer, PLAN_SIZE).to_bytes()
 
 
 def most_tables(maps: NDArray[Any]) -> bytes:

@@ -15,6 +15,22 @@ inline constexpr size_t kMaxLanes = 64;
 inline constexpr size_t kWordMargin = 256;  // bytes that may be read between two looks at WordReader::safe
 inline constexpr size_t kVectorPad = 64;    // slack behind every buffer that kernels touch
 
+// What channels have of their own beside offsets, one a value of a span of whole positions, padded; all null
+// where they have nothing.
+struct ChannelTables {
+  const int8_t* weights[4];    // of the mean
+  const int16_t* spread_bias;  // in 1/64
+  const int8_t* zero_bias;     // of the zero class
+};
+
+// The same and offsets in the order that unpacking leaves 64 values in: 8 of each 16, then the others.
+// Weights are pairs, the first in the lower byte.
+struct UnpackedTables {
+  const int16_t* offsets;
+  const int16_t* weights[2];
+  const int16_t* spread_bias;
+};
+
 // What the kernels look up; pointers are into the ContextModel that owns it.
 struct ContextTables {
   alignas(64) uint8_t level1[kContextSteps];
@@ -30,6 +46,8 @@ struct ContextTables {
   int8_t spread_weights[4];
   int16_t offset;          // of the mean, in 1/64
   const int16_t* offsets;  // instead, one a value of a span of whole positions, padded; or null
+  ChannelTables of_channels;
+  UnpackedTables unpacked;
   // Without neighbours: one a value of a span of whole positions, padded. Else null.
   const uint8_t* channel_table;
   const uint8_t* channel_zero_class;

@@ -44,10 +44,25 @@ inline uint8_t step_of(int16_t x) {
   return static_cast<uint8_t>(least > 63 ? 63 : least);
 }
 
+// By weights of each channel, and offsets.
+void own_block_means(const ContextTables& t, const Neighbours& near, Span span, int16_t* means) {
+  const int8_t* const* own = t.of_channels.weights;
+  const int8_t *a = own[0] + span.first, *b = own[1] + span.first;
+  const int8_t *c = own[2] + span.first, *d = own[3] + span.first;
+  const uint8_t *w = near.w + span.first, *n = near.n + span.first;
+  const uint8_t *nw = near.nw + span.first, *ne = near.ne + span.first;
+  for (uint32_t i = 0; i < span.count; ++i) {
+    const auto first = static_cast<int16_t>(product(a[i], w[i]) + product(b[i], n[i]));
+    const auto second = static_cast<int16_t>(product(c[i], nw[i]) + product(d[i], ne[i]));
+    means[i] = saturated_sum(saturated_sum(first, second), t.offsets[span.first + i]);
+  }
+}
+
 void block_means(const ContextTables& t, const Neighbours& near, Span span, int16_t* means) {
   const int16_t a = t.mean_weights[0], b = t.mean_weights[1], c = t.mean_weights[2], d = t.mean_weights[3];
   const uint8_t *w = near.w + span.first, *n = near.n + span.first;
   const uint8_t *nw = near.nw + span.first, *ne = near.ne + span.first;
+  if (t.of_channels.zero_bias != nullptr) return own_block_means(t, near, span, means);
   int16_t offsets[kBlock];
   for (uint32_t i = 0; i < span.count; ++i) {
     offsets[i] = t.offsets != nullptr ? t.offsets[span.first + i] : t.offset;
@@ -64,12 +79,25 @@ void block_spreads(const ContextTables& t, const Neighbours& near, Span span, ui
                 d = t.spread_weights[3];
   const uint8_t *w = near.w + span.first, *n = near.n + span.first;
   const uint8_t *nw = near.nw + span.first, *ne = near.ne + span.first;
+  int16_t biases[kBlock];
+  for (uint32_t i = 0; i < span.count; ++i) {
+    biases[i] = t.of_channels.spread_bias != nullptr ? t.of_channels.spread_bias[span.first + i] : int16_t{0};
+  }
   for (uint32_t i = 0; i < span.count; ++i) {
     const auto first =
         static_cast<int16_t>(product(a, distance(w[i], n[i])) + product(b, distance(w[i], nw[i])));
     const auto second =
         static_cast<int16_t>(product(c, distance(n[i], nw[i])) + product(d, distance(n[i], ne[i])));
-    spreads[i] = step_of(saturated_sum(first, second));
+    spreads[i] = step_of(saturated_sum(saturated_sum(first, second), biases[i]));
+  }
+}
+
+// Zero classes with what channels add to them.
+void move(const int8_t* by, uint32_t count, uint8_t* classes) {
+  for (uint32_t i = 0; i < count; ++i) {
+    const auto sum = static_cast<int8_t>(classes[i] + by[i]);
+    const auto least = static_cast<int8_t>(sum < 0 ? 0 : sum);
+    classes[i] = static_cast<uint8_t>(least > 63 ? 63 : least);
   }
 }
 
@@ -89,6 +117,8 @@ void span_contexts(const ContextTables& t, const Neighbours& near, Span span, ui
       table[done + i] = t.table_of[cell];
       zero_class[done + i] = t.zero_class_of[cell];
     }
+    if (t.of_channels.zero_bias != nullptr)
+      move(t.of_channels.zero_bias + block.first, block.count, zero_class + done);
   }
 }
 

@@ -68,6 +68,8 @@ void ContextModel::build_channels() {
     offsets_.assign(padded(tables_.span, 64) + kVectorPad, 0);
     for (uint32_t i = 0; i < tables_.span; ++i) offsets_[i] = params_.offsets[i % params_.channels];
     tables_.offsets = offsets_.data();
+    build_of_channels();
+    build_unpacked();
     return;
   }
   const size_t padded_span = padded(tables_.span, 64) + kVectorPad;
@@ -80,6 +82,47 @@ void ContextModel::build_channels() {
   }
   tables_.channel_table = tables;
   tables_.channel_zero_class = classes;
+}
+
+void ContextModel::build_of_channels() {
+  if (params_.zero_bias.empty()) return;
+  const size_t stride = padded(tables_.span, 64) + kVectorPad;
+  of_channels_.assign(5 * stride, 0);
+  spread_bias_.assign(stride, 0);
+  for (size_t i = 0; i < tables_.span; ++i) {
+    const size_t channel = i % params_.channels;
+    for (size_t k = 0; k < 4; ++k) of_channels_[k * stride + i] = params_.channel_weights[k][channel];
+    of_channels_[4 * stride + i] = params_.zero_bias[channel];
+    spread_bias_[i] = params_.spread_bias[channel];
+  }
+  for (size_t k = 0; k < 4; ++k) tables_.of_channels.weights[k] = &of_channels_[k * stride];
+  tables_.of_channels.zero_bias = &of_channels_[4 * stride];
+  tables_.of_channels.spread_bias = spread_bias_.data();
+}
+
+void ContextModel::build_unpacked() {
+  const size_t stride = padded(tables_.span, 64) + kVectorPad;
+  const ChannelTables& own = tables_.of_channels;
+  const bool has_own = own.zero_bias != nullptr;
+  unpacked_.assign((has_own ? 4 : 1) * stride, 0);
+  const auto pair = [&](size_t first, size_t i) {
+    return static_cast<int16_t>(static_cast<uint8_t>(own.weights[first][i]) |
+                                static_cast<uint8_t>(own.weights[first + 1][i]) << 8);
+  };
+  for (size_t i = 0; i < tables_.span; ++i) {
+    const size_t place = i / 64 * 64 + (i % 16 < 8 ? 0 : 32) + i % 64 / 16 * 8 + i % 8;
+    unpacked_[place] = offsets_[i];
+    if (!has_own) continue;
+    unpacked_[stride + place] = pair(0, i);
+    unpacked_[2 * stride + place] = pair(2, i);
+    unpacked_[3 * stride + place] = own.spread_bias[i];
+  }
+  const int16_t* const p = unpacked_.data();
+  if (has_own) {
+    tables_.unpacked = {p, {p + stride, p + 2 * stride}, p + 3 * stride};
+  } else {
+    tables_.unpacked = {p, {nullptr, nullptr}, nullptr};
+  }
 }
 
 void ContextModel::build_token_tables() {

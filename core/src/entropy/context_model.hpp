@@ -23,12 +23,17 @@ class ContextModel {
  private:
   void build_lookups();
   void build_channels();
+  void build_of_channels();
+  void build_unpacked();
   void build_token_tables();
   void build_prediction();
 
   ContextParams params_;
   ContextTables tables_{};
   std::vector<int16_t> offsets_;
+  std::vector<int8_t> of_channels_;  // weights and zero biases
+  std::vector<int16_t> spread_bias_;
+  std::vector<int16_t> unpacked_;
   std::vector<uint8_t> channel_contexts_;
   std::vector<uint32_t> slots_;
   std::vector<uint32_t> coding_;

@@ -18,9 +18,9 @@ enum Flag : uint8_t {
   kPredicted = 8,
   kRequantized = 16,
   kPoints = 32,
-  kZeroPoint = 64
+  kZeroPoint = 64,
+  kOfChannels = 128
 };
-constexpr uint8_t kAllFlags = 127;
 constexpr uint32_t kMaxStepTerm = 65535;
 constexpr uint32_t kMaxLogFrequency = 64;  // in eighths of an octave
 constexpr int32_t kOffsetUnit = 32;
@@ -289,6 +289,34 @@ bool read_numbers(BitReader& in, size_t count, std::vector<Number>& numbers) {
   return in.ok();
 }
 
+// Channels' own weights, as differences to those of all, and biases.
+bool read_of_channels(BitReader& in, ContextParams& params) {
+  std::vector<int16_t> changes, biases;
+  if (!read_numbers(in, size_t{4} * params.channels, changes) || !read_numbers(in, params.channels, biases) ||
+      !read_numbers(in, params.channels, params.zero_bias)) {
+    return false;
+  }
+  for (size_t k = 0; k < 4; ++k) {
+    params.channel_weights[k].resize(params.channels);
+    for (size_t c = 0; c < params.channels; ++c) {
+      const int32_t weight = params.mean_weights[k] + changes[4 * c + k];
+      if (weight != static_cast<int8_t>(weight)) return false;
+      params.channel_weights[k][c] = static_cast<int8_t>(weight);
+    }
+  }
+  params.spread_bias.resize(params.channels);
+  for (size_t c = 0; c < params.channels; ++c) {
+    const auto& w = params.channel_weights;
+    const int32_t bias = kOffsetUnit * biases[c];
+    if (bias != static_cast<int16_t>(bias) || params.zero_bias[c] < -64 || params.zero_bias[c] > 63 ||
+        !pair_fits(w[0][c], w[1][c]) || !pair_fits(w[2][c], w[3][c])) {
+      return false;
+    }
+    params.spread_bias[c] = static_cast<int16_t>(bias);
+  }
+  return true;
+}
+
 // Kernels take means in 1/2, to 16 bits, as a factor.
 bool means_fit(const Prediction& p, size_t channel) {
   const auto magnitude = [](int32_t x) { return static_cast<uint32_t>(x < 0 ? -x : x); };
@@ -326,6 +354,9 @@ Status read_arrays(BitReader& in, uint8_t flags, uint32_t levels1, uint32_t leve
   if ((flags & kOffsets) && !read_offsets(in, params)) {
     return corrupt("context-rans: the channels' offsets are malformed");
   }
+  if ((flags & kOfChannels) && !read_of_channels(in, params)) {
+    return corrupt("context-rans: the channels' weights are malformed");
+  }
   if ((flags & kPredicted) && !read_prediction_arrays(in, params.channels, params.prediction)) {
     return corrupt("context-rans: prediction across channels is malformed");
   }
@@ -339,7 +370,7 @@ Status parse_fields(ByteReader& in, uint32_t channels, ContextParams& params) {
   if (!in.ok()) return truncated("context-rans: there are no parameters");
   params.neighbours = flags & kNeighbours;
   params.range = flags & kSigned ? kSignedRange : kUnsignedRange;
-  if ((flags & ~kAllFlags) || (!params.neighbours && (flags & kOffsets)) ||
+  if (((flags & kOfChannels) && !(flags & kOffsets)) || (!params.neighbours && (flags & kOffsets)) ||
       (params.neighbours && (flags & kPredicted)) || ((flags & kPoints) && !(flags & kRequantized)) ||
       ((flags & kSigned) && (flags & kZeroPoint)) || params.tables > kMaxTables) {
     return corrupt("context-rans: forbidden flags or number of tables");

@@ -57,8 +57,11 @@ struct ContextParams {
   // With neighbours: weights in 1/64 of W, N, NW, NE and of |W-N|, |W-NW|, |N-NW|, |N-NE|.
   std::array<int8_t, 4> mean_weights{};
   std::array<int8_t, 4> spread_weights{};
-  int16_t offset = 0;                           // of the mean, in 1/64
-  std::vector<int16_t> offsets;                 // instead, one a channel
+  int16_t offset = 0;                                  // of the mean, in 1/64
+  std::vector<int16_t> offsets;                        // instead, one a channel
+  std::array<std::vector<int8_t>, 4> channel_weights;  // instead of mean_weights, [W, N, NW, NE][channel]
+  std::vector<int16_t> spread_bias;                    // of a channel, in 1/64
+  std::vector<int8_t> zero_bias;                       // of a channel, in zero classes
   std::array<uint8_t, kContextSteps> level1{};  // of the mean, times the number of levels of the spread
   std::array<uint8_t, kContextSteps> level2{};  // of the spread
   Prediction prediction;

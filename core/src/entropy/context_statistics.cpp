@@ -1,6 +1,7 @@
 #include "entropy/context_statistics.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <cstring>
 #include <numeric>
@@ -15,6 +16,13 @@ namespace {
 
 constexpr size_t kMapSlot = 0;
 constexpr size_t kMeansSlot = 1;
+
+template <size_t kCount>
+void add_products(const std::array<int32_t, kCount>& x, int64_t* products) {
+  for (size_t a = 0; a < kCount; ++a) {
+    for (size_t b = 0; b < kCount; ++b) products[kCount * a + b] += x[a] * x[b];
+  }
+}
 
 }  // namespace
 
@@ -67,41 +75,50 @@ void ContextStatistics::show(Axis axis) {
   std::memset(hidden, 0, kContextSteps);
 }
 
+// Calls visit(channel, inputs) for every value.
+template <class Visit>
+void ContextStatistics::each_input(std::span<const ConstView> maps, Visit visit) {
+  each_row(maps, With::nothing, [&](const RowView& view) {
+    for (size_t i = 0, c = 0; i < view.values; ++i, c = c + 1 == view.channels ? 0 : c + 1) {
+      visit(c, std::array<int32_t, kInputs>{view.west()[i], view.north()[i], view.north_west()[i],
+                                            view.north_east()[i], 1, view.row.current[i]});
+    }
+  });
+}
+
+// Calls visit(channel, distances and residual) for every value.
+template <class Visit>
+void ContextStatistics::each_spread(std::span<const ConstView> maps, int32_t origin, Visit visit) {
+  each_row(maps, With::means, [&](const RowView& view) {
+    for (size_t i = 0, c = 0; i < view.values; ++i, c = c + 1 == view.channels ? 0 : c + 1) {
+      const int w = view.west()[i], n = view.north()[i], nw = view.north_west()[i], ne = view.north_east()[i];
+      visit(c, std::array<int32_t, kSpreads>{std::abs(w - n), std::abs(w - nw), std::abs(n - nw),
+                                             std::abs(n - ne), 1, std::abs(view.residual(i, origin))});
+    }
+  });
+}
+
 void ContextStatistics::moments(std::span<const ConstView> maps, std::span<int64_t> sums,
                                 std::span<int64_t> products) {
-  each_row(maps, With::nothing, [&](const RowView& view) {
-    int64_t row[kInputs][kInputs] = {};
-    for (size_t i = 0, c = 0; i < view.values; ++i, c = c + 1 == view.channels ? 0 : c + 1) {
-      const int32_t x[kInputs] = {
-          view.west()[i],     view.north()[i], view.north_west()[i], view.north_east()[i], 1,
-          view.row.current[i]};
-      for (size_t a = 0; a < kInputs; ++a) {
-        sums[c * kInputs + a] += x[a];
-        for (size_t b = 0; b < kInputs; ++b) row[a][b] += x[a] * x[b];
-      }
-    }
-    for (size_t k = 0; k < kInputs * kInputs; ++k) products[k] += row[k / kInputs][k % kInputs];
+  each_input(maps, [&](size_t c, const std::array<int32_t, kInputs>& x) {
+    for (size_t a = 0; a < kInputs; ++a) sums[c * kInputs + a] += x[a];
+    add_products(x, products.data());
   });
 }
 
 void ContextStatistics::spread_moments(std::span<const ConstView> maps, int32_t origin,
                                        std::span<int64_t> products) {
-  each_row(maps, With::means, [&](const RowView& view) {
-    int64_t row[kSpreads][kSpreads] = {};
-    for (size_t i = 0; i < view.values; ++i) {
-      const int w = view.west()[i], n = view.north()[i], nw = view.north_west()[i], ne = view.north_east()[i];
-      const int32_t x[kSpreads] = {std::abs(w - n),
-                                   std::abs(w - nw),
-                                   std::abs(n - nw),
-                                   std::abs(n - ne),
-                                   1,
-                                   std::abs(view.residual(i, origin))};
-      for (size_t a = 0; a < kSpreads; ++a) {
-        for (size_t b = 0; b < kSpreads; ++b) row[a][b] += x[a] * x[b];
-      }
-    }
-    for (size_t k = 0; k < kSpreads * kSpreads; ++k) products[k] += row[k / kSpreads][k % kSpreads];
-  });
+  each_spread(maps, origin, [&](size_t, const auto& x) { add_products(x, products.data()); });
+}
+
+void ContextStatistics::channel_moments(std::span<const ConstView> maps, std::span<int64_t> products) {
+  each_input(maps, [&](size_t c, const auto& x) { add_products(x, &products[c * kInputs * kInputs]); });
+}
+
+void ContextStatistics::channel_spread_moments(std::span<const ConstView> maps, int32_t origin,
+                                               std::span<int64_t> products) {
+  each_spread(maps, origin,
+              [&](size_t c, const auto& x) { add_products(x, &products[c * kSpreads * kSpreads]); });
 }
 
 void ContextStatistics::count(std::span<const ConstView> maps, Axis axis, std::span<int64_t> counts) {
@@ -115,6 +132,15 @@ void ContextStatistics::count_channels(std::span<const ConstView> maps, std::spa
   each_row(maps, With::nothing, [&](const RowView& view) {
     for (size_t i = 0, c = 0; i < view.values; ++i, c = c + 1 == view.channels ? 0 : c + 1) {
       ++counts[c * kSymbols + view.indices[i]];
+    }
+  });
+}
+
+void ContextStatistics::count_zeros(std::span<const ConstView> maps, std::span<int64_t> counts) {
+  show(Axis::cell);
+  each_row(maps, With::contexts, [&](const RowView& view) {
+    for (size_t i = 0, c = 0; i < view.values; ++i, c = c + 1 == view.channels ? 0 : c + 1) {
+      ++counts[(c * kCells + view.context[i]) * 2 + (view.indices[i] != 0 ? 1 : 0)];
     }
   });
 }

@@ -30,11 +30,18 @@ class ContextStatistics {
   // Products of the neighbours' distances and the residual's magnitude, [kSpreads][kSpreads].
   void spread_moments(std::span<const ConstView> maps, int32_t origin, std::span<int64_t> products);
 
+  // The same products for every channel: [c][kInputs][kInputs] and [c][kSpreads][kSpreads].
+  void channel_moments(std::span<const ConstView> maps, std::span<int64_t> products);
+  void channel_spread_moments(std::span<const ConstView> maps, int32_t origin, std::span<int64_t> products);
+
   // How often each index occurs at each step of the mean or spread, or in each cell: [kCells][kSymbols].
   void count(std::span<const ConstView> maps, Axis axis, std::span<int64_t> counts);
 
   // How often each index occurs in each channel: [c][kSymbols].
   void count_channels(std::span<const ConstView> maps, std::span<int64_t> counts);
+
+  // How often each cell meets a zero and another value in each channel: [c][kCells][2].
+  void count_zeros(std::span<const ConstView> maps, std::span<int64_t> counts);
 
   // Where channels predict channels: how often each index, and how often each predicted zero number with zero
   // and with another value, occurs at each pair of steps of mean and spread: [pair][kSymbols] and
@@ -47,6 +54,10 @@ class ContextStatistics {
   enum class With : uint8_t { nothing, contexts, means };
   template <class Visit>
   void each_row(std::span<const ConstView> maps, With with, Visit visit);
+  template <class Visit>
+  void each_input(std::span<const ConstView> maps, Visit visit);
+  template <class Visit>
+  void each_spread(std::span<const ConstView> maps, int32_t origin, Visit visit);
   void show(Axis axis);
 
   const ContextModel& model_;

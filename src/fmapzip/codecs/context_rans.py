@@ -19,11 +19,13 @@ from fmapzip.geometry import worked_shape
 from fmapzip.zero_point import below_zero, value_bytes
 
 Level = Literal["fast", "default", "max"]
+Weights = Literal["channel", "shared"]
 
 PLAN_SIZE = training.ModelSize(levels=21, spread_levels=6, tables=32)
 _MAX_SIZE = training.ModelSize(levels=21, spread_levels=6, tables=64)
 _FAST_TABLES = 8
 _LEVELS = ("fast", "default", "max")
+_WEIGHTS = ("channel", "shared")
 _LARGEST_STEP = 255
 _STATE_BYTES = 4
 
@@ -42,6 +44,9 @@ class ContextRans(Codec):
         Above 1, values are divided by it and rounded (near-lossless); a fraction such as ``"3/2"`` is exact. Zeros
         stay zeros. A decoded value differs from the original by at most `step`, and with centred points
         (no plan) by at most half of it, rounded up.
+    weights : {"channel", "shared"}
+        What a plan may give each channel at level ``default``: weights of its own for the mean, and biases of spread
+        and zero, where calibration says that they pay; or one set of weights for all channels, as hardware blocks take.
 
     Examples
     --------
@@ -58,10 +63,13 @@ class ContextRans(Codec):
 
     level: Level = "default"
     step: int | float | str = 1
+    weights: Weights = "channel"
 
     def __post_init__(self) -> None:
         if self.level not in _LEVELS:
             raise InvalidInput(f"level is {self.level!r}; it must be one of {', '.join(_LEVELS)}")
+        if self.weights not in _WEIGHTS or (self.weights == "shared" and self.level != "default"):
+            raise InvalidInput(f"weights is {self.weights!r}; it must be channel, or shared at level default")
         try:
             step = Fraction(str(self.step))
         except (ValueError, ZeroDivisionError):
@@ -91,8 +99,8 @@ class ContextRans(Codec):
         return replace(self, level="default") if self.level == "max" else self
 
     def in_place_of(self, draft: Codec) -> Codec:
-        """The draft's step at this level."""
-        return replace(draft, level=self.level) if isinstance(draft, ContextRans) else draft
+        """The draft's step at this level and with these weights."""
+        return replace(draft, level=self.level, weights=self.weights) if isinstance(draft, ContextRans) else draft
 
     def approximation(self, maps: IntegerMap, zero_point: int = 0) -> IntegerMap | None:
         """Values re-quantized by the step."""
@@ -111,7 +119,8 @@ class ContextRans(Codec):
             return training.train_channels(batch, requantizer, _FAST_TABLES).to_bytes()
         if self.level == "max":
             return training.train_prediction(batch, requantizer, _MAX_SIZE).to_bytes()
-        return training.train_neighbours(batch, requantizer, PLAN_SIZE).to_bytes()
+        train = training.train_neighbours if self.weights == "shared" else training.train_default
+        return train(batch, requantizer, PLAN_SIZE).to_bytes()
 
     def parameters(self, q: IntegerMap, zero_point: int = 0) -> bytes:
         """Compact tables fitted to one map, with centred reconstruction points."""

@@ -32,6 +32,7 @@ MAX_WIDTH = 255 * GROUP
 ZERO_NUMBERS = 128  # predicted zero classes, from 32 below the first
 
 _NEIGHBOURS, _SIGNED, _OFFSETS, _PREDICTED, _REQUANTIZED, _POINTS, _ZERO_POINT = 1, 2, 4, 8, 16, 32, 64
+_OF_CHANNELS = 128
 _RICE_ESCAPE = 15
 
 Ints = NDArray[np.int64]
@@ -84,6 +85,25 @@ class PredictionParameters:
 
 
 @dataclass(frozen=True)
+class ChannelParameters:
+    """What channels have of their own, beside offsets.
+
+    Attributes
+    ----------
+    weights
+        Of the mean, [C, 4], in 1/64.
+    spread_biases
+        In units of 32/64, [C].
+    zero_biases
+        Added to the zero class of the cell, [C].
+    """
+
+    weights: Ints
+    spread_biases: Ints
+    zero_biases: Ints
+
+
+@dataclass(frozen=True)
 class ContextParameters:
     """Everything a decoder of `context-rans` needs besides the frame's header.
 
@@ -98,6 +118,8 @@ class ContextParameters:
         Of W, N, NW, NE and of |W-N|, |W-NW|, |N-NW|, |N-NE|, in 1/64; None without neighbours.
     offset, channel_offsets
         Of the mean, in 1/64, and what each channel adds to it in units of 32/64.
+    of_channels
+        What channels have besides, where they have offsets.
     thresholds, spread_thresholds
         Ascending; how many of them a mean or a spread reaches is its level.
     table_of, zero_class_of
@@ -119,6 +141,7 @@ class ContextParameters:
     spread_weights: tuple[int, ...] = (0, 0, 0, 0)
     offset: int = 0
     channel_offsets: Ints | None = None
+    of_channels: ChannelParameters | None = None
     thresholds: tuple[int, ...] = ()
     spread_thresholds: tuple[int, ...] = ()
     prediction: PredictionParameters | None = None
@@ -130,6 +153,7 @@ class ContextParameters:
         flags += _REQUANTIZED * bool(self.step != 1) + _POINTS * bool(self.points)
         flags += _NEIGHBOURS * (self.weights is not None)
         flags += _OFFSETS * (self.channel_offsets is not None)
+        flags += _OF_CHANNELS * (self.of_channels is not None)
         flags += _PREDICTED * (self.prediction is not None)
         out = bytearray([flags, len(self.log_frequencies) - 1])
         if self.prediction is not None:
@@ -164,6 +188,10 @@ class ContextParameters:
             bits.rice_array(_cell_residuals(self.zero_class_of, columns))
         if self.channel_offsets is not None:
             bits.rice_array(self.channel_offsets)
+        if self.of_channels is not None:
+            own = self.of_channels
+            for array in (own.weights - np.array(self.weights), own.spread_biases, own.zero_biases):
+                bits.rice_array(array.reshape(-1))
         if self.prediction is not None:
             for array in self.prediction.arrays():
                 bits.rice_array(array.reshape(-1))

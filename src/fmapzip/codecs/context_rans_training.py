@@ -10,6 +10,13 @@ import numpy as np
 
 from fmapzip import _core
 from fmapzip.codecs.base import IntegerMap
+from fmapzip.codecs.context_rans_channels import (
+    fit_zero_biases,
+    in_offset_units,
+    integer_weights,
+    regress,
+    spread_biases,
+)
 from fmapzip.codecs.context_rans_parameters import (
     CONTEXT_STEPS,
     GROUP,
@@ -18,6 +25,7 @@ from fmapzip.codecs.context_rans_parameters import (
     OFFSET_UNIT,
     WEIGHT_ONE,
     ZERO_NUMBERS,
+    ChannelParameters,
     ContextParameters,
     Ints,
 )
@@ -45,6 +53,9 @@ _PREDICTION_WIDTHS = ((768, 64), (256, 32), (128, 16), (48, 8), (0, 4))
 _PREDICTION_RANKS = ((128, 64), (48, 32), (0, 16))
 _PREDICTION_POSITION_RANKS = ((6000, 64), (1500, 32), (300, 16), (0, 0))
 _MOMENT_VALUES = 1 << 23  # regressions look at no more values than about this
+_TRIAL_VALUES = 1 << 22  # and trials encode no more
+_NUMBER = 4
+_SOME_PLAN = b"\0" * 8  # parameters stand elsewhere
 
 
 MAX_STEP_TERM = 65535
@@ -89,6 +100,35 @@ def train_neighbours(maps: IntegerMap, requantizer: Requantizer, size: ModelSize
     draft = _fit_mean(some, _draft(maps, requantizer, neighbours=True))
     draft = _fit_spread(some, draft)
     return fit_cells(maps, draft, size)
+
+
+def train_default(maps: IntegerMap, requantizer: Requantizer, size: ModelSize) -> ContextParameters:
+    """Contexts of neighbours, with weights of the channels' own where these maps get smaller by more than they take."""
+    shared, own = (train(maps, requantizer, size) for train in (train_neighbours, train_channel_weights))
+    some = maps[:: max(1, maps.size // _TRIAL_VALUES)]
+    saved = _payload(some, shared) - _payload(some, own)
+    taken = len(own.to_bytes()) - len(shared.to_bytes())
+    return own if saved * len(maps) > taken * len(some) else shared
+
+
+def _payload(maps: IntegerMap, parameters: ContextParameters) -> int:
+    """Bytes of the frames of maps without parameters."""
+    codec = _core.Codec(_NUMBER, parameters.to_bytes())
+    integers = maps.view(np.uint8) + np.uint8(parameters.below)
+    return sum(len(_core.encode(q, codec, b"", False, parameters.below, _SOME_PLAN, 0, 1)) for q in integers)
+
+
+def train_channel_weights(maps: IntegerMap, requantizer: Requantizer, size: ModelSize) -> ContextParameters:
+    """Contexts of neighbours, where each channel has weights of its own for the mean, and biases."""
+    some = maps[:: max(1, maps.size // _MOMENT_VALUES)]
+    draft = _fit_channel_means(some, _draft(maps, requantizer, neighbours=True))
+    draft = _fit_channel_spreads(some, draft)
+    draft = fit_cells(maps, draft, size)
+    counts = _integers(_core.ContextStatistics(draft.to_bytes()).count_zeros(maps), 2)
+    cells = counts.reshape(maps.shape[1], -1, 2)[:, : len(draft.table_of)]
+    classes, biases = fit_zero_biases(cells, size.spread_levels)
+    assert draft.of_channels is not None
+    return replace(draft, zero_class_of=classes, of_channels=replace(draft.of_channels, zero_biases=biases))
 
 
 def train_prediction(maps: IntegerMap, requantizer: Requantizer, size: ModelSize) -> ContextParameters:
@@ -206,6 +246,38 @@ def _fit_mean(maps: IntegerMap, draft: ContextParameters) -> ContextParameters:
         weights=_integer_weights(solution[:4]),
         offset=min(max(offset, -(1 << 15)), (1 << 15) - 1),
         channel_offsets=offsets,
+    )
+
+
+def _fit_channel_means(maps: IntegerMap, draft: ContextParameters) -> ContextParameters:
+    """Least squares of the companded value on its neighbours, channel by channel."""
+    channels = maps.shape[1]
+    products = _integers(_core.ContextStatistics(draft.to_bytes()).channel_moments(maps), _INPUTS)
+    found = regress(products.reshape(channels, _INPUTS, _INPUTS))
+    weights = integer_weights(found.weights)
+    offsets = in_offset_units(WEIGHT_ONE * (found.intercepts(weights / WEIGHT_ONE) + _origin(draft)))
+    nothing = np.zeros(channels, np.int64)
+    return replace(
+        draft,
+        weights=tuple(integer_weights(found.shared).tolist()),
+        channel_offsets=offsets,
+        of_channels=ChannelParameters(weights, nothing, nothing),
+    )
+
+
+def _fit_channel_spreads(maps: IntegerMap, draft: ContextParameters) -> ContextParameters:
+    """Least squares of the residual's magnitude on the neighbours' distances, and a bias of each channel."""
+    statistics = _core.ContextStatistics(draft.to_bytes())
+    products = _integers(statistics.channel_spread_moments(maps, _origin(draft)), _INPUTS)
+    found = regress(products.reshape(-1, _INPUTS, _INPUTS))
+    weights = integer_weights(_SPREAD_GAIN * found.shared)
+    gain = _SPREAD_GAIN * WEIGHT_ONE
+    biases = spread_biases(gain * found.intercepts(weights / gain))
+    assert draft.of_channels is not None
+    return replace(
+        draft,
+        spread_weights=tuple(weights.tolist()),
+        of_channels=replace(draft.of_channels, spread_biases=biases),
     )
 
 

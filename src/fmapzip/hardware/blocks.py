@@ -121,7 +121,7 @@ BLOCKS = (
             context_rans_tiles.row_depth(lanes),
         ),
         cases.default_encoder,
-        {"level": "default"},
+        {"level": "default", "weights": "shared"},
         partial(context_rans_tiles.cut, groups=context_rans_tiles.HELD_GROUPS),
     ),
     Block(
@@ -130,7 +130,7 @@ BLOCKS = (
         LANES,
         lambda lanes: Decoder(lanes, context_rans_tiles.span_depth(lanes), context_rans_tiles.row_depth(lanes)),
         cases.default_decoder,
-        {"level": "default"},
+        {"level": "default", "weights": "shared"},
         context_rans_tiles.cut,
     ),
 )

@@ -156,11 +156,13 @@ def default_table(tile: Tile, lanes: int, encodes: bool = False) -> list[int]:
     Raises
     ------
     InvalidInput
-        It is of another level, or its rows are longer than a block holds.
+        It is of another level, its channels have weights of their own, or its rows are longer than a block holds.
     """
     p, (channels, rows, width) = read(tile.parameters), tile.values.shape
     if not p.neighbours:
         raise InvalidInput("the block takes tiles of context-rans:level=default")
+    if p.channel_weights is not None:
+        raise InvalidInput("the block takes one set of weights for all channels: context-rans:weights=shared")
     taken, bits = lanes_of(p, (channels, rows, width)), (lanes - 1).bit_length()
     if rows > 1 and -(-channels // taken) * width > row_depth(lanes):
         raise InvalidInput(f"rows of {channels * width} values on {taken} lanes are too long for a block of {lanes}")

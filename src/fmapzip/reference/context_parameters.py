@@ -11,7 +11,7 @@ from fmapzip.errors import CorruptFrame, TruncatedFrame
 from fmapzip.reference.fields import Reader
 
 NEIGHBOURS, SIGNED, OFFSETS, PREDICTED, REQUANTIZED, POINTS, ZERO_POINT = 1, 2, 4, 8, 16, 32, 64
-ALL_FLAGS = 127
+OF_CHANNELS = 128
 TOKENS = 16
 RICE_ESCAPE = 15
 MEAN_LIMIT = (1 << 20) - 1
@@ -63,6 +63,9 @@ class Parameters:
     spread_weights: Ints = field(default_factory=lambda: np.zeros(4, np.int64))
     offset: int = 0
     offsets: Ints | None = None
+    channel_weights: Ints | None = None
+    spread_biases: Ints | int = 0
+    zero_biases: Ints | int = 0
     levels: Ints = field(default_factory=lambda: np.zeros(64, np.int64))
     spread_levels: Ints = field(default_factory=lambda: np.zeros(64, np.int64))
     rows: int = 1
@@ -84,9 +87,9 @@ def read(data: bytes) -> Parameters:
     fields = Reader(data)
     flags, tables = fields.u8(), fields.u8() + 1
     has = flags.__and__
-    lone = not has(NEIGHBOURS) and has(OFFSETS)
+    lone = (not has(NEIGHBOURS) and has(OFFSETS)) or (not has(OFFSETS) and has(OF_CHANNELS))
     both = has(PREDICTED) and has(NEIGHBOURS)
-    if flags & ~ALL_FLAGS or both or lone or (has(POINTS) and not has(REQUANTIZED)) or tables > 64:
+    if both or lone or (has(POINTS) and not has(REQUANTIZED)) or tables > 64:
         raise CorruptFrame("forbidden flags or number of tables")
     if has(SIGNED) and has(ZERO_POINT):
         raise CorruptFrame("forbidden flags or number of tables")
@@ -211,9 +214,21 @@ def _read_arrays(bits: _Bits, p: Parameters, tables: int) -> None:
     if p.flags & OFFSETS:
         p.offsets = p.offset + 32 * bits.rice_array(p.channels)
         _check_range(p.offsets, 16)
+    if p.flags & OF_CHANNELS:
+        _read_of_channels(bits, p)
     if p.prediction:
         _read_prediction_arrays(bits, p.channels, p.prediction)
     bits.close()
+
+
+def _read_of_channels(bits: _Bits, p: Parameters) -> None:
+    changes = _numbers(bits, 4 * p.channels, 16)
+    p.spread_biases = 32 * _numbers(bits, p.channels, 16)
+    p.zero_biases = _numbers(bits, p.channels, 7)
+    p.channel_weights = p.weights + changes.reshape(p.channels, 4)
+    _check_range(p.channel_weights, 8)
+    _check_range(p.spread_biases, 16)
+    _check_pairs(p.channel_weights)
 
 
 def _check_range(values: Ints, bits: int) -> None:

@@ -88,12 +88,13 @@ class Contexts:
             return np.tile(p.table_of, count), np.tile(p.zero_class_of, count)
         column = columns.start
         w, n, nw, ne = self._neighbours(row, column)
-        mean = _saturated(np.stack([w, n, nw, ne], -1) @ p.weights)
+        weights = p.weights if p.channel_weights is None else p.channel_weights
+        mean = _saturated((np.stack([w, n, nw, ne], -1) * weights).sum(-1))
         mean = _saturated(mean + (p.offset if p.offsets is None else p.offsets))
         distances = np.abs(np.stack([w - n, w - nw, n - nw, n - ne], -1))
-        spread = _saturated(distances @ p.spread_weights)
+        spread = _saturated(_saturated(distances @ p.spread_weights) + p.spread_biases)
         cell = p.levels[np.clip(mean >> 8, 0, 63)] + p.spread_levels[np.clip(spread >> 8, 0, 63)]
-        return p.table_of[cell], p.zero_class_of[cell]
+        return p.table_of[cell], np.clip(p.zero_class_of[cell] + p.zero_biases, 0, 63)
 
     def put(self, place: Place, indices: Ints) -> None:
         """What a span turned out to be."""

@@ -14,7 +14,7 @@ def drafts_of(codecs: Sequence[Codec]) -> tuple[Codec, ...]:
     --------
     >>> from fmapzip.codecs.context_rans import ContextRans
     >>> drafts_of([ContextRans(), ContextRans(level="max")])
-    (ContextRans(level='default', step=1),)
+    (ContextRans(level='default', step=1, weights='channel'),)
     """
     return tuple(dict.fromkeys(codec.draft() for codec in codecs))
 
@@ -26,7 +26,7 @@ def meant_by(draft: Codec, codecs: Sequence[Codec]) -> list[Codec]:
     --------
     >>> from fmapzip.codecs.context_rans import ContextRans
     >>> meant_by(ContextRans(step=3), [ContextRans(), ContextRans(level="max")])
-    [ContextRans(level='default', step=3), ContextRans(level='max', step=3)]
+    [ContextRans(level='default', step=3, weights='channel'), ContextRans(level='max', step=3, weights='channel')]
     """
     meant = [codec.in_place_of(draft) for codec in codecs if type(codec) is type(draft)]
     return list(dict.fromkeys(codec for codec in meant if codec.draft() == draft))
