@@ -140,3 +140,36 @@ def test_a_fit_gives_the_same_bytes_on_every_instruction_set() -> None:
         )
         found.add(done.stdout)
     assert len(found) == 1
+
+
+def test_a_plan_of_level_max_takes_no_more_of_its_maps_than_it_may() -> None:
+    few = {
+        f"t{i}": np.stack([smooth((48, 6 + 6 * i, 6), np.uint8, 9 * i + seed) for seed in range(3)]) for i in (0, 1, 2)
+    }
+    of_maps = sum(maps.nbytes for maps in few.values())
+
+    def sizes(plan: fmapzip.Plan) -> dict[str, int]:
+        return {tap.name: len(tap.parameters) for tap in plan}
+
+    free = fmapzip.fit(few, "context-rans", level="max", plan_bytes=1.0)
+    assert all(tap.parameters == tap.codec.train(few[tap.name]) for tap in free)
+    default = fmapzip.fit(few, "context-rans")
+    allowed = (sum(sizes(free).values()) - 1) / of_maps
+    within = fmapzip.fit(few, "context-rans", level="max", plan_bytes=allowed)
+    assert sum(sizes(within).values()) <= allowed * of_maps
+    # The smallest maps, whose parameters weigh most, are the first to have fewer.
+    assert sizes(within) == {**sizes(free), "t0": sizes(default)["t0"]}
+    assert [tap.codec for tap in within] == [ContextRans(level="max", plan_bytes=allowed)] * 3
+    for name, maps in few.items():
+        frame = fmapzip.encode(maps[0], plan=within, tap=name)
+        assert np.array_equal(fmapzip.decode(frame, plan=within), maps[0])
+    # Less than level default takes is not to be had.
+    assert sizes(fmapzip.fit(few, "context-rans", level="max")) == sizes(default)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"level": "max", "plan_bytes": 0.0}, {"level": "max", "plan_bytes": 1.5}, {"plan_bytes": 0.5}]
+)
+def test_a_bound_of_a_plan_that_is_none_is_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput, match="plan_bytes"):
+        registry.make("context-rans", **settings)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
+
+from numpy.typing import NDArray
 
 from fmapzip import registry
 from fmapzip.arguments import as_numpy, checked_map
@@ -56,15 +59,53 @@ def fit(
     """
     made = registry.make(codec, **params)
     named = maps if isinstance(maps, Mapping) else {"map": maps}
-    return Plan(tuple(_tap(name, each, made, quantizer) for name, each in named.items()))
+    arrays = [_checked(each) for each in named.values()]
+    taps = [_tap(name, array, made, quantizer) for name, array in zip(named, arrays, strict=True)]
+
+    def train(index: int, other: Codec) -> bytes:
+        return other.train_for(arrays[index], taps[index].quantizer)
+
+    return Plan(tuple(within_share(taps, [array.nbytes for array in arrays], train)))
 
 
-def _tap(name: str, maps: Any, codec: Codec, quantizer: QuantParams | None) -> TapPlan:
+def within_share(
+    taps: Sequence[TapPlan], map_bytes: Sequence[int], train: Callable[[int, Codec], bytes]
+) -> list[TapPlan]:
+    """Taps whose parameters together take no more of the maps that they are made from than their codecs allow.
+
+    As long as they take more, the tap whose parameters weigh most against its maps gets those of its codec's draft.
+
+    Parameters
+    ----------
+    taps : sequence of TapPlan
+    map_bytes : sequence of int
+        Bytes of the maps that each was made from.
+    train : callable
+        Parameters of the tap of an index by another codec.
+    """
+    found = list(taps)
+    bounded = {i: share for i, tap in enumerate(taps) if (share := tap.codec.plan_share) is not None}
+    most = sum(share * map_bytes[i] for i, share in bounded.items())
+    heaviest = sorted(bounded, key=lambda i: len(taps[i].parameters) / max(map_bytes[i], 1), reverse=True)
+    for i in heaviest:
+        if sum(len(found[k].parameters) for k in bounded) <= most:
+            break
+        parameters = train(i, taps[i].codec.draft())
+        if len(parameters) < len(taps[i].parameters):
+            found[i] = replace(taps[i], parameters=parameters)
+    return found
+
+
+def _checked(maps: Any) -> NDArray[Any]:
     array = as_numpy(checked_map(maps))
     if array.dtype not in ("uint8", "int8"):
         raise InvalidType(f"maps hold uint8 or int8 values, not {array.dtype}; quantize floats first")
     if array.ndim < 2 or not array.size:
         raise InvalidInput(f"maps to fit to are a batch [N, C, ...] with values, not {list(array.shape)}")
+    return array
+
+
+def _tap(name: str, array: NDArray[Any], codec: Codec, quantizer: QuantParams | None) -> TapPlan:
     known = quantizer or QuantParams("int8" if array.dtype == "int8" else "uint8", (1.0,), "none")
     if known.dtype != str(array.dtype):
         raise InvalidType(f"the quantizer is for {known.dtype} values, the maps hold {array.dtype}")

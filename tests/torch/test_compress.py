@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from fmapzip import Plan, QuantParams
+from fmapzip.codecs.context_rans import ContextRans
 from fmapzip.errors import InvalidInput, PlanMismatch, UnknownCodec
 from fmapzip.torch import capture, compress_model
 from fmapzip.torch.tensor_quantizer import TensorQuantizer
@@ -313,3 +314,16 @@ def test_volumes_are_stored_as_maps_of_four_dimensions(codec):
     stored = compress_model(tricky.Volumes().eval(), codec, calibration=IMAGES)
     run(stored, IMAGES)
     assert [tap.shape for tap in stored.report().taps] == [(4, 8, 8), (2, 4, 8, 8)]
+
+
+def test_a_plan_is_bounded_by_the_maps_of_all_calibration_images():
+    net = tricky.Residual().eval()
+    images = torch.rand(6, 3, 32, 32)
+    free = compress_model(net, ContextRans(level="max", plan_bytes=1.0), calibration=images).plan
+    default = compress_model(net, "context-rans", calibration=images).plan
+    share = sum(len(tap.parameters) for tap in default) / (len(images) * sum(np.prod(tap.shape) for tap in default))
+    bounded = ContextRans(level="max", plan_bytes=float(share))
+    within = compress_model(net, bounded, calibration=images)
+    assert [tap.parameters for tap in within.plan] == [tap.parameters for tap in default]
+    assert [tap.parameters for tap in free] != [tap.parameters for tap in default]
+    assert torch.equal(run(within, images), by_hand(net, free, images))

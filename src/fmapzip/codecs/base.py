@@ -104,6 +104,11 @@ class Codec(ABC):
         """A codec that makes the same values and trains faster, which a planner measures in this one's place."""
         return self
 
+    @property
+    def plan_share(self) -> float | None:
+        """How large a part of the maps that a plan is made from its parameters may be; None for any."""
+        return None
+
     def in_place_of(self, draft: Codec) -> Codec:
         """The codec with the settings that a planner found for its draft."""
         return draft

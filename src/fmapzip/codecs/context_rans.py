@@ -26,6 +26,7 @@ _MAX_SIZE = training.ModelSize(levels=21, spread_levels=6, tables=64)
 _FAST_TABLES = 8
 _LEVELS = ("fast", "default", "max")
 _WEIGHTS = ("channel", "shared")
+_PLAN_BYTES = 0.01
 _LARGEST_STEP = 255
 _STATE_BYTES = 4
 
@@ -47,6 +48,9 @@ class ContextRans(Codec):
     weights : {"channel", "shared"}
         What a plan may give each channel at level ``default``: weights of its own for the mean, and biases of spread
         and zero, where calibration says that they pay; or one set of weights for all channels, as hardware blocks take.
+    plan_bytes : float, default 0.01
+        Of level ``max``: how large a plan may be, as a part of the bytes of the maps that it is made from. Where it
+        would be larger, maps whose parameters weigh most get those of ``default``.
 
     Examples
     --------
@@ -64,12 +68,15 @@ class ContextRans(Codec):
     level: Level = "default"
     step: int | float | str = 1
     weights: Weights = "channel"
+    plan_bytes: float = _PLAN_BYTES
 
     def __post_init__(self) -> None:
         if self.level not in _LEVELS:
             raise InvalidInput(f"level is {self.level!r}; it must be one of {', '.join(_LEVELS)}")
         if self.weights not in _WEIGHTS or (self.weights == "shared" and self.level != "default"):
             raise InvalidInput(f"weights is {self.weights!r}; it must be channel, or shared at level default")
+        if not 0 < self.plan_bytes <= 1 or (self.plan_bytes != _PLAN_BYTES and self.level != "max"):
+            raise InvalidInput(f"plan_bytes is {self.plan_bytes!r}; it must be above 0 and at most 1, at level max")
         try:
             step = Fraction(str(self.step))
         except (ValueError, ZeroDivisionError):
@@ -96,11 +103,16 @@ class ContextRans(Codec):
 
     def draft(self) -> Codec:
         """Level ``default`` of ``max``: levels differ in bytes alone."""
-        return replace(self, level="default") if self.level == "max" else self
+        return replace(self, level="default", plan_bytes=_PLAN_BYTES) if self.level == "max" else self
+
+    @property
+    def plan_share(self) -> float | None:
+        """`plan_bytes`, at level ``max``."""
+        return self.plan_bytes if self.level == "max" else None
 
     def in_place_of(self, draft: Codec) -> Codec:
-        """The draft's step at this level and with these weights."""
-        return replace(draft, level=self.level, weights=self.weights) if isinstance(draft, ContextRans) else draft
+        """The draft's step with these settings."""
+        return replace(self, step=draft.step) if isinstance(draft, ContextRans) else draft
 
     def approximation(self, maps: IntegerMap, zero_point: int = 0) -> IntegerMap | None:
         """Values re-quantized by the step."""

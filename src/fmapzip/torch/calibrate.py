@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from math import prod
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from fmapzip import registry
 from fmapzip.bound import bind
 from fmapzip.codecs.base import Codec, IntegerMap
 from fmapzip.errors import InvalidInput
+from fmapzip.fitting import within_share
 from fmapzip.plan import Plan, TapPlan
 from fmapzip.quantize import QuantParams, make_observer
 from fmapzip.torch.actions import FakeQuantize, Observe
@@ -67,7 +69,9 @@ class Calibration:
         for i, (tap, quantizer, chosen) in enumerate(zip(self.taps, self.quantizers, codecs, strict=True)):
             planned.append(TapPlan(tap.name, tap.shape, quantizer, chosen, chosen.train_for(self.maps(i), quantizer)))
             progress(f"training {chosen.id}", i + 1, len(codecs))
-        return Plan(tuple(planned), self.metadata)
+        map_bytes = [self.images * prod(tap.shape) for tap in self.taps]
+        within = within_share(planned, map_bytes, lambda i, other: other.train_for(self.maps(i), self.quantizers[i]))
+        return Plan(tuple(within), self.metadata)
 
 
 def calibrate(
