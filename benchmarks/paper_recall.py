@@ -65,7 +65,7 @@ class Copies:
         with torch.inference_mode(), running(captured, quick):
             for i, file in enumerate(files):
                 if not file.exists():
-                    made = [_embedded(captured, self._copy(i, way)) for way in ways().values()]
+                    made = [embedded(captured, self._copy(i, way)) for way in ways().values()]
                     np.save(file, np.stack(made))
         return np.stack([np.load(file) for file in files])
 
@@ -75,7 +75,7 @@ class Copies:
         found = []
         for actions in (exact, quick):
             with torch.inference_mode(), running(captured, actions):
-                found.append(_embedded(captured, image))
+                found.append(embedded(captured, image))
         if not np.array_equal(*found):
             raise SystemExit("values that are looked up are not those of the frames")
 
@@ -123,7 +123,8 @@ def _fates(planned: TapPlan, plan: fmapzip.Plan) -> NDArray[np.float32]:
     return np.asarray(found - np.float32(quantizer.zero), np.float32)
 
 
-def _embedded(captured: Captured, image: torch.Tensor) -> Embeddings:
+def embedded(captured: Captured, image: torch.Tensor) -> Embeddings:
+    """The embedding of one image, at length 1."""
     found = output_tensor(call(captured.module, image))[0].numpy()
     return np.asarray(found / np.linalg.norm(found), np.float32)
 

@@ -48,7 +48,11 @@ methods that are written in NumPy here, whose time says nothing. Ours are in bol
 
 def document() -> str:
     """The whole of docs/RESULTS.md."""
-    parts = [f"# Results\n\n{fill(OPENING, WIDTH)}", paper(loaded("paper*.json")), evals(loaded("eval_*.json"))]
+    parts = [
+        f"# Results\n\n{fill(OPENING, WIDTH)}",
+        paper(loaded("paper*.json"), loaded("maps_alone.json")),
+        evals(loaded("eval_*.json")),
+    ]
     parts += [one_map(found) for found in loaded("one_map.json")]
     parts += [arena(report) for report in arenas()]
     parts += [speeds(report) for report in loaded("speeds_*.json")]

@@ -50,7 +50,7 @@ def lower_hull(run: Values) -> list[tuple[float, float]]:
     """
     best: list[tuple[float, float]] = []
     for step in sorted(run["curve"], key=lambda step: (step["bytes"], step["distortion"])):
-        decibels = -10 * log10(step["distortion"])
+        decibels = 10 * log10(1 / step["distortion"])
         if not best or decibels > best[-1][1]:
             best.append((run["raw_bytes"] / step["bytes"], decibels))
     last = max(1, len(best) - 1)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from textwrap import fill
 
 from results_files import Values
-from results_recall import everything, paired, plan_name, recall_table
+from results_recall import alone_table, everything, paired, plan_name, recall_table
 from results_tables import WIDTH, conditions, table
 
 TITLE = "The complete ResNet-50"
@@ -26,8 +26,11 @@ ROUNDED = (
 )
 
 
-def paper(runs: Sequence[Values]) -> str:
-    """Every method at each size, plans, and what is published; "" where nothing was measured."""
+def paper(runs: Sequence[Values], alone: Sequence[Values] = ()) -> str:
+    """Every method at each size, plans, and what is published; "" where nothing was measured.
+
+    `alone`: what the maps of a plan cost alone.
+    """
     sizes = merged(runs)
     if not sizes:
         return ""
@@ -49,6 +52,7 @@ def paper(runs: Sequence[Values]) -> str:
         _telling(head, [*rows, *_published(sizes)]),
         "\n".join([*lines, *notes, machine]),
         *(recall_table(size, found) for size, found in sizes.items()),
+        *map(alone_table, alone),
     ]
     return "\n\n".join(filter(None, parts))
 

@@ -9,7 +9,7 @@ from textwrap import fill
 import numpy as np
 from numpy.typing import NDArray
 from results_files import Values
-from results_tables import WIDTH, table
+from results_tables import WIDTH, conditions, table
 
 from fmapzip.eval.distortions import distortions
 
@@ -107,6 +107,39 @@ def _rows(plan: Values, shipped: Values) -> Iterator[list[str]]:
         lost = f"{each.before - each.after:.1f} ({low:.1f} to {high:.1f})"
         counts = [f"{each.before:.1f}%", f"{each.after:.1f}%", str(each.lost), str(each.won), lost]
         yield [name, ratio, what, str(each.queries), f"{cosine:.4f}", *counts]
+
+
+def alone_table(run: Values) -> str:
+    """What the maps of a plan cost alone, added up by the stage of the network that reads them."""
+    columns = [name for name in run["maps"][0] if name != "map"]
+    stages: dict[str, list[Values]] = {}
+    for row in run["maps"]:
+        stages.setdefault(_stage(row["map"]), []).append(row)
+    rows = [
+        [name, str(len(maps)), *(f"{sum(row[column] for row in maps):.4f}" for column in columns)]
+        for name, maps in stages.items()
+    ]
+    rows[-1][1] = str(len(run["maps"]) - 1)
+    intro = (
+        "`benchmarks/maps_alone.py`: why copies lose more than images as they are. 1 - cosine to the embedding as "
+        "shipped with one map stored alone, by the plan of `context-rans:level=max` for 0.98, added up by the stage "
+        "that reads the maps; *all*: with all stored. One calibration image a column."
+    )
+    return f"{fill(intro, WIDTH)}\n\n{table(['maps read by', 'maps', *columns], rows)}\n\n- {conditions(run)}"
+
+
+def _stage(name: str) -> str:
+    """Of a node's name, the stage that it is in.
+
+    Examples
+    --------
+    >>> _stage("/backbone/blocks/0/block0-1/convolutional_block/3/Conv"), _stage("all")
+    ('stage 1', 'all')
+    """
+    _, inside, rest = name.partition("/blocks/")
+    if inside:
+        return f"stage {int(rest[0]) + 1}"
+    return name if name == "all" else "the last layer"
 
 
 def plan_name(plan: Values) -> str:

@@ -219,6 +219,38 @@ def test_the_papers_network_becomes_one_table_of_methods_and_plans(
     assert "of 34 distorted copies" in told.paper(apart)
 
 
+def test_what_maps_cost_alone_is_added_up_by_stage(results: ModuleType) -> None:
+    maps = [
+        {"map": "/a/blocks/0/b/Conv", "as it is": 0.1, "inset": 0.5},
+        {"map": "/a/blocks/0/c/Conv", "as it is": 0.2, "inset": 0.25},
+        {"map": "/a/blocks/3/b/Conv", "as it is": 0.05, "inset": 0.0625},
+        {"map": "/embeddings/1/Gemm", "as it is": 0.0, "inset": 0.0},
+        {"map": "all", "as it is": 0.3, "inset": 0.7},
+    ]
+    machine = {"cpu": "c", "cores": 1, "simd": "s", "python": "p", "packages": {}}
+    text = sys.modules["results_recall"].alone_table({"maps": maps, "environment": machine, "commit": "x"})
+    assert "| stage 1 | 2 | 0.3000 | 0.7500 |" in text
+    assert "| stage 4 | 1 | 0.0500 | 0.0625 |" in text
+    assert "| all | 4 | 0.3000 | 0.7000 |" in text
+
+
+def test_a_plan_by_a_metric_is_told_with_the_plans_that_no_other_beats(results: ModuleType) -> None:
+    tried = ((50.0, 0.1), (25.0, 1.0), (60.0, 0.2), (50.0, 0.2))
+    run = {
+        "model": "yolox_nano.onnx",
+        "budget": {"words": "at most 0.5 of mAP lost"},
+        "choosing": {"images": 20, "ratio_with_plan": 3.25, "output_sqnr_db": 20.0},
+        "task": {"images": 26, "loss": 0.4, "loss_interval": [-1.0, 2.0]},
+        "raw_bytes": 100,
+        "curve": [{"bytes": size, "distortion": noise} for size, noise in tried],
+        "environment": {"cpu": "c", "cores": 1, "simd": "s", "python": "p", "packages": {}},
+        "commit": "x",
+    }
+    text = sys.modules["results_metric_plans"].metric_plans([run])
+    assert "chose 3.250x, plan counted, at 20.0 dB; on all 26 0.40 lost (-1.00 to 2.00)." in text
+    assert "| ratio | 4.00 | 2.00 |\n| dB | 0.0 | 10.0 |" in text
+
+
 @pytest.mark.parametrize(
     ("distortion", "ratio"), [(0.01, 2.0), (0.02, 8**0.5), (0.04, 4.0), (0.05, None), (0.001, None)]
 )
