@@ -13,6 +13,7 @@ from fmapzip.hardware.context_rans import Decoder
 from fmapzip.hardware.context_rans_encoder import Encoder
 from fmapzip.hardware.dct_cm import MaskDecoder
 from fmapzip.hardware.dct_cm_encoder import MaskEncoder
+from fmapzip.hardware.dct_cm_forward import ForwardTransform
 from fmapzip.hardware.dct_cm_inverse import InverseTransform
 from fmapzip.hardware.dct_graph import LENGTHS
 from fmapzip.hardware.tiles import Tile
@@ -73,13 +74,13 @@ MASK = {"path": "mask", "coding": "bitmap"}
 LANES = (1, 4, 16, 64)
 
 
-def _inverse(length: int) -> Block:
+def _transform(name: str, make: Callable[[int, int], Any], case: Callable[..., cases.Case], length: int) -> Block:
     return Block(
-        f"dct-cm-inverse-{length}",
+        f"dct-cm-{name}-{length}",
         "dct-cm",
         tuple(width for width in POWERS if width <= length),
-        partial(InverseTransform, length),
-        partial(cases.inverse_transform, length=length),
+        partial(make, length),
+        partial(case, length=length),
         {"path": "transform", "group": length, "step": 4.0, "zero_mask": True, "coding": "bitmap"},
     )
 
@@ -91,7 +92,8 @@ BLOCKS = (
     Block("dct-cm-mask-decoder", "dct-cm", FEW, MaskDecoder, cases.mask_decoder, MASK),
     Block("dct-cm-points-encoder", "dct-cm", (1,), lambda _: MaskEncoder(points=True), cases.points_encoder, MASK),
     Block("dct-cm-points-decoder", "dct-cm", FEW, partial(MaskDecoder, points=True), cases.points_decoder, MASK),
-    *(_inverse(length) for length in LENGTHS),
+    *(_transform("forward", ForwardTransform, cases.forward_transform, length) for length in LENGTHS),
+    *(_transform("inverse", InverseTransform, cases.inverse_transform, length) for length in LENGTHS),
     Block(
         "context-rans-fast-encoder",
         "context-rans",

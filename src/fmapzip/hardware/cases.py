@@ -9,7 +9,7 @@ import numpy as np
 
 from fmapzip.hardware import context_rans_tiles as rans
 from fmapzip.hardware.dct_cm_classes import word_bits
-from fmapzip.hardware.dct_cm_groups import code_words, group_words, groups
+from fmapzip.hardware.dct_cm_groups import code_words, coded_again, group_words, groups, quantizer_word
 from fmapzip.hardware.dct_cm_tiles import body_bits, rank_table, tile_word, value_table, value_words
 from fmapzip.hardware.rans_coder import body_bytes
 from fmapzip.hardware.rans_encoder_coder import body_words
@@ -96,6 +96,17 @@ def inverse_transform(tile: Tile, values: int, length: int) -> Case:
         "codes": [word for group in found for word in code_words(group, values)],
     }
     return Case(inputs, {"values": [word for group in found for word in group_words(group, values)]})
+
+
+def forward_transform(tile: Tile, values: int, length: int) -> Case:
+    """A tile's values in, as they were decoded, group by group; the codes of their coefficients out."""
+    found = list(groups(coded_again(tile), length))
+    inputs = {
+        "run": [group.forward_run for group in found],
+        "steps": [quantizer_word(step) for group in found for step in group.steps],
+        "values": [word for group in found for word in group_words(group, values)],
+    }
+    return Case(inputs, {"codes": [word for group in found for word in code_words(group, values)]})
 
 
 def fast_decoder(tile: Tile, lanes: int) -> Case:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fmapzip.errors import InvalidInput
 from fmapzip.hardware.dct_cm_codes import CODE_BITS
+from fmapzip.hardware.dct_cm_forward import STEP
+from fmapzip.hardware.dct_cm_gather import RUN as FORWARD_RUN
 from fmapzip.hardware.dct_cm_inverse import POSITION_BITS, RUN
 from fmapzip.hardware.streams import words
 from fmapzip.hardware.tiles import Tile
 from fmapzip.reference.bit_blocks import Reader
+from fmapzip.reference.dct_cm import DCT_CM
 from fmapzip.reference.dct_cm_parameters import Parameters, group_lengths, parse
 from fmapzip.reference.dct_cm_values import block_positions
+from fmapzip.reference.tiles import from_bytes
 
 
 @dataclass(frozen=True)
@@ -24,8 +28,8 @@ class Group:
 
     Attributes
     ----------
-    run : int
-        Its descriptor.
+    run, forward_run : int
+        Its descriptors, for the inverse and the forward transform.
     steps : list of int
         N of them, 0 for a frequency that is not kept.
     codes : int array, [positions, N]
@@ -34,9 +38,16 @@ class Group:
     """
 
     run: int
+    forward_run: int
     steps: list[int]
     codes: NDArray[np.int64]
     values: NDArray[np.uint8]
+
+
+def coded_again(tile: Tile) -> Tile:
+    """The tile of a tile's values: its body is another where decoding lost something."""
+    body = DCT_CM.encode(from_bytes(tile.values, tile.below), tile.below, tile.parameters)
+    return replace(tile, body=body)
 
 
 def groups(tile: Tile, length: int) -> Iterator[Group]:
@@ -89,8 +100,18 @@ def _group(
             "lifted": int(parameters.zero_mask and below == 0),
         }
     )
+    forward_run = FORWARD_RUN.const(
+        {
+            "positions": positions,
+            "channels": channels,
+            "below": below,
+            "masked": int(parameters.zero_mask),
+            "fold": stride.bit_length() - 1,
+        }
+    )
     return Group(
         int(run.as_value().value),
+        int(forward_run.as_value().value),
         [int(step) for step in steps],
         (codes | (masked & 1) << CODE_BITS).T,
         np.ascontiguousarray(values.T),
@@ -107,3 +128,18 @@ def group_words(group: Group, values: int) -> list[int]:
     found = [word for position in group.values for word in words(position.tobytes(), values)]
     last = words(b"", values)[0]
     return [word & ~last for word in found[:-1]] + found[-1:]
+
+
+def quantizer_word(step: int) -> int:
+    """A step as the forward transform takes it: its rounded reciprocal, which divides 16 bits exactly, and its half.
+
+    Examples
+    --------
+    >>> [f"{quantizer_word(step):08x}" for step in (0, 4, 5)]
+    ['00000000', '00220000', '0023999a']
+    """
+    if step == 0:
+        return 0
+    shift = (step - 1).bit_length()
+    reciprocal = -(-(1 << 16 + shift) // step) - (1 << 16)
+    return int(STEP.const({"reciprocal": reciprocal, "shift": shift, "half": step // 2}).as_value().value)

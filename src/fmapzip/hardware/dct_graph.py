@@ -1,4 +1,4 @@
-"""The inverse transforms of ``dct-cm`` (docs/format/dct-cm.md, "Transform path") as graphs of sums and rotations."""
+"""The transforms of ``dct-cm`` (docs/format/dct-cm.md, "Transform path") as graphs of sums and rotations."""
 
 from __future__ import annotations
 
@@ -100,6 +100,35 @@ class Graph:
         sign, node = self._sum([(SQRT2, a[1])], scaled=True)
         return a[0] * sign, node
 
+    def _u(self, x: list[Term]) -> list[Term]:
+        if len(x) == 1:
+            return x
+        n, half = len(x), len(x) // 2
+        out = [x[0]] * n
+        out[0::2] = self._u([self._plus(x[j], x[n - 1 - j]) for j in range(half)])
+        out[1::2] = self._v([self._plus(x[j], _minus(x[n - 1 - j])) for j in range(half)])
+        return out
+
+    def _v(self, d: list[Term]) -> list[Term]:
+        if len(d) == 1:
+            return d
+        m, half = len(d), len(d) // 2
+        u, w = [], []
+        for j in range(half):
+            c, s = rotation(m, j)
+            u.append(self._rotated(c, d[j], s, d[m - 1 - j]))
+            v = self._rotated(-s, d[j], c, d[m - 1 - j])
+            w.append(_minus(v) if j % 2 else v)
+        if m == 2:
+            return [u[0], _minus(w[0])]
+        a, b = self._u(u), self._u(w)
+        out = [a[0]] * m
+        out[0], out[m - 1] = self._by_sqrt2(a[0]), _minus(self._by_sqrt2(b[0]))
+        for k in range(1, half):
+            out[2 * k] = self._plus(a[k], b[half - k])
+            out[2 * k - 1] = self._plus(a[k], _minus(b[half - k]))
+        return out
+
     def _u_transposed(self, y: list[Term]) -> list[Term]:
         if len(y) == 1:
             return y
@@ -141,4 +170,18 @@ def inverse_graph(length: int) -> Graph:
     graph = Graph([Node(low=-MAX_COEFFICIENT, high=MAX_COEFFICIENT) for _ in range(length)])
     graph.inputs[0].high += MAX_ADDED
     graph.outputs = graph._u_transposed([(1, node) for node in graph.inputs])
+    return graph
+
+
+def forward_graph(length: int) -> Graph:
+    """``U_N``: values of at most 255 times 128 / N to coefficients.
+
+    Examples
+    --------
+    >>> forward_graph(4).run([32, 32, 32, 32])
+    [128, 0, 0, 0]
+    """
+    most = MAX_VALUE * 128 // length
+    graph = Graph([Node(low=-most, high=most) for _ in range(length)])
+    graph.outputs = graph._u([(1, node) for node in graph.inputs])
     return graph
