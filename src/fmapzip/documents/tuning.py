@@ -47,7 +47,9 @@ class TunedMap(Part):
     codec: str
     config: Annotated[dict[str, Any], says("its settings")]
     values: Annotated[int, says("of all images that were looked at")]
-    bits_before: Annotated[float, says("a value, of real frames (of a codec's draft, where it has one), before tuning")]
+    bits_before: Annotated[
+        float, says("a value, of real frames (of what stands for the codec in training), before tuning")
+    ]
     bits_after: Annotated[float, says("the same after it")]
     expected_bits_after: Annotated[float, says("the same as training counts them")]
     zeros_before: Annotated[float, says("share of zeros")]

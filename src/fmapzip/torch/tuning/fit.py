@@ -57,6 +57,12 @@ def settled(codec: Codec, maps: IntegerMap) -> Codec:
     return replace(codec, path=path, order=order)
 
 
+def trained_as(codec: Codec) -> Codec:
+    """Return the codec that stands for another while a network trains: its draft, whose tables have code lengths."""
+    draft = codec.draft()
+    return replace(draft, weights="shared") if isinstance(draft, ContextRans) and draft.level == "default" else draft
+
+
 def without_step(codec: Codec) -> Codec:
     """Return the codec with its steps open, for a planner to choose."""
     if isinstance(codec, ContextRans):

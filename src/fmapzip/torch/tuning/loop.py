@@ -279,7 +279,7 @@ class _Run:
         """Let the planner choose codecs' steps and scales for the network as it is; they stay if they lose less."""
         assert self.planner is not None
         kept, model = self.trainee.snapshot(), self.trainee.model
-        codecs = list(dict.fromkeys(without_step(tap.codec) for tap in model.taps))
+        codecs = list(dict.fromkeys(without_step(tap.meant.draft()) for tap in model.taps))
         network = copy.deepcopy(model.original).cpu().eval()
         ratio = self.settings.target_ratio or 8 / max(found.real_bits, 1e-6)
         self.trainee.take(self.planner(network, self.measured.tables, ratio, codecs), self.measured.tables)

@@ -20,7 +20,7 @@ from fmapzip.quantize import QuantParams
 from fmapzip.torch.actions import check_shape
 from fmapzip.torch.capture import Tap
 from fmapzip.torch.tuning.codings import Coding, ValueByValue
-from fmapzip.torch.tuning.fit import Bits, coding_of, fitted, mask_bits
+from fmapzip.torch.tuning.fit import Bits, coding_of, fitted, mask_bits, trained_as
 
 CALIBRATOR = "tuned"
 _SCALED_ON = 16  # images whose frames tell what a codec's own code lengths leave out
@@ -76,7 +76,7 @@ class TunedTap(nn.Module):
     quantizer : QuantParams
         Where the scales begin.
     codec : Codec
-        With which the map will be stored. While the network trains, its draft stands for it.
+        With which the map will be stored. While the network trains, another of the same values stands for it.
     rate : str
         Where bits come from, as `fmapzip.torch.tunable` says.
     """
@@ -101,7 +101,7 @@ class TunedTap(nn.Module):
                 f"feature map {self.tap.name!r}: the scale of the network's own 8-bit integers is not learned"
             )
         device = self.log_scale.device if hasattr(self, "log_scale") else None
-        self._meant, self.codec = codec, codec.draft()
+        self._meant, self.codec = codec, trained_as(codec)
         self.limits, self.dtype = quantizer.limits, quantizer.dtype
         scale = torch.tensor(quantizer.scale, dtype=torch.float64)
         self.log_scale = nn.Parameter(scale.log().float().to(device))
@@ -109,7 +109,7 @@ class TunedTap(nn.Module):
 
     @property
     def meant(self) -> Codec:
-        """The codec that stores the map in the end; `codec`, its draft, is as it was settled."""
+        """The codec that stores the map in the end; `codec`, which stands for it, is as it was settled."""
         return self._meant.in_place_of(self.codec)
 
     @property
@@ -200,7 +200,7 @@ class TunedTap(nn.Module):
         return TapBits(self.tap.name, maps.size, float(expected.sum()), float(_real(maps, planned).sum()), zeros)
 
     def planned(self, maps: IntegerMap, codec: Codec | None = None) -> TapPlan:
-        """Return what a plan says of the tap, a codec, by default the draft, trained on integer maps."""
+        """Return what a plan says of the tap, a codec, by default `codec`, trained on integer maps."""
         codec = codec or self.codec
         return TapPlan(self.tap.name, self.tap.shape, self.quantizer, codec, codec.train(maps))
 

@@ -73,7 +73,8 @@ class TunableModel(nn.Module):
     def refresh(self, images: Any) -> Plan:
         """Fit tables, points and the scale of the bits to the maps as they are now, and return the plan they make.
 
-        Where a codec has a faster draft, as ``context-rans:level=max`` does, the plan is of the draft.
+        The plan is of what stands for codecs while a network trains: for ``context-rans``, level ``default`` with
+        weights that channels share.
 
         Parameters
         ----------
