@@ -136,7 +136,15 @@ def covered(block: Block, values: int, archives: list[Path], arguments: argparse
             found = spread_tiles(archive, block, values, arguments.coverage)
             count += play(block, values, found, program, max(2, arguments.faults))["tiles"]
         lines, bits = program.reached(("line", "branch")), program.reached(("toggle",))
-    return {"tiles": count, "lines": lines[0], "of_lines": lines[1], "bits": bits[0], "of_bits": bits[1]}
+    activity = round(program.activity, 4)
+    return {
+        "tiles": count,
+        "activity": activity,
+        "lines": lines[0],
+        "of_lines": lines[1],
+        "bits": bits[0],
+        "of_bits": bits[1],
+    }
 
 
 def proven(

@@ -25,12 +25,14 @@ class Program:
     ----------
     component : the block's, of Amaranth
     checksum : CRC-32 of its Verilog
+    activity : share of the bits of its signals that change in a cycle, where nothing stalls
     """
 
     def __init__(self, block: Block, values: int, folder: Path, coverage: bool = False) -> None:
         self.component, module = write_block(block, values, folder), block.module_name(values)
         self.checksum = crc32((folder / f"{module}.v").read_bytes())
         self.folder, self._points, self._hit = folder, set[str](), set[str]()
+        self._changes, self._cycles = 0, 0
         sources = [MAIN, folder / f"{module}.v", folder / f"{module}_tb.sv"]
         command = ["verilator", "--cc", "--exe", "--build", "--timing", "-O3", "-Wno-fatal", "-Wno-lint"]
         command += ["--coverage-line", "--coverage-toggle"] if coverage else []
@@ -46,12 +48,17 @@ class Program:
         command = [self.folder / "obj" / "sim", f"+case={case}", *plus]
         command += [f"+coverage={found}"] if self.coverage else []
         done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=600)
+        told = done.stdout.splitlines()[0]
         if self.coverage:
-            self._note(found)
-        return done.stdout.splitlines()[0]
+            changes = self._note(found)
+            if told.startswith("PASS") and "stall" not in options:
+                self._changes += changes
+                self._cycles += int(told.split()[2])
+        return told
 
-    def _note(self, found: Path) -> None:
-        """Add what a run has reached; the test bench's own points are left out."""
+    def _note(self, found: Path) -> int:
+        """Add what a run has reached, but for the test bench's own points; gives how often bits changed."""
+        changes = 0
         for line in found.read_text("latin-1").splitlines():
             point = POINT.search(line)
             if point is None or not point["file"].endswith(".v"):
@@ -60,6 +67,12 @@ class Program:
             self._points.add(key)
             if int(count):
                 self._hit.add(key)
+                changes += int(count) if point["kind"] == "toggle" else 0
+        return changes
+
+    @property
+    def activity(self) -> float:
+        return self._changes / max(1, self._cycles * self.reached(("toggle",))[1])
 
     def reached(self, kinds: tuple[str, ...]) -> tuple[int, int]:
         """Of the points of these kinds (`line`, `branch`, `toggle`) so many were reached, and so many there are."""

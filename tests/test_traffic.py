@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import prod
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,12 @@ from torch import nn
 
 from fmapzip.cli.app import run
 from fmapzip.errors import InvalidInput
+from fmapzip.eval.request import Request
+from fmapzip.registry import make
 from fmapzip.report.model import model_of
+from fmapzip.traffic import run as traffic
 from fmapzip.traffic.chip import Chip, Reading, reading
+from fmapzip.traffic.codec_energy import DECODERS, ENCODERS
 from fmapzip.traffic.layers import Layer, layers
 
 
@@ -74,13 +79,45 @@ def test_the_command_adds_up(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     total = found["total"]
     assert total["raw_bytes"] == found["input_bytes"] + sum(tap["raw_bytes"] for tap in found["taps"])
     assert total["raw_millijoules"] == pytest.approx(total["raw_bytes"] * 8 * 20 / 1e9)
-    coded_values = sum(tap["raw_frame"] * (1 + len(tap["layers"])) for tap in found["taps"])
-    assert total["coded_millijoules"] == pytest.approx((total["coded_bytes"] * 160 + coded_values * 2) / 1e9)
+    reads = [sum(layer["coded_reads"] for layer in tap["layers"]) for tap in found["taps"]]
+    coded_values = sum(tap["raw_frame"] * (1 + often) for tap, often in zip(found["taps"], reads, strict=True))
+    assert total["codec_millijoules"] == pytest.approx(coded_values * 2 / 1e9)
+    assert total["coded_millijoules"] == pytest.approx(total["coded_bytes"] * 160 / 1e9 + total["codec_millijoules"])
+    assert total["ridge"] == 40
+    for tap in found["taps"]:
+        assert (tap["coded_bound"] == "compute") == (tap["coded_macs_per_byte"] >= total["ridge"])
+        for layer in tap["layers"]:
+            loops = layer["loops"]
+            assert layer["macs"] == prod(loops[each] for each in ("G", "K", "C", "OY", "OX", "FY", "FX"))
     assert "stages.0.conv1" in capsys.readouterr().out
     model = model_of(found)
     assert [each["bytes_after"] for each in model["maps"]] == [tap["coded_bytes"] for tap in found["taps"]]
     assert f"of {len(found['taps'])} maps" in model["summary"][-1]
+    assert model["maps"][0]["weights"] == sum(layer["weight_bytes"] for layer in found["taps"][0]["layers"])
     assert model["title"] in (tmp_path / "traffic.html").read_text()
+
+
+def test_energy_of_coding_is_estimated_from_gates_or_said_to_be_unknown() -> None:
+    request = Request("demo", "demo", limit=10)
+    known = traffic(request, make("zvc"), Chip(), lambda *_: None)
+    assert known["without_energy"] == []
+    assert {tap["decode_pj"] for tap in known["taps"]} == {DECODERS["zvc"].picojoules()}
+    other = traffic(request, make("context-rans", level="max"), Chip(), lambda *_: None)
+    assert other["without_energy"] == [tap["name"] for tap in other["taps"]]
+    assert other["total"]["codec_millijoules"] == 0
+
+
+def test_logic_is_that_of_the_committed_synthesis_and_proof() -> None:
+    results = Path(__file__).parents[1] / "benchmarks" / "results"
+    areas = {(r["block"], r["values"]): r["kge"] for r in json.loads((results / "synthesis.json").read_text())["rows"]}
+    proof = json.loads((results / "hardware_proof.json").read_text())
+    activities = {(r["block"], r["values"]): r["activity"] for r in proof["coverage"]}
+    for logic in [*ENCODERS.values(), *DECODERS.values()]:
+        key = logic.block, logic.values
+        rates = [r["values_per_cycle"] for r in proof["rows"] if (r["block"], r["values"]) == key]
+        assert logic.kge == areas[key]
+        assert logic.activity == pytest.approx(activities[key], abs=0.001)
+        assert min(rates) <= logic.rate <= max(rates)
 
 
 def test_the_command_takes_a_plan_or_a_codec(capsys: pytest.CaptureFixture[str]) -> None:

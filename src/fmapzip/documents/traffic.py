@@ -12,9 +12,30 @@ class Chip(Part):
 
     buffer_bytes: Annotated[int, says("on-chip memory that rows of a map, or weights, are kept in while a layer runs")]
     dram_pj_per_bit: Annotated[float, says("energy of moving one bit")]
-    codec_pj_per_value: Annotated[float, says("energy of encoding or decoding one value")]
+    codec_pj_per_value: Annotated[
+        float | None, says("energy of encoding or decoding one value; `null`: estimated, `encode_pj` and `decode_pj`")
+    ]
+    gate_fj: Annotated[float, says("of that estimate: femtojoules of a gate that changes")]
     bandwidth: Annotated[float, says("of the DRAM, bytes a second")]
     macs_per_second: float
+
+
+class Loops(Part):
+    """The loops of a layer."""
+
+    G: Annotated[int, says("groups of channels")]
+    K: Annotated[int, says("channels of output in a group")]
+    C: Annotated[int, says("channels of input in a group")]
+    OY: Annotated[int, says("rows of output")]
+    OX: Annotated[int, says("columns of output")]
+    FY: Annotated[int, says("rows of the kernel")]
+    FX: int
+    SY: Annotated[int, says("stride")]
+    SX: int
+    DY: Annotated[int, says("dilation")]
+    DX: int
+    PY: Annotated[int, says("padding at each border")]
+    PX: int
 
 
 class Layer(Part):
@@ -35,6 +56,10 @@ class Layer(Part):
     reads: Annotated[float, says("how often each value of the map is read, halos included")]
     raw_bytes: Annotated[float, says("that it reads of its map and of weights, without the codec")]
     coded_bytes: Annotated[float, says("and with it")]
+    coded_reads: Annotated[float, says("how often each value is read then, and decoded")]
+    loops: Annotated[
+        Loops | None, says("`null` of transposed convolutions, and of those over more than two dimensions")
+    ]
 
 
 class TapTraffic(Part):
@@ -49,7 +74,11 @@ class TapTraffic(Part):
     raw_bytes: Annotated[float, says("written once, read by each layer, and weights")]
     coded_bytes: float
     worst_bytes: Annotated[float, says("the same for an image whose frame is the largest")]
+    encode_pj: Annotated[float | None, says("energy of encoding a value; `null` where no block was measured")]
+    decode_pj: Annotated[float | None, says("of decoding it, at each read")]
     macs: int
+    raw_macs_per_byte: Annotated[float, says("at least the `ridge`: bound by computing")]
+    coded_macs_per_byte: float
     raw_seconds: Annotated[float, says("the longer of computing and moving bytes")]
     coded_seconds: float
     raw_bound: Annotated[Literal["memory", "compute"], says("which is longer")]
@@ -64,6 +93,9 @@ class Totals(Part):
     worst_bytes: Annotated[float, says("if every map were its largest at once")]
     raw_millijoules: Annotated[float, says("of the DRAM")]
     coded_millijoules: Annotated[float, says("of the DRAM and the codec")]
+    codec_millijoules: Annotated[float, says("of the codec alone")]
+    worst_over_mean: Annotated[float, says("the largest frames of all maps over the mean ones")]
+    ridge: Annotated[float, says("multiplications a byte from which on a map is bound by computing")]
     raw_seconds: float
     coded_seconds: float
 
@@ -83,9 +115,13 @@ class Traffic(Part):
     left_out: Annotated[
         list[str], says("readers whose weights and MACs are not known: functional calls; their reads count")
     ]
+    without_energy: Annotated[
+        list[str], says("maps whose codec has no measured block: the energy of coding them is not counted")
+    ]
     input_bytes: Annotated[
         float, says("of the network's input and what reads it, which no codec changes; in both totals")
     ]
+    input_layers: Annotated[list[Layer], says("what reads the network's input")]
     taps: list[TapTraffic]
     total: Totals
 

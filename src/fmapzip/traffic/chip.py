@@ -7,6 +7,7 @@ from math import ceil
 from typing import Literal
 
 from fmapzip.errors import InvalidInput
+from fmapzip.traffic.codec_energy import GATE_FJ
 from fmapzip.traffic.layers import Layer
 
 Order = Literal["rows", "weights"]
@@ -23,8 +24,10 @@ class Chip:
     dram_pj_per_bit : float
         Energy of moving one bit. 20 is the lower end of 1.3 to 2.6 nJ for 64 bits (M. Horowitz, "Computing's energy
         problem", ISSCC 2014); HBM2 is about 3.9 (O'Connor et al., "Fine-grained DRAM", MICRO 2017).
-    codec_pj_per_value : float
-        Energy of encoding or decoding one value; 0 leaves it out.
+    codec_pj_per_value : float, optional
+        Energy of encoding or decoding one value; by default the estimate of `fmapzip.traffic.codec_energy`.
+    gate_fj : float
+        For that estimate, femtojoules of a gate that changes.
     bandwidth : float
         Of the DRAM, bytes a second.
     macs_per_second : float
@@ -32,13 +35,19 @@ class Chip:
 
     buffer_bytes: int = 128 * 1024
     dram_pj_per_bit: float = 20.0
-    codec_pj_per_value: float = 0.0
+    codec_pj_per_value: float | None = None
+    gate_fj: float = GATE_FJ
     bandwidth: float = 12.8e9
     macs_per_second: float = 512e9
 
+    @property
+    def ridge(self) -> float:
+        """Multiplications a byte from which on the time is that of computing."""
+        return self.macs_per_second / self.bandwidth
+
     def __post_init__(self) -> None:
         positive = (self.buffer_bytes, self.dram_pj_per_bit, self.bandwidth, self.macs_per_second)
-        if min(positive) <= 0 or self.codec_pj_per_value < 0:
+        if min(positive) <= 0 or min(self.codec_pj_per_value or 0, self.gate_fj) < 0:
             raise InvalidInput("buffer, energies, bandwidth and multiplications a second must be positive")
 
 

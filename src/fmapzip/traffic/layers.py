@@ -1,4 +1,4 @@
-"""The layers of a network as a chip sees them: weights, multiplications, and how many rows a row of output needs."""
+"""The layers of a network as a chip sees them: weights, multiplications, loops, and rows that a row of output needs."""
 
 from __future__ import annotations
 
@@ -16,6 +16,37 @@ from fmapzip.torch.preserve import evaluation_mode
 
 
 @dataclass(frozen=True)
+class Loops:
+    """The sizes of a layer's loops, in the field's letters.
+
+    Attributes
+    ----------
+    G, K, C : int
+        Groups, and channels of output and of input in each.
+    OY, OX, FY, FX : int
+        Rows and columns of the output and of the kernel.
+    SY, SX, DY, DX : int
+        Steps of the kernel, and of what it reads.
+    PY, PX : int
+        Padding at each border.
+    """
+
+    G: int
+    K: int
+    C: int
+    OY: int
+    OX: int
+    FY: int = 1
+    FX: int = 1
+    SY: int = 1
+    SX: int = 1
+    DY: int = 1
+    DX: int = 1
+    PY: int = 0
+    PX: int = 0
+
+
+@dataclass(frozen=True)
 class Layer:
     """A convolution or linear layer, on one sample.
 
@@ -30,6 +61,8 @@ class Layer:
     kernel, stride : int
         Rows of input that a row of output reads, and how far the next one's are.
     input_values : int
+    loops : Loops, optional
+        None of a transposed convolution or one over more than two dimensions.
     """
 
     name: str
@@ -39,6 +72,7 @@ class Layer:
     kernel: int
     stride: int
     input_values: int
+    loops: Loops | None = None
 
 
 def layers(model: nn.Module, example: Inputs) -> dict[str, Layer]:
@@ -71,7 +105,33 @@ def _layer(name: str, module: Any, given: torch.Tensor, out: torch.Tensor) -> La
     kernel = (module.kernel_size[0] - 1) * module.dilation[0] + 1 if spatial and not transposed else 1
     stride = module.stride[0] if spatial and not transposed else 1
     rows = prod(given.shape[2:-1]) if spatial else 1
-    return Layer(name, positions * weight.numel(), weight.numel(), rows, kernel, stride, given[0].numel())
+    values, loops = given[0].numel(), _loops(module, positions, out)
+    return Layer(name, positions * weight.numel(), weight.numel(), rows, kernel, stride, values, loops)
+
+
+def _loops(module: Any, positions: int, out: torch.Tensor) -> Loops | None:
+    if isinstance(module, nn.Linear):
+        return Loops(1, module.out_features, module.in_features, 1, positions)
+    if module.transposed or out.ndim > 4 or module.padding_mode != "zeros":
+        return None
+    sides = {"O": out.shape[2:], "F": module.kernel_size, "S": module.stride, "D": module.dilation}
+    sides["P"] = _padding(module)
+    one = {"O": 1, "F": 1, "S": 1, "D": 1, "P": 0}
+    sizes = {
+        letter + axis: int(size)
+        for letter, given in sides.items()
+        for axis, size in zip("YX", (one[letter], *given)[-2:], strict=True)
+    }
+    groups = module.groups
+    return Loops(groups, module.out_channels // groups, module.in_channels // groups, **sizes)
+
+
+def _padding(module: Any) -> tuple[int, ...]:
+    """Zeros at each border; of an uneven number the smaller part."""
+    if isinstance(module.padding, str):
+        reach = zip(module.kernel_size, module.dilation, strict=True)
+        return tuple((size - 1) * step // 2 if module.padding == "same" else 0 for size, step in reach)
+    return tuple(module.padding)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from fmapzip.eval.run import run as evaluate
 from fmapzip.plan import Plan
 from fmapzip.torch.inputs import first_sample
 from fmapzip.traffic.chip import Chip, Reading, reading
+from fmapzip.traffic.codec_energy import estimate
 from fmapzip.traffic.layers import Layer, layers
 
 
@@ -40,7 +41,8 @@ def run(request: Request, codec: Codec | Plan, chip: Chip, progress: Progress) -
     images = next(iter(inputs.images))[0]
     known = layers(inputs.model, first_sample(images))
     entry = measured["codecs"][0]
-    taps = [_tap(tap, measured["images"], known, chip) for tap in entry["taps"]]
+    coding = {tap["name"]: _coding(codec, tap["name"], chip) for tap in entry["taps"]}
+    taps = [_tap(tap, measured["images"], known, coding[tap["name"]], chip) for tap in entry["taps"]]
     read = {name for tap in entry["taps"] for name in tap["readers"]}
     others = [layer for name, layer in known.items() if name not in read]
     input_bytes = sum(reading(layer, layer.input_values, chip.buffer_bytes).bytes for layer in others)
@@ -55,14 +57,33 @@ def run(request: Request, codec: Codec | Plan, chip: Chip, progress: Progress) -
         "chip": asdict(chip),
         "environment": measured["environment"],
         "left_out": sorted(read - known.keys()),
+        "without_energy": [tap["name"] for tap in taps if None in (tap["encode_pj"], tap["decode_pj"])],
         "input_bytes": input_bytes,
+        "input_layers": [
+            _told(_layer(layer.name, layer, layer.input_values, layer.input_values, chip)) for layer in others
+        ],
         "taps": taps,
         "total": _total(taps, sum(layer.macs for layer in others), input_bytes, chip),
     }
     return TRAFFIC.checked(report)
 
 
-def _tap(tap: Mapping[str, Any], images: int, known: Mapping[str, Layer], chip: Chip) -> dict[str, Any]:
+Energies = tuple[float | None, float | None]  # of encoding and of decoding a value, in picojoules
+
+
+def _coding(codec: Codec | Plan, name: str, chip: Chip) -> Energies:
+    if chip.codec_pj_per_value is not None:
+        return chip.codec_pj_per_value, chip.codec_pj_per_value
+    return estimate(codec[name].codec if isinstance(codec, Plan) else codec, chip.gate_fj)
+
+
+def _told(layer: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in layer.items() if key != "coded_passes"}
+
+
+def _tap(
+    tap: Mapping[str, Any], images: int, known: Mapping[str, Layer], coding: Energies, chip: Chip
+) -> dict[str, Any]:
     raw, mean, worst = tap["raw_bytes"] // images, tap["total_bytes"] / images, tap["frame_bytes_max"]
     found = [_layer(name, known.get(name), raw, mean, chip) for name in tap["readers"]]
     raw_bytes = raw + sum(layer["raw_bytes"] for layer in found)
@@ -77,11 +98,15 @@ def _tap(tap: Mapping[str, Any], images: int, known: Mapping[str, Layer], chip: 
         "raw_frame": raw,
         "mean_frame": mean,
         "worst_frame": worst,
-        "layers": [{key: value for key, value in layer.items() if key != "coded_passes"} for layer in found],
+        "layers": [_told(layer) for layer in found],
         "raw_bytes": raw_bytes,
         "coded_bytes": coded_bytes,
         "worst_bytes": weights + (coded_bytes - weights) * worst / mean,
+        "encode_pj": coding[0],
+        "decode_pj": coding[1],
         "macs": macs,
+        "raw_macs_per_byte": macs / raw_bytes,
+        "coded_macs_per_byte": macs / coded_bytes,
         "raw_seconds": max(computing, raw_moving),
         "coded_seconds": max(computing, coded_moving),
         "raw_bound": "memory" if raw_moving > computing else "compute",
@@ -111,6 +136,8 @@ def _layer(name: str, layer: Layer | None, raw: int, mean: float, chip: Chip) ->
         "reads": plain.reads,
         "raw_bytes": plain.bytes,
         "coded_bytes": coded.bytes,
+        "coded_reads": coded.reads,
+        "loops": None if layer.loops is None else asdict(layer.loops),
     }
 
 
@@ -119,13 +146,22 @@ def _total(taps: list[dict[str, Any]], other_macs: int, input_bytes: float, chip
         input_bytes + sum(tap[key] for tap in taps) for key in ("raw_bytes", "coded_bytes", "worst_bytes")
     )
     before = max(input_bytes / chip.bandwidth, other_macs / chip.macs_per_second)
-    coding = sum(tap["raw_frame"] * (1 + len(tap["layers"])) for tap in taps) * chip.codec_pj_per_value
+    coding = sum(_coding_picojoules(tap) for tap in taps)
     return {
         "raw_bytes": raw,
         "coded_bytes": coded,
         "worst_bytes": worst,
         "raw_millijoules": raw * 8 * chip.dram_pj_per_bit / 1e9,
         "coded_millijoules": (coded * 8 * chip.dram_pj_per_bit + coding) / 1e9,
+        "codec_millijoules": coding / 1e9,
+        "worst_over_mean": sum(tap["worst_frame"] for tap in taps) / sum(tap["mean_frame"] for tap in taps),
+        "ridge": chip.ridge,
         "raw_seconds": before + sum(tap["raw_seconds"] for tap in taps),
         "coded_seconds": before + sum(tap["coded_seconds"] for tap in taps),
     }
+
+
+def _coding_picojoules(tap: Mapping[str, Any]) -> float:
+    """Of a map: encoded once, decoded as often as it is read."""
+    reads = sum(layer["coded_reads"] for layer in tap["layers"])
+    return float(tap["raw_frame"] * ((tap["encode_pj"] or 0.0) + reads * (tap["decode_pj"] or 0.0)))

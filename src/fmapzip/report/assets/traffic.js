@@ -28,6 +28,10 @@ function trafficTable(maps) {
     column("after", "bytes_after", figure.size),
     column("frame", "mean_frame", figure.size),
     column("worst frame", "worst_frame", figure.size),
+    column("times read", "reads", figure.small),
+    column("weights", "weights", figure.size),
+    column("MACs a byte before", "raw_macs_per_byte", figure.small),
+    column("after", "coded_macs_per_byte", figure.small),
     said("bound before", "raw_bound"),
     said("after", "coded_bound"),
   ], maps.map((map, i) => ({ map, i })), { label: "feature maps" });
