@@ -54,7 +54,7 @@ class Logic:
 
 
 ENCODERS = {
-    "zvc": Logic("zvc-encoder", 8, 2.56, 7.98, 0.238),
+    "zvc": Logic("zvc-encoder", 8, 2.56, 7.97, 0.238),
     "dct-cm": Logic("dct-cm-points-encoder", 1, 8.34, 0.96, 0.066),
 }
 DECODERS = {
