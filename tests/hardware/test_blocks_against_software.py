@@ -17,27 +17,20 @@ pytest.importorskip("amaranth")
 import fmapzip
 from faults import agrees, software_error
 from fmapzip.errors import InvalidInput
-from fmapzip.hardware.blocks import BLOCKS, block
+from fmapzip.hardware.blocks import block
 from fmapzip.hardware.cases import Case
 from fmapzip.hardware.tiles import Tile, tiles
 from fmapzip.hardware.vectors import write_block, write_case
 from fmapzip.quantize import QuantParams
 from fmapzip.registry import make
 from strategies import KINDS, make_map
-from verilog_runs import compiled, has_simulator, said
+from verilog_runs import chosen_blocks, compiled, has_simulator, said
 
 if not has_simulator():
     pytest.skip("no iverilog: the exported Verilog is not run", allow_module_level=True)
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-LONG = ("dct-cm-inverse-16", "dct-cm-inverse-32")
-"""What Icarus takes minutes for; `benchmarks/prove_blocks.py` plays them in Verilator."""
-PLAYED = [
-    (each.name, values)
-    for each in BLOCKS
-    for values in ((1,) if each.codec == "context-rans" else (1, 8))
-    if values in each.widths and each.name not in LONG and (each.name, values) != ("dct-cm-inverse-8", 1)
-]
+PLAYED = chosen_blocks(1)
 BUDGET = 200_000
 Program = tuple[Any, Path, Path]  # component, compiled test bench, folder for a case
 

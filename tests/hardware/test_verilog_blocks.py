@@ -15,22 +15,14 @@ pytest.importorskip("torch")
 
 import fmapzip
 from fmapzip.cli.app import run
-from fmapzip.hardware.blocks import BLOCKS, block
+from fmapzip.hardware.blocks import block
 from fmapzip.hardware.testbench import COUNTS
-from verilog_runs import compiled, has_simulator, said
+from verilog_runs import chosen_blocks, compiled, has_simulator, said
 
 if not has_simulator():
     pytest.skip("no iverilog: the exported Verilog is not run", allow_module_level=True)
 
-LONG = tuple(f"dct-cm-{way}-{length}" for way in ("forward", "inverse") for length in (16, 32))
-"""What Icarus takes minutes for; `benchmarks/prove_blocks.py` plays them in Verilator."""
-SLOW = (("dct-cm-forward-8", 1), ("dct-cm-forward-8", 8), ("dct-cm-inverse-8", 1))
-PLAYED = [
-    (each.name, values)
-    for each in BLOCKS
-    for values in ((4,) if each.codec == "context-rans" else (1, 8))
-    if values in each.widths and each.name not in LONG and (each.name, values) not in SLOW
-]
+PLAYED = chosen_blocks(4)
 
 
 def settings_of(name: str) -> str:

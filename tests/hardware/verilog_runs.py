@@ -6,6 +6,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from fmapzip.hardware.blocks import BLOCKS
+
+LONG = tuple(f"dct-cm-{way}-{length}" for way in ("forward", "inverse") for length in (16, 32))
+"""What Icarus takes minutes for; `benchmarks/prove_blocks.py` plays them in Verilator."""
+SLOW = (("dct-cm-forward-8", 1), ("dct-cm-forward-8", 8), ("dct-cm-inverse-8", 1))
+
 
 def has_simulator() -> bool:
     return shutil.which("iverilog") is not None
@@ -22,3 +28,13 @@ def said(program: Path, case: Path, **options: int) -> str:
     """What the test bench prints on a case."""
     command = ["vvp", "-n", str(program), f"+case={case}", *(f"+{name}={value}" for name, value in options.items())]
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout.strip()
+
+
+def chosen_blocks(lanes: int) -> list[tuple[str, int]]:
+    """Blocks and values a cycle that tests play; of `context-rans` so many lanes."""
+    return [
+        (each.name, values)
+        for each in BLOCKS
+        for values in ((lanes,) if each.codec == "context-rans" else (1, 8))
+        if values in each.widths and each.name not in LONG and (each.name, values) not in SLOW
+    ]
