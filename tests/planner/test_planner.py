@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from fmapzip.codecs.context_rans import ContextRans
 from fmapzip.errors import InvalidInput
 from fmapzip.planner import Budget, Planned, make_plan
+from fmapzip.planner.measure import speed
 from fmapzip.planner.measure.images import divide, gather
 from fmapzip.torch import evaluate
 from fmapzip.torch.batches import Batches as TorchBatches
@@ -165,6 +166,18 @@ def test_a_slow_level_is_searched_in_draft_and_makes_the_same_values(network: nn
     for options, chosen in zip(both.candidate_sets, both.chosen, strict=True):
         of_both = [c for c in options.candidates if c.codec.draft() == chosen.codec.draft() and c.step == chosen.step]
         assert options.size(chosen) == min(options.size(c) for c in of_both if c.quantizer == chosen.quantizer)
+
+
+def test_a_level_that_decodes_too_slowly_is_left_out(
+    network: nn.Module, images: Batches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speeds = {"default": 500.0, "max": 100.0}
+    monkeypatch.setattr(speed, "_decode_speed", lambda codec, *_: speeds[codec.level])
+    codecs = [ContextRans(), ContextRans(level="max")]
+    for budget in (Budget("kl", 0), Budget("kl", 0.01)):
+        found = make_plan(network, images, budget, codecs=codecs, min_decode=200)
+        assert {tap.codec.level for tap in found.plan} == {"default"}
+        assert any("level='max'" in note and "is left out" in note for note in found.notes)
 
 
 def test_only_the_asked_for_taps_and_codecs_are_planned(network: nn.Module, images: Batches) -> None:
