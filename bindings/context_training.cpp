@@ -1,5 +1,7 @@
 #include "context_training.hpp"
 
+#include <cstring>
+
 #include "buffers.hpp"
 #include "entropy/context_fit.hpp"
 #include "entropy/context_statistics.hpp"
@@ -93,6 +95,36 @@ class Statistics {
     return nb::make_tuple(bytes_of(symbols), bytes_of(zeros));
   }
 
+  nb::bytes count_head(const AnyArray& array) const {
+    const MapArgument maps = checked(array);
+    require_head();
+    std::vector<int64_t> symbols(kHeadCells * ContextStatistics::kSymbols);
+    {
+      const nb::gil_scoped_release release;
+      ContextStatistics(model_).count_head(maps.samples, symbols);
+    }
+    return bytes_of(symbols);
+  }
+
+  // `wanted`: positions as the bytes of int64.
+  nb::tuple hear(const AnyArray& array, nb::handle wanted) const {
+    const MapArgument maps = checked(array);
+    require_head();
+    const Bytes bytes(wanted);
+    std::vector<int64_t> positions(bytes.span().size() / sizeof(int64_t));
+    if (!positions.empty()) {
+      std::memcpy(positions.data(), bytes.span().data(), positions.size() * sizeof(int64_t));
+    }
+    const size_t values = positions.size() * model_.params().channels;
+    std::vector<uint8_t> inputs(values * kHeadInputs);
+    std::vector<int32_t> means(values);
+    {
+      const nb::gil_scoped_release release;
+      ContextStatistics(model_).hear(maps.samples, positions, inputs, means);
+    }
+    return nb::make_tuple(bytes_of(inputs), bytes_of(means));
+  }
+
  private:
   // So many numbers of each channel.
   template <class Count>
@@ -104,6 +136,10 @@ class Statistics {
       count(ContextStatistics(model_), std::span<const ConstView>(maps.samples), found);
     }
     return bytes_of(found);
+  }
+
+  void require_head() const {
+    if (!model_.params().head.present) raise_error("InvalidInput", "these parameters have no head");
   }
 
   MapArgument checked(const AnyArray& array) const {
@@ -150,7 +186,9 @@ void bind_context_training(nb::module_& m) {
       .def("count_zeros", &Statistics::count_zeros, nb::arg("maps").noconvert())
       .def("count", &Statistics::count, nb::arg("maps").noconvert(), nb::arg("axis"))
       .def("count_channels", &Statistics::count_channels, nb::arg("maps").noconvert())
-      .def("count_predicted", &Statistics::count_predicted, nb::arg("maps").noconvert());
+      .def("count_predicted", &Statistics::count_predicted, nb::arg("maps").noconvert())
+      .def("count_head", &Statistics::count_head, nb::arg("maps").noconvert())
+      .def("hear", &Statistics::hear, nb::arg("maps").noconvert(), nb::arg("positions"));
 }
 
 }  // namespace fmapzip::python

@@ -20,7 +20,7 @@ FRAMES = {entry["file"].removesuffix(".fmap"): entry for entry in MANIFEST["fram
 PLAN = Plan.load(FEATURES / MANIFEST["plan"])
 
 NEIGHBOURS, SIGNED, OFFSETS, PREDICTED, REQUANTIZED, POINTS = (1 << bit for bit in range(6))
-OF_CHANNELS = 128
+OF_CHANNELS = HEAD = 128
 
 
 def data_of(name: str) -> bytes:
@@ -72,6 +72,7 @@ def test_frames_have_what_they_are_there_to_show(dtype: str) -> None:
     assert flags("rans-offsets") == NEIGHBOURS | OFFSETS
     assert flags("rans-channel-weights") == NEIGHBOURS | OFFSETS | OF_CHANNELS
     assert flags("rans-predicted") == PREDICTED
+    assert flags("rans-head") == PREDICTED | HEAD
     assert flags("rans-points") == NEIGHBOURS | OFFSETS | REQUANTIZED | POINTS
     assert flags("rans-centred") & (REQUANTIZED | POINTS) == REQUANTIZED
     assert flags("rans-predicted-points") & (PREDICTED | POINTS) == PREDICTED | POINTS

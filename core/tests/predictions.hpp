@@ -6,6 +6,7 @@
 
 #include "entropy/context_kernels.hpp"
 #include "entropy/prediction.hpp"
+#include "entropy/prediction_head.hpp"
 #include "simd/instruction_set.hpp"
 
 // What tests and fuzz targets share: a writer of parameters' bits, and predictions by a given instruction
@@ -79,6 +80,59 @@ inline std::vector<uint8_t> predictions_with(const InstructionSet& set, const Co
                                   zero_class.data());
   for (const auto* part : {&table, &zero_class}) {
     all.insert(all.end(), part->begin(), part->begin() + t.channels);
+  }
+  return all;
+}
+
+// What a head tells of all spans of a position, in steps of several, and the errors that it then finds.
+inline std::vector<uint8_t> heads_with(const InstructionSet& set, const ContextTables& tables,
+                                       const std::vector<uint8_t>& bytes) {
+  const PredictionTables& t = *tables.prediction;
+  const size_t padded = t.channels + size_t{kVectorPad};
+  std::vector<int32_t> projected(padded);
+  std::vector<int16_t> means(padded), finals(padded);
+  std::vector<uint8_t> mean(padded), spread(padded), zero(padded), residuals(padded), errors(padded);
+  std::vector<uint8_t> errors_before(bytes);
+  for (uint8_t& error : errors_before) error = std::min<uint8_t>(error / 2, 112);
+  std::vector<PredictionPlace> places(3 * t.spans);
+  std::vector<PredictionPlace*> here, west, north;
+  for (uint32_t s = 0; s < t.spans; ++s) {
+    here.push_back(&places[3 * s]);
+    west.push_back(&places[3 * s + 1]);
+    north.push_back(&places[3 * s + 2]);
+  }
+  for (size_t i = 0; i < places.size(); ++i) {
+    for (size_t k = 0; k < kMaxPredictionRank; ++k) {
+      places[i].factors[k] = bytes[(7 * i + k) % bytes.size()] / 2;
+    }
+  }
+  PredictionStep step{};
+  for (size_t k = 0; k < kNeighbourRows; ++k) {
+    step.neighbours[k] = (k < kOwnNeighbours ? bytes : errors_before).data() + (k + 1) * padded;
+  }
+  step.current = bytes.data();
+  step.projected = projected.data();
+  step.means = means.data();
+  step.finals = finals.data();
+  step.residuals = residuals.data();
+  step.errors = errors.data();
+  step.places = here.data();
+  step.west = west.data();
+  step.north = north.data();
+  step.context = {mean.data(), spread.data(), zero.data()};
+  std::vector<uint8_t> all;
+  for (uint32_t first = 0; first < t.channels; first += 2 * t.width) {
+    step.first = first;
+    step.end = std::min(first + 2 * t.width, t.channels);
+    set.head->predict(t, step);
+    set.prediction->gather(t, step);
+    set.head->find_errors(t, step);
+    for (const auto* part : {&mean, &spread, &zero, &errors}) {
+      all.insert(all.end(), part->begin() + step.first, part->begin() + step.end);
+    }
+    for (const PredictionPlace* place : here) {
+      all.insert(all.end(), place->factors, place->factors + t.rank);
+    }
   }
   return all;
 }

@@ -10,7 +10,7 @@
 namespace fmapzip::test {
 namespace {
 
-enum Flag : uint8_t { kNeighbours = 1, kSigned = 2, kOffsets = 4, kPredicted = 8, kOfChannels = 128 };
+enum Flag : uint8_t { kNeighbours = 1, kSigned = 2, kOffsets = 4, kPredicted = 8, kMore = 128 };
 
 // Runs of 2, 1, 2, 2, 4, 4, ..., 16, 16 bytes, then six of 32.
 constexpr unsigned raw_bits_of(unsigned token) { return token == 0 ? 1 : token < 10 ? token / 2 : 5; }
@@ -25,12 +25,16 @@ std::vector<uint8_t> some_parameters(uint8_t flags, uint8_t channels, uint8_t ra
     for (const int weight : {35, 30, -12, 10, 40, 30, 20, 20}) p.push_back(static_cast<uint8_t>(weight));
     p.insert(p.end(), {0, 12});
   }
-  if (flags & kPredicted) {
+  const bool head = (flags & kMore) && (flags & kPredicted);
+  if (head) {
+    p.insert(p.end(), {3, rank, 2, 3, 48, 60, 20, 19, 15, 12, 10, 9, 40, 1, 6, 4, 3, 2});
+  } else if (flags & kPredicted) {
     // Spans of 12 channels; numbers of 16 bits that take steps and classes to both of their ends.
     p.insert(p.end(), {3, rank, 2, 3, 48, 60, 20, 19, 15, 12, 10, 9, 5, 251, 4, 1, 2});
     for (int i = 0; i < 14; ++i) p.push_back(static_cast<uint8_t>(i % 2 == 0 ? random() : random() % 2));
   }
-  if (flags & (kNeighbours | kPredicted)) {
+  const bool grid = flags & (kNeighbours | kPredicted) && !head;
+  if (grid) {
     p.insert(p.end(), {kRows, kColumns, 12, 15, 19, 23, 30, 3, 5, 10});
   }
   Bits bits{p};
@@ -42,7 +46,7 @@ std::vector<uint8_t> some_parameters(uint8_t flags, uint8_t channels, uint8_t ra
   for (unsigned i = 0; i < kTables * kTokens; ++i) {
     bits.rice(i < kTokens ? 12 + 3 * static_cast<int>(i) : i % kTokens < i / kTokens ? 6 : 0, 4);
   }
-  if (flags & (kNeighbours | kPredicted)) {
+  if (grid) {
     for (const int limit : {5, 60}) {
       bits.put(4, 4);
       std::vector<int> cells;
@@ -52,7 +56,7 @@ std::vector<uint8_t> some_parameters(uint8_t flags, uint8_t channels, uint8_t ra
         bits.rice(cells.back() - before, 4);
       }
     }
-  } else {
+  } else if (!head) {
     for (unsigned c = 0; c < channels; ++c) {
       bits.put(random() % kTables, 6);
       bits.put(random() % 64, 6);
@@ -63,7 +67,7 @@ std::vector<uint8_t> some_parameters(uint8_t flags, uint8_t channels, uint8_t ra
     for (size_t i = 0; i < count; ++i) bits.rice(static_cast<int>(random() % (2 * most + 1)) - most, k);
   };
   if (flags & kOffsets) some(channels, 4, 20);
-  if (flags & kOfChannels) {
+  if ((flags & kMore) && (flags & kOffsets)) {
     some(size_t{channels} * 4, 3, 25);
     some(channels, 6, 300);
     some(channels, 5, 63);
@@ -72,6 +76,24 @@ std::vector<uint8_t> some_parameters(uint8_t flags, uint8_t channels, uint8_t ra
     some(size_t{channels} * 7, 4, 40);
     for (const int most : {100, 50, 400, 400, 200}) some(channels, 6, most);
     for (int i = 0; i < 2; ++i) some(size_t{channels} * 16 * rank, 2, 9);
+  }
+  if (head) {
+    for (int i = 0; i < 2; ++i) some(size_t{channels} * 16 * rank, 2, 9);
+    bits.put(7, 4);
+    for (unsigned i = 0; i < kHeadTraits * channels; ++i) bits.rice(static_cast<int>(random() % 128), 7);
+    some(size_t{kHeadUnits} * kHeadInputs, 5, 60);
+    some(kHeadUnits, 6, 300);
+    some(size_t{kHeadOutputs} * kHeadUnits, 6, 127);
+    some(size_t{kHeadOutputs} * kHeadInputs, 6, 127);
+    some(kHeadOutputs, 6, 200);
+    bits.put(4, 4);
+    int before = 0, first_of_row = 0;
+    for (unsigned i = 0; i < kHeadCells; ++i) {
+      const int table = static_cast<int>(random() % kTables);
+      bits.rice(table - (i == 0 || i % kHeadSpreadSteps != 0 ? before : first_of_row), 4);
+      before = table;
+      if (i % kHeadSpreadSteps == 0) first_of_row = table;
+    }
   }
   return p;
 }
@@ -137,8 +159,25 @@ void test_same_predictions_on_every_set(std::mt19937& random) {
   }
 }
 
+void test_same_heads_on_every_set(std::mt19937& random) {
+  for (const uint8_t flags : {uint8_t{kPredicted | kMore}, uint8_t{kPredicted | kMore | kSigned}}) {
+    for (const unsigned channels : {1u, 7u, 16u, 33u, 64u, 100u, 127u}) {
+      for (uint8_t rank = 0; rank <= 4; ++rank) {
+        ContextModel model;
+        CHECK(model.build(some_parameters(flags, static_cast<uint8_t>(channels), rank, random)).ok());
+        for (const double zeros : {0.0, 0.5}) {
+          const auto bytes = sparse_bytes(14 * (channels + kVectorPad), zeros, random);
+          const auto expected = heads_with(*supported_sets().front(), model.tables(), bytes);
+          for (const InstructionSet* set : supported_sets())
+            CHECK(heads_with(*set, model.tables(), bytes) == expected);
+        }
+      }
+    }
+  }
+}
+
 void test_hostile_bodies(std::mt19937& random) {
-  for (const uint8_t flags : {0, 1, 5, 8, 133}) {
+  for (const uint8_t flags : {0, 1, 5, 8, 133, kPredicted | kMore}) {
     const Shape tile{48, 12, 12};
     std::unique_ptr<TileCodec> codec;
     CHECK(ContextRansCodec::make(some_parameters(flags, 48, 2, random), 48, codec).ok());
@@ -171,7 +210,7 @@ void test_hostile_bodies(std::mt19937& random) {
 }
 
 void test_hostile_parameters(std::mt19937& random) {
-  for (const uint8_t flags : {0, 1, 5, 8, 133}) {
+  for (const uint8_t flags : {0, 1, 5, 8, 133, kPredicted | kMore}) {
     const auto parameters = some_parameters(flags, 20, 2, random);
     for (size_t cut = 0; cut < parameters.size(); ++cut) {
       ContextModel model;
@@ -194,6 +233,7 @@ int main() {
   std::mt19937 random(1);
   fmapzip::test::test_same_bytes_on_every_set(random);
   fmapzip::test::test_same_predictions_on_every_set(random);
+  fmapzip::test::test_same_heads_on_every_set(random);
   fmapzip::test::test_hostile_bodies(random);
   fmapzip::test::test_hostile_parameters(random);
   return 0;

@@ -119,6 +119,13 @@ def features(dtype: str) -> list[Feature]:
         Feature("rans-channel-weights", "weights and biases of channels", q, "context-rans", channel_weights(more)),
         Feature("rans-predicted", "channels predict channels, K = 64", wide[0], "context-rans", most_tables(wide)),
         Feature(
+            "rans-head",
+            "channels predict channels, with a head",
+            wide[0],
+            "context-rans",
+            planned("context-rans", wide, level="ultra"),
+        ),
+        Feature(
             "rans-tiles",
             "a tile's lanes and first row are its own",
             q,

@@ -16,9 +16,10 @@ inline constexpr uint32_t kMaxRawBits =
 inline constexpr uint32_t kZeroBits = 12;  // probabilities of the zero flag are in 2^-12
 inline constexpr uint32_t kZeroClasses = 64;
 inline constexpr uint32_t kMaxTables = 64;
-inline constexpr uint32_t kContextSteps = 64;  // means and spreads are told apart in so many steps
-inline constexpr uint32_t kCells = 128;        // at most so many pairs of a mean's and a spread's level
-inline constexpr uint32_t kRunValues = 1024;   // without neighbours, as many positions make a span as fit
+inline constexpr uint32_t kMaxHeadTables = 256;  // where a head picks them
+inline constexpr uint32_t kContextSteps = 64;    // means and spreads are told apart in so many steps
+inline constexpr uint32_t kCells = 128;          // at most so many pairs of a mean's and a spread's level
+inline constexpr uint32_t kRunValues = 1024;     // without neighbours, as many positions make a span as fit
 inline constexpr uint32_t kStateFloor = uint32_t{1} << 15;  // states lie in [2^15, 2^31)
 
 // Probability of zero in class k, in 2^-12: 4096 / (1 + exp(0.22 (31.5 - k))) rounded, symmetric.

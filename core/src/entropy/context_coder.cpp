@@ -62,6 +62,20 @@ size_t close_body(const WordWriter& words, const uint8_t* end, uint32_t lanes, s
   return length;
 }
 
+// Tables and zero classes of predicted values.
+void find_contexts(const ContextTables& tables, const ContextKernels& kernels, const PredictionSteps& steps,
+                   uint32_t count, const ContextWork& work) {
+  const HeadTables* const head = tables.prediction->head;
+  if (head == nullptr) {
+    kernels.predicted_contexts(tables, steps, count, work.table, work.zero_class);
+    return;
+  }
+  for (uint32_t i = 0; i < count; ++i) {
+    work.table[i] = head->table_of[kHeadSpreadSteps * steps.mean[i] + steps.spread[i]];
+  }
+  std::memcpy(work.zero_class, steps.zero, count);
+}
+
 size_t encode_predicted(const ContextTables& tables, const uint8_t* indices, Shape tile, uint32_t lanes,
                         uint8_t* out, Scratch& scratch) {
   const ContextKernels& kernels = context_kernels(lanes);
@@ -70,7 +84,7 @@ size_t encode_predicted(const ContextTables& tables, const uint8_t* indices, Sha
     const uint32_t count = walk.count(step);
     const ContextWork work = walk.work(step);
     walk.predict(step);
-    kernels.predicted_contexts(tables, walk.predicted(step), count, work.table, work.zero_class);
+    find_contexts(tables, kernels, walk.predicted(step), count, work);
     walk.take_indices(step, indices);
     kernels.look_up(tables.companded, walk.indices(step), count, walk.companded(step));
     walk.gather();
@@ -96,7 +110,7 @@ bool decode_predicted(const ContextTables& tables, Shape tile, uint32_t lanes, W
     const uint32_t count = walk.count(step);
     const ContextWork work = walk.work(step);
     walk.predict(step);
-    kernels.predicted_contexts(tables, walk.predicted(step), count, work.table, work.zero_class);
+    find_contexts(tables, kernels, walk.predicted(step), count, work);
     if (!kernels.decode_span(tables, work, count, lanes, walk.indices(step), walk.companded(step), words)) {
       return false;
     }

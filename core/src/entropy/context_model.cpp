@@ -55,6 +55,7 @@ void ContextModel::build_lookups() {
 
 void ContextModel::build_channels() {
   tables_.offset = params_.offset;
+  if (params_.head.present) return;
   if (params_.prediction.width != 0) {
     std::memcpy(tables_.table_of, params_.table_of.data(), kCells);
     std::memcpy(tables_.zero_class_of, params_.zero_class_of.data(), kCells);
@@ -159,6 +160,9 @@ void ContextModel::build_prediction() {
   if (params_.prediction.width == 0) return;
   prediction_.build(params_.prediction, params_.channels, tables_.companded[0]);
   tables_.prediction = &prediction_.tables();
+  if (!params_.head.present) return;
+  head_.build(params_.head, params_.channels, params_.prediction.rank);
+  prediction_.set_head(params_.head, head_.tables());
 }
 
 }  // namespace fmapzip

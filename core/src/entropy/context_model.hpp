@@ -7,6 +7,7 @@
 #include "entropy/context_kernels.hpp"
 #include "entropy/context_params.hpp"
 #include "entropy/prediction_arrays.hpp"
+#include "entropy/prediction_head_arrays.hpp"
 #include "fmapzip/status.hpp"
 
 namespace fmapzip {
@@ -38,6 +39,7 @@ class ContextModel {
   std::vector<uint32_t> slots_;
   std::vector<uint32_t> coding_;
   PredictionArrays prediction_;
+  HeadArrays head_;
 };
 
 }  // namespace fmapzip

@@ -19,13 +19,14 @@ enum Flag : uint8_t {
   kRequantized = 16,
   kPoints = 32,
   kZeroPoint = 64,
-  kOfChannels = 128
+  kMore = 128  // with offsets weights of channels, with a prediction a head
 };
 constexpr uint32_t kMaxStepTerm = 65535;
 constexpr uint32_t kMaxLogFrequency = 64;  // in eighths of an octave
 constexpr int32_t kOffsetUnit = 32;
 constexpr uint32_t kSpanGroup = 4;  // channels; with prediction across channels, a span's width is in these
 constexpr uint32_t kRankUnit = 16;
+constexpr uint32_t kMaxShift = 24;
 constexpr size_t kOwn = 7;  // weights of a channel's own neighbours
 constexpr uint32_t kMeanLimit = (uint32_t{1} << 20) - 1;
 constexpr uint32_t kMaxPredictedChannels = 65535;  // sums of residuals fit 32 bits
@@ -157,6 +158,12 @@ Status read_grid(ByteReader& in, ContextParams& params, uint32_t& levels1, uint3
   return {};
 }
 
+bool prediction_fits(const Prediction& p, uint32_t channels) {
+  return p.width != 0 && p.rank <= kMaxPredictionRank && p.gather_shift <= kMaxShift &&
+         p.spread_shift <= kMaxShift && channels <= kMaxPredictedChannels &&
+         (channels - 1) / p.width < kMaxPredictionSpans;
+}
+
 Status read_prediction(ByteReader& in, uint32_t channels, Prediction& p) {
   p.width = kSpanGroup * in.u8();
   p.rank = kRankUnit * in.u8();
@@ -171,10 +178,29 @@ Status read_prediction(ByteReader& in, uint32_t channels, Prediction& p) {
                           &p.zero_of_log, &p.zero_of_activity, &p.fold_origin}) {
     *number = read_i16(in);
   }
-  const bool valid = p.width != 0 && p.rank <= kMaxPredictionRank && p.gather_shift <= 24 &&
-                     p.spread_shift <= 24 && channels <= kMaxPredictedChannels &&
-                     (channels - 1) / p.width < kMaxPredictionSpans;
-  if (in.ok() && !valid) return corrupt("context-rans: prediction across channels is out of range");
+  if (in.ok() && !prediction_fits(p, channels))
+    return corrupt("context-rans: prediction across channels is out of range");
+  return {};
+}
+
+// The fields of a prediction that has a head.
+Status read_head(ByteReader& in, uint32_t channels, Prediction& p, PredictionHead& head) {
+  head.present = true;
+  p.width = kSpanGroup * in.u8();
+  p.rank = kRankUnit * in.u8();
+  p.gather_shift = in.u8();
+  p.spread_shift = in.u8();
+  p.origin = in.u8();
+  p.first_activity = in.u8();
+  in.copy(p.distance_weights.data(), p.distance_weights.size());
+  p.distance_offset = read_i16(in);
+  head.unit_shift = in.u8();
+  in.copy(head.output_shift.data(), head.output_shift.size());
+  const bool valid = prediction_fits(p, channels) && weights_fit(p.distance_weights) &&
+                     head.unit_shift <= kMaxShift &&
+                     std::all_of(head.output_shift.begin(), head.output_shift.end(),
+                                 [](uint8_t s) { return s <= kMaxShift; });
+  if (in.ok() && !valid) return corrupt("context-rans: a head is out of range");
   return {};
 }
 
@@ -242,7 +268,7 @@ bool read_tables(BitReader& in, ContextParams& params) {
 bool read_cells(BitReader& in, uint32_t levels1, uint32_t levels2, uint32_t limit,
                 std::vector<uint8_t>& cells) {
   const uint32_t k = in.bits(4);
-  cells.assign(kCells, 0);
+  cells.assign(std::max(kCells, levels1 * levels2), 0);
   for (uint32_t i = 0; i < levels1 * levels2; ++i) {
     const int32_t predicted = i % levels2 != 0 ? cells[i - 1] : i != 0 ? cells[i - levels2] : 0;
     const int32_t value = predicted + in.signed_rice(k);
@@ -318,15 +344,17 @@ bool read_of_channels(BitReader& in, ContextParams& params) {
 }
 
 // Kernels take means in 1/2, to 16 bits, as a factor.
-bool means_fit(const Prediction& p, size_t channel) {
+bool means_fit(const Prediction& p, const PredictionHead& head, size_t channel) {
   const auto magnitude = [](int32_t x) { return static_cast<uint32_t>(x < 0 ? -x : x); };
   const auto total = [&](const std::vector<int8_t>& of_channels, size_t count) {
     uint32_t sum = 0;
     for (size_t i = channel * count; i < (channel + 1) * count; ++i) sum += magnitude(of_channels[i]);
     return sum;
   };
+  uint32_t loadings = total(p.spread, p.rank);
+  if (head.present) loadings += total(head.west, p.rank) + total(head.north, p.rank);
   const uint32_t most = 8 * (magnitude(p.offsets[channel]) + magnitude(p.shifts[channel])) +
-                        255 * total(p.own, kOwn) + (kSignedSeven * total(p.spread, p.rank) >> p.spread_shift);
+                        255 * total(p.own, kOwn) + (kSignedSeven * loadings >> p.spread_shift);
   return most < kMeanLimit;
 }
 
@@ -338,26 +366,51 @@ bool read_prediction_arrays(BitReader& in, uint32_t channels, Prediction& p) {
       !read_numbers(in, loadings, p.gather) || !read_numbers(in, loadings, p.spread)) {
     return false;
   }
+  return true;
+}
+
+bool read_head_arrays(BitReader& in, uint32_t channels, uint32_t rank, uint32_t tables, PredictionHead& h) {
+  const size_t loadings = size_t{channels} * rank;
+  return read_numbers(in, loadings, h.west) && read_numbers(in, loadings, h.north) &&
+         read_numbers(in, size_t{channels} * kHeadTraits, h.traits) &&
+         read_numbers(in, size_t{kHeadUnits} * kHeadInputs, h.units) &&
+         read_numbers(in, kHeadUnits, h.unit_bias) &&
+         read_numbers(in, size_t{kHeadOutputs} * kHeadUnits, h.of_units) &&
+         read_numbers(in, size_t{kHeadOutputs} * kHeadInputs, h.of_inputs) &&
+         read_numbers(in, kHeadOutputs, h.output_bias) &&
+         read_cells(in, kHeadMeanSteps, kHeadSpreadSteps, tables, h.table_of) &&
+         std::all_of(h.traits.begin(), h.traits.end(), [](int8_t trait) { return trait >= 0; });
+}
+
+bool weights_in_range(const Prediction& p, const PredictionHead& head) {
   for (size_t i = 0; i < p.own.size(); i += kOwn) {
-    if (!weights_fit({&p.own[i], kOwn}) || !means_fit(p, i / kOwn)) return false;
+    if (!weights_fit({&p.own[i], kOwn}) || !means_fit(p, head, i / kOwn)) return false;
   }
   return true;
 }
 
 Status read_arrays(BitReader& in, uint8_t flags, uint32_t levels1, uint32_t levels2, ContextParams& params) {
   if (!read_tables(in, params)) return corrupt("context-rans: a token table is malformed");
-  const bool contexts = params.neighbours || (flags & kPredicted)
-                            ? read_cells(in, levels1, levels2, params.tables, params.table_of) &&
-                                  read_cells(in, levels1, levels2, kZeroClasses, params.zero_class_of)
-                            : read_channel_contexts(in, params);
+  const bool contexts =
+      params.head.present || (params.neighbours || (flags & kPredicted)
+                                  ? read_cells(in, levels1, levels2, params.tables, params.table_of) &&
+                                        read_cells(in, levels1, levels2, kZeroClasses, params.zero_class_of)
+                                  : read_channel_contexts(in, params));
   if (!contexts) return corrupt("context-rans: the contexts are malformed");
   if ((flags & kOffsets) && !read_offsets(in, params)) {
     return corrupt("context-rans: the channels' offsets are malformed");
   }
-  if ((flags & kOfChannels) && !read_of_channels(in, params)) {
+  if ((flags & kMore) && (flags & kOffsets) && !read_of_channels(in, params)) {
     return corrupt("context-rans: the channels' weights are malformed");
   }
   if ((flags & kPredicted) && !read_prediction_arrays(in, params.channels, params.prediction)) {
+    return corrupt("context-rans: prediction across channels is malformed");
+  }
+  if (params.head.present &&
+      !read_head_arrays(in, params.channels, params.prediction.rank, params.tables, params.head)) {
+    return corrupt("context-rans: a head is malformed");
+  }
+  if ((flags & kPredicted) && !weights_in_range(params.prediction, params.head)) {
     return corrupt("context-rans: prediction across channels is malformed");
   }
   if (!in.at_end()) return corrupt("context-rans: the parameters do not end where they should");
@@ -370,9 +423,10 @@ Status parse_fields(ByteReader& in, uint32_t channels, ContextParams& params) {
   if (!in.ok()) return truncated("context-rans: there are no parameters");
   params.neighbours = flags & kNeighbours;
   params.range = flags & kSigned ? kSignedRange : kUnsignedRange;
-  if (((flags & kOfChannels) && !(flags & kOffsets)) || (!params.neighbours && (flags & kOffsets)) ||
+  const bool head = (flags & kMore) && (flags & kPredicted);
+  if (((flags & kMore) && !(flags & (kOffsets | kPredicted))) || (!params.neighbours && (flags & kOffsets)) ||
       (params.neighbours && (flags & kPredicted)) || ((flags & kPoints) && !(flags & kRequantized)) ||
-      ((flags & kSigned) && (flags & kZeroPoint)) || params.tables > kMaxTables) {
+      ((flags & kSigned) && (flags & kZeroPoint)) || params.tables > (head ? kMaxHeadTables : kMaxTables)) {
     return corrupt("context-rans: forbidden flags or number of tables");
   }
   if (!params.neighbours || (flags & kOffsets)) {
@@ -391,15 +445,18 @@ Status parse_fields(ByteReader& in, uint32_t channels, ContextParams& params) {
   uint32_t levels1 = 0;
   uint32_t levels2 = 0;
   if (params.neighbours) read_neighbours(in, params);
-  if (flags & kPredicted) {
+  if (head) {
+    if (const Status s = read_head(in, params.channels, params.prediction, params.head); !s.ok()) return s;
+  } else if (flags & kPredicted) {
     if (const Status s = read_prediction(in, params.channels, params.prediction); !s.ok()) return s;
   }
-  if (params.neighbours || (flags & kPredicted)) {
+  if (params.neighbours || ((flags & kPredicted) && !head)) {
     if (const Status s = read_grid(in, params, levels1, levels2); !s.ok()) return s;
   }
   if (!in.ok()) return truncated("context-rans: the parameters end early");
   // Each entry of an array takes at least a bit.
-  const size_t entries = size_t{params.channels} * std::max<uint32_t>(1, 2 * params.prediction.rank);
+  const uint32_t of_channel = (head ? 4u : 2u) * params.prediction.rank;
+  const size_t entries = size_t{params.channels} * std::max(1u, of_channel);
   if (entries > 8 * in.rest().size()) return truncated("context-rans: the parameters end early");
   if (channels != 0 && params.channels != 0 && params.channels != channels) {
     return corrupt("context-rans: the parameters are for another number of channels");

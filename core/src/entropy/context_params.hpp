@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "entropy/alphabet.hpp"
+#include "entropy/prediction_head.hpp"
 #include "fmapzip/status.hpp"
 
 namespace fmapzip {
@@ -47,6 +48,22 @@ struct Prediction {
   std::vector<int8_t> spread;         // [channel][factor]
 };
 
+// What level `ultra` adds to a prediction. Numbers as they are stored.
+struct PredictionHead {
+  bool present = false;
+  uint32_t unit_shift = 0;
+  std::array<uint8_t, kHeadOutputs> output_shift{};
+  std::vector<int8_t> west;          // [channel][factor], of the place to the left
+  std::vector<int8_t> north;         // above
+  std::vector<int8_t> traits;        // [channel][kHeadTraits], not negative
+  std::vector<int8_t> units;         // [kHeadUnits][kHeadInputs]
+  std::vector<int16_t> unit_bias;    // [kHeadUnits]
+  std::vector<int8_t> of_units;      // [kHeadOutputs][kHeadUnits]
+  std::vector<int8_t> of_inputs;     // [kHeadOutputs][kHeadInputs]
+  std::vector<int16_t> output_bias;  // [kHeadOutputs]
+  std::vector<uint8_t> table_of;     // [kHeadMeanSteps][kHeadSpreadSteps]
+};
+
 // The parameters of `context-rans`, as docs/format/context-rans.md specifies them.
 struct ContextParams {
   bool neighbours = false;
@@ -65,6 +82,7 @@ struct ContextParams {
   std::array<uint8_t, kContextSteps> level1{};  // of the mean, times the number of levels of the spread
   std::array<uint8_t, kContextSteps> level2{};  // of the spread
   Prediction prediction;
+  PredictionHead head;
 
   std::vector<uint8_t> table_of;       // of a cell (kCells of them), or of a channel
   std::vector<uint8_t> zero_class_of;  //

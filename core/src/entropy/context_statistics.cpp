@@ -145,31 +145,79 @@ void ContextStatistics::count_zeros(std::span<const ConstView> maps, std::span<i
   });
 }
 
-void ContextStatistics::count_predicted(std::span<const ConstView> maps, std::span<int64_t> symbols,
-                                        std::span<int64_t> zeros) {
+// Calls visit(map, walk, step) for each step, whose values are predicted and whose indices are known.
+template <class Visit>
+void ContextStatistics::each_step(std::span<const ConstView> maps, Visit visit) {
   const ContextKernels& kernels = context_kernels(kMaxLanes);
   const Requantizer& requantizer = model_.params().requantizer;
-  for (const ConstView& map : maps) {
-    const size_t n = map.shape.size();
+  for (size_t m = 0; m < maps.size(); ++m) {
+    const size_t n = maps[m].shape.size();
     uint8_t* indices = scratch_.get(kMapSlot, n + kVectorPad);
-    load_interleaved(map, indices);
+    load_interleaved(maps[m], indices);
     if (requantizer.active) kernels.look_up(requantizer.index_of.data(), indices, n, indices);
-    PredictionWalk walk(tables_, map.shape, false, 0, scratch_);
+    PredictionWalk walk(tables_, maps[m].shape, false, 0, scratch_);
     for (uint32_t step = 0; step < walk.steps(); ++step) {
-      const uint32_t values = walk.count(step);
       walk.predict(step);
       walk.take_indices(step, indices);
-      const PredictionSteps found = walk.predicted(step);
-      for (uint32_t i = 0; i < values; ++i) {
-        const size_t pair = size_t{found.mean[i]} * kContextSteps + found.spread[i];
-        const uint8_t index = walk.indices(step)[i];
-        ++symbols[pair * kSymbols + index];
-        ++zeros[(pair * kZeroNumbers + found.zero[i]) * 2 + (index != 0 ? 1 : 0)];
-      }
-      kernels.look_up(tables_.companded, walk.indices(step), values, walk.companded(step));
+      visit(m, walk, step);
+      kernels.look_up(tables_.companded, walk.indices(step), walk.count(step), walk.companded(step));
       walk.gather();
     }
   }
+}
+
+void ContextStatistics::count_predicted(std::span<const ConstView> maps, std::span<int64_t> symbols,
+                                        std::span<int64_t> zeros) {
+  each_step(maps, [&](size_t, const PredictionWalk& walk, uint32_t step) {
+    const PredictionSteps found = walk.predicted(step);
+    const uint32_t values = walk.count(step);
+    for (uint32_t i = 0; i < values; ++i) {
+      const size_t pair = size_t{found.mean[i]} * kContextSteps + found.spread[i];
+      const uint8_t index = walk.indices(step)[i];
+      ++symbols[pair * kSymbols + index];
+      ++zeros[(pair * kZeroNumbers + found.zero[i]) * 2 + (index != 0 ? 1 : 0)];
+    }
+  });
+}
+
+void ContextStatistics::count_head(std::span<const ConstView> maps, std::span<int64_t> symbols) {
+  each_step(maps, [&](size_t, const PredictionWalk& walk, uint32_t step) {
+    const PredictionSteps found = walk.predicted(step);
+    const uint32_t values = walk.count(step);
+    for (uint32_t i = 0; i < values; ++i) {
+      const size_t pair = size_t{found.mean[i]} * kHeadSpreadSteps + found.spread[i];
+      ++symbols[pair * kSymbols + walk.indices(step)[i]];
+    }
+  });
+}
+
+void ContextStatistics::hear(std::span<const ConstView> maps, std::span<const int64_t> positions,
+                             std::span<uint8_t> inputs, std::span<int32_t> means) {
+  const PredictionTables& t = *tables_.prediction;
+  std::vector<size_t> row_of;  // of a position of the map that is walked, among those that were asked for
+  size_t walked = maps.size();
+  size_t next = 0;
+  int64_t begin = 0;
+  each_step(maps, [&](size_t m, const PredictionWalk& walk, uint32_t step) {
+    if (m != walked) {
+      walked = m;
+      const int64_t count = int64_t{maps[m].shape.h} * maps[m].shape.w;
+      row_of.assign(static_cast<size_t>(count), SIZE_MAX);
+      for (; next < positions.size() && positions[next] < begin + count; ++next) {
+        row_of[static_cast<size_t>(positions[next] - begin)] = next;
+      }
+      begin += count;
+    }
+    const PredictionStep& known = walk.known();
+    for (uint32_t c = known.first; c < known.end; ++c) {
+      const size_t row = row_of[step - t.span_of[c / kPredictionGroup]];
+      if (row == SIZE_MAX) continue;
+      const HeadValue value = head_value(t, known, c);
+      const size_t at = row * t.channels + c;
+      std::copy_n(value.inputs, kHeadInputs, &inputs[at * kHeadInputs]);
+      means[at] = value.mean;
+    }
+  });
 }
 
 }  // namespace fmapzip

@@ -49,7 +49,16 @@ class ContextStatistics {
   static constexpr size_t kPairs = size_t{kContextSteps} * kContextSteps;
   void count_predicted(std::span<const ConstView> maps, std::span<int64_t> symbols, std::span<int64_t> zeros);
 
+  // Where they do so with a head: how often each index occurs at each pair of its steps, [pair][kSymbols].
+  void count_head(std::span<const ConstView> maps, std::span<int64_t> symbols);
+  // What a head hears of the values of some positions, which are numbered through all maps and ascend: its
+  // inputs, [position][c][kHeadInputs], and means, [position][c].
+  void hear(std::span<const ConstView> maps, std::span<const int64_t> positions, std::span<uint8_t> inputs,
+            std::span<int32_t> means);
+
  private:
+  template <class Visit>
+  void each_step(std::span<const ConstView> maps, Visit visit);
   struct RowView;
   enum class With : uint8_t { nothing, contexts, means };
   template <class Visit>

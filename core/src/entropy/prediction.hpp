@@ -14,12 +14,16 @@ inline constexpr uint32_t kPredictionChunk = 16;  // channels that are predicted
 inline constexpr uint32_t kPredictionGroup = 4;   // channels or factors that one 32-bit lane multiplies
 inline constexpr uint32_t kMaxPredictionRank = 64;
 inline constexpr uint32_t kMaxPredictionSpans = 64;
+inline constexpr uint32_t kOwnNeighbours = 7;
+inline constexpr uint32_t kNeighbourRows = 11;
 inline constexpr uint32_t kLogSteps = 128;
 inline constexpr uint32_t kReciprocalBits = 42;
 inline constexpr int32_t kSignedSeven = 64;    // residuals and factors are -64 to 63, kept as 0 to 127
 inline constexpr uint32_t kPresent = 8;        // a neighbour that is not zero is at least so far from it
 inline constexpr uint32_t kZeroNumbers = 128;  // of a predicted zero class, from kZeroNumberOrigin below 0
 inline constexpr int32_t kZeroNumberOrigin = 32;
+
+struct HeadTables;
 
 // Pointers are into the ContextModel that owns it; arrays are padded by kVectorPad.
 struct PredictionTables {
@@ -57,6 +61,8 @@ struct PredictionTables {
   // [channel / 16][factor / 4][16][4], and what corrects its sums: [channel]; zeros for the first span.
   const int8_t* spread;
   const int32_t* spread_corrections;
+  uint32_t gathered;       // channels from which something is gathered
+  const HeadTables* head;  // of level `ultra`, else null
 };
 
 // A position whose spans are being coded: what those before say to the next one.
@@ -80,13 +86,19 @@ struct PredictionSteps {
 struct PredictionStep {
   uint32_t first;
   uint32_t end;
-  const uint8_t* neighbours[7];    // companded values of W, N, NW, NE, WW, NN, NEE
+  // Companded values of W, N, NW, NE, WW, NN, NEE; with a head also errors of the first four.
+  const uint8_t* neighbours[kNeighbourRows];
   const uint8_t* current;          // its own companded values
   PredictionPlace* const* places;  // of each span
   int32_t* projected;              // what factors say of means
   int16_t* means;                  // what residuals are taken from, less kSignedSeven
   uint8_t* residuals;              // plus kSignedSeven
   PredictionSteps context;
+  // With a head:
+  PredictionPlace* const* west;   // places to the left and above of those of each span
+  PredictionPlace* const* north;  //
+  int16_t* finals;                // what errors are taken from
+  uint8_t* errors;                // logarithms of what values differ from them by
 };
 
 struct PredictionKernels {

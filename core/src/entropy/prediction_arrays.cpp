@@ -30,12 +30,27 @@ AlignedArray<int32_t> biases(const std::vector<int16_t>& numbers) {
 
 }  // namespace
 
+void spread_loadings(const std::vector<int8_t>& loadings, uint32_t channels, uint32_t rank, uint32_t first,
+                     AlignedArray<int8_t>& laid) {
+  const size_t chunks = (channels + kPredictionChunk - 1) / kPredictionChunk;
+  laid.assign(chunks * rank * kPredictionChunk + kVectorPad);
+  for (size_t c = first; c < channels; ++c) {
+    const size_t chunk = c / kPredictionChunk, lane = c % kPredictionChunk;
+    for (size_t k = 0; k < rank; ++k) {
+      const size_t group = k / kPredictionGroup;
+      laid[((chunk * rank / kPredictionGroup + group) * kPredictionChunk + lane) * kPredictionGroup +
+           k % kPredictionGroup] = loadings[c * rank + k];
+    }
+  }
+}
+
 void PredictionArrays::build(const Prediction& p, uint32_t channels, uint8_t zero) {
   PredictionTables& t = tables_;
   t.channels = channels;
   t.width = p.width;
   t.spans = (channels + p.width - 1) / p.width;
   t.rank = p.rank;
+  t.gathered = (t.spans - 1) * t.width;  // nothing follows the last span
   t.gather_shift = p.gather_shift;
   t.spread_shift = p.spread_shift;
   t.origin = static_cast<int32_t>(64 * p.origin);
@@ -91,27 +106,31 @@ void PredictionArrays::build_channels(const Prediction& p) {
   t.zero_slopes = zero_slopes_.data();
 }
 
+void PredictionArrays::set_head(const PredictionHead& head, const HeadTables& tables) {
+  tables_.head = &tables;
+  tables_.gathered = tables_.channels;  // places to the right and below follow the last span
+  for (size_t i = 0; i < head.west.size(); ++i) {
+    spread_corrections_[i / tables_.rank] -= kSignedSeven * (head.west[i] + head.north[i]);
+  }
+}
+
 void PredictionArrays::build_loadings(const Prediction& p) {
   PredictionTables& t = tables_;
-  const size_t rank = t.rank, chunks = (t.channels + kPredictionChunk - 1) / kPredictionChunk;
+  const size_t rank = t.rank;
   gather_.assign((t.channels + size_t{kVectorPad}) * rank + kVectorPad);
   gather_corrections_.assign(t.spans * rank + kVectorPad);
-  spread_.assign(chunks * rank * kPredictionChunk + kVectorPad);
   spread_corrections_.assign(t.channels + size_t{kVectorPad});
   for (size_t c = 0; c < t.channels; ++c) {
-    const size_t span = c / t.width, chunk = c / kPredictionChunk, lane = c % kPredictionChunk;
+    const size_t span = c / t.width;
     for (size_t k = 0; k < rank; ++k) {
       const int8_t g = p.gather[c * rank + k];
       gather_[(c / kPredictionGroup * rank + k) * kPredictionGroup + c % kPredictionGroup] = g;
       gather_corrections_[span * rank + k] -= kSignedSeven * g;
       if (span == 0) continue;  // it has no factors
-      const int8_t s = p.spread[c * rank + k];
-      const size_t group = k / kPredictionGroup;
-      spread_[((chunk * rank / kPredictionGroup + group) * kPredictionChunk + lane) * kPredictionGroup +
-              k % kPredictionGroup] = s;
-      spread_corrections_[c] -= kSignedSeven * s;
+      spread_corrections_[c] -= kSignedSeven * p.spread[c * rank + k];
     }
   }
+  spread_loadings(p.spread, t.channels, t.rank, t.width, spread_);
   t.gather = gather_.data();
   t.gather_corrections = gather_corrections_.data();
   t.spread = spread_.data();

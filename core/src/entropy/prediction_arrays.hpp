@@ -24,11 +24,17 @@ class AlignedArray {
   std::vector<Line> lines_;
 };
 
+// Loadings that spread factors, [channel][factor], laid out for kernels; none of the channels before `first`.
+void spread_loadings(const std::vector<int8_t>& loadings, uint32_t channels, uint32_t rank, uint32_t first,
+                     AlignedArray<int8_t>& laid);
+
 // What the prediction's kernels look up, laid out for them. Not to be moved once built.
 class PredictionArrays {
  public:
   // `zero`: companded value of index 0.
   void build(const Prediction& prediction, uint32_t channels, uint8_t zero);
+  // Adds a head to what was built from the same prediction.
+  void set_head(const PredictionHead& head, const HeadTables& tables);
 
   const PredictionTables& tables() const { return tables_; }
 

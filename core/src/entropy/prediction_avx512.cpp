@@ -277,7 +277,7 @@ FMAPZIP_INLINE uint32_t magnitude(const uint8_t* residuals, uint32_t width) {
 
 template <uint32_t kVectors>
 FMAPZIP_INLINE void gather_in(const PredictionTables& t, const PredictionStep& step) {
-  const uint32_t last = (t.spans - 1) * t.width;  // behind which nothing follows
+  const uint32_t last = t.gathered;
   const uint32_t end = step.end < last ? step.end : last;
   find_residuals(step, end);
   const __m128i by = _mm_cvtsi32_si128(static_cast<int>(t.gather_shift));

@@ -55,7 +55,7 @@ void predict(const PredictionTables& t, const PredictionStep& step) {
 }
 
 void gather(const PredictionTables& t, const PredictionStep& step) {
-  const uint32_t last = (t.spans - 1) * t.width;  // behind which nothing follows
+  const uint32_t last = t.gathered;
   for (uint32_t first = step.first; first < step.end && first < last; first += t.width) {
     const uint32_t span = first / t.width;
     PredictionPlace& place = *step.places[span];

@@ -8,6 +8,7 @@
 #include "entropy/context_coder.hpp"
 #include "entropy/context_kernels.hpp"
 #include "entropy/prediction.hpp"
+#include "entropy/prediction_head.hpp"
 #include "fmapzip/map.hpp"
 #include "fmapzip/scratch.hpp"
 
@@ -23,25 +24,35 @@ class PredictionWalk {
   PredictionWalk(const ContextTables& tables, Shape tile, bool keeps, size_t extra, Scratch& scratch)
       : t_(*tables.prediction),
         kernels_(prediction_kernels()),
+        head_kernels_(head_kernels()),
         channels_(tile.c),
         width_(tile.w),
         positions_(tile.h * tile.w),
+        slots_(t_.head == nullptr ? t_.spans : t_.spans + tile.w),
         stride_(keeps ? tile.c : 0) {
     const size_t all = padded(size_t{steps()} * channels_ + channels_), one = padded(channels_);
     const size_t kept = keeps ? all : one;
-    const size_t places = padded(t_.spans * sizeof(PredictionPlace));
+    // With a head, places stay until those below them are coded; one more stands for those outside.
+    const size_t places = padded((size_t{slots_} + 1) * sizeof(PredictionPlace));
+    const size_t errors = t_.head == nullptr ? 0 : all;
     const size_t sources = padded(t_.spans * sizeof(Sources));
-    const size_t total = places + sources + padded(4 * one) + 2 * padded(2 * one) + (kNeighbours + 5) * one +
-                         3 * kept + all + padded(extra);
+    const size_t total = places + sources + padded(4 * one) + 3 * padded(2 * one) +
+                         (kNeighbourRows + 5) * one + 3 * kept + all + errors + padded(extra);
     uint8_t* p = scratch.get(kContextSlot, total + kVectorPad);
     p += (kVectorPad - reinterpret_cast<uintptr_t>(p) % kVectorPad) % kVectorPad;
     const auto take = [&p](size_t bytes) { return std::exchange(p, p + bytes); };
     places_ = reinterpret_cast<PredictionPlace*>(take(places));
     std::memset(places_, 0, places);
+    PredictionPlace* const outside = places_ + slots_;
+    std::memset(outside->factors, kSignedSeven, sizeof(outside->factors));
     for (uint32_t i = 0; i < 2 * t_.spans; ++i) ring_[i] = &places_[(2 * t_.spans - i) % t_.spans];
+    std::fill_n(here_, kMaxPredictionSpans, outside);
+    std::fill_n(west_, kMaxPredictionSpans, outside);
+    std::fill_n(north_, kMaxPredictionSpans, outside);
     sources_ = reinterpret_cast<Sources*>(take(sources));
     step_.projected = reinterpret_cast<int32_t*>(take(padded(4 * one)));
     step_.means = reinterpret_cast<int16_t*>(take(padded(2 * one)));
+    step_.finals = reinterpret_cast<int16_t*>(take(padded(2 * one)));
     work_.entries = reinterpret_cast<uint16_t*>(take(padded(2 * one)));
     for (uint8_t*& around : around_) around = take(one);
     step_.residuals = take(one);
@@ -51,6 +62,7 @@ class PredictionWalk {
     work_.zero_class = take(kept);
     indices_ = take(kept);
     companded_ = take(all) + channels_;  // a row before the first one
+    if (errors != 0) errors_ = take(errors) + channels_;
     extra_ = take(padded(extra));
   }
 
@@ -75,15 +87,26 @@ class PredictionWalk {
     step_.places = ring_ + (t_.spans - step % t_.spans) % t_.spans;
     if (step < t_.spans) start(step);
     if (step < positions_) open(step);
+    if (t_.head != nullptr) find_places(step);
     step_.first = first(step);
     step_.end = step_.first + count(step);
     step_.current = row(step);
     find_neighbours(step);
-    kernels_.predict(t_, step_);
+    if (t_.head == nullptr) {
+      kernels_.predict(t_, step_);
+    } else {
+      head_kernels_.predict(t_, step_);
+    }
   }
 
   // Takes in the companded values of a step.
-  void gather() { kernels_.gather(t_, step_); }
+  void gather() {
+    kernels_.gather(t_, step_);
+    if (t_.head != nullptr) head_kernels_.find_errors(t_, step_);
+  }
+
+  // What is known of a step, for training.
+  const PredictionStep& known() const { return step_; }
 
   // Copies the indices of a step from a tile [position][channel].
   void take_indices(uint32_t step, const uint8_t* tile) {
@@ -99,8 +122,6 @@ class PredictionWalk {
   }
 
  private:
-  static constexpr size_t kNeighbours = 7;
-
   // A span's values; most are few.
   static void copy(const uint8_t* from, size_t n, uint8_t* to) {
     size_t i = 0;
@@ -121,7 +142,8 @@ class PredictionWalk {
 
   // How many steps ago neighbours of a position were coded.
   struct Sources {
-    size_t ago[kNeighbours];
+    size_t ago[kOwnNeighbours];
+    PredictionPlace *place, *west, *north;
     bool edge;  // whether some are not where they mostly are
   };
 
@@ -137,10 +159,27 @@ class PredictionWalk {
     const uint32_t c = span * t_.width;
     std::memset(companded_ + size_t{span} * channels_ + c - channels_, t_.zero,
                 std::min(t_.width, channels_ - c));
+    if (errors_ == nullptr) return;
+    std::memset(errors_ + size_t{span} * channels_ + c - channels_, 0, std::min(t_.width, channels_ - c));
+  }
+
+  // Of each span of a step, its place and those to the left and above.
+  void find_places(uint32_t step) {
+    const uint32_t last = end_span(step);
+    for (uint32_t s = first_span(step); s < last; ++s) {
+      const Sources& from = sources_[(step - s) % t_.spans];
+      here_[s] = from.place;
+      west_[s] = from.west;
+      north_[s] = from.north;
+    }
+    step_.places = here_;
+    step_.west = west_;
+    step_.north = north_;
+    step_.errors = errors_ + size_t{step} * channels_;
   }
 
   void open(uint32_t position) {
-    PredictionPlace& place = places_[position % t_.spans];
+    PredictionPlace& place = places_[position % slots_];
     place.residuals = 0;
     place.activity = t_.first_activity;
     std::memset(place.sums, 0, sizeof(int32_t) * t_.rank);
@@ -150,12 +189,17 @@ class PredictionWalk {
       ++row_;
     }
     Sources& from = sources_[position % t_.spans];
+    PredictionPlace* const outside = places_ + slots_;
+    PredictionPlace* const west = column == 0 ? outside : &places_[(position - 1) % slots_];
     if (row == 0) {
-      from = {{1, 1, 1, 1, column > 1 ? size_t{2} : size_t{1}, 1, 1}, true};
+      from = {{1, 1, 1, 1, column > 1 ? size_t{2} : size_t{1}, 1, 1}, &place, west, outside, true};
     } else {
       const size_t n = width_, w = column != 0 ? 1 : n;
       from = {{w, n, column != 0 ? n + 1 : n, n - std::min<size_t>(right, 1), column > 1 ? 2 : w,
                row > 1 ? 2 * n : n, n - std::min<size_t>(right, 2)},
+              &place,
+              west,
+              &places_[(position - width_) % slots_],
               true};
     }
     from.edge = row < 2 || column < 2 || right < 2;
@@ -167,32 +211,39 @@ class PredictionWalk {
   void find_neighbours(uint32_t step) {
     const uint32_t last = end_span(step);
     const bool top = step < 2 * width_ + t_.spans || width_ < 4;  // or there are no such rows
-    const size_t inside[kNeighbours] = {1, width_, width_ + 1, width_ - 1, 2, 2 * width_, width_ - 2};
-    uint8_t* const here = row(step);
-    for (size_t k = 0; k < kNeighbours; ++k) {
-      step_.neighbours[k] = top ? around_[k] : here - inside[k] * channels_;
+    const size_t inside[kOwnNeighbours] = {1, width_, width_ + 1, width_ - 1, 2, 2 * width_, width_ - 2};
+    const size_t rows = errors_ == nullptr ? size_t{kOwnNeighbours} : size_t{kNeighbourRows};
+    const auto neighbour = [](size_t k) { return k < kOwnNeighbours ? k : k - kOwnNeighbours; };
+    const auto here = [&](size_t k) {
+      return k < kOwnNeighbours ? row(step) : errors_ + size_t{step} * channels_;
+    };
+    for (size_t k = 0; k < rows; ++k) {
+      step_.neighbours[k] = top ? around_[k] : here(k) - inside[neighbour(k)] * channels_;
     }
     if (!top && step >= last + last_edge_) return;
     for (uint32_t s = first_span(step); s < last; ++s) {
       const Sources& from = sources_[(step - s) % t_.spans];
       if (!from.edge && !top) continue;
       const size_t c = size_t{s} * t_.width;
-      for (size_t k = 0; k < kNeighbours; ++k) {
-        if (from.ago[k] == inside[k] && !top) continue;
+      for (size_t k = 0; k < rows; ++k) {
+        const size_t ago = from.ago[neighbour(k)];
+        if (ago == inside[neighbour(k)] && !top) continue;
         if (step_.neighbours[k] != around_[k]) {
           std::memcpy(around_[k], step_.neighbours[k], channels_);
           step_.neighbours[k] = around_[k];
         }
-        copy(here + c - from.ago[k] * channels_, std::min<size_t>(t_.width, channels_ - c), around_[k] + c);
+        copy(here(k) + c - ago * channels_, std::min<size_t>(t_.width, channels_ - c), around_[k] + c);
       }
     }
   }
 
   const PredictionTables& t_;
   const PredictionKernels& kernels_;
+  const HeadKernels& head_kernels_;
   uint32_t channels_;
   uint32_t width_;
   uint32_t positions_;
+  uint32_t slots_;  // of places
   size_t stride_;
   uint32_t last_edge_ = 0;         // the last position whose neighbours are not those of others
   uint32_t row_ = 0, column_ = 0;  // of the next position
@@ -200,7 +251,9 @@ class PredictionWalk {
   PredictionPlace* ring_[2 * kMaxPredictionSpans];  // so that places of spans follow one another
   Sources* sources_;
   uint8_t* companded_;
-  uint8_t* around_[kNeighbours];
+  PredictionPlace *here_[kMaxPredictionSpans], *west_[kMaxPredictionSpans], *north_[kMaxPredictionSpans];
+  uint8_t* errors_ = nullptr;  // as companded_, with a head
+  uint8_t* around_[kNeighbourRows];
   uint8_t* indices_;
   uint8_t* extra_;
   PredictionStep step_{};

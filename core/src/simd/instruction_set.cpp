@@ -8,6 +8,7 @@
 #include "entropy/context_kernels.hpp"
 #include "entropy/fit_kernels.hpp"
 #include "entropy/prediction.hpp"
+#include "entropy/prediction_head.hpp"
 #include "simd/dct_cm_kernels.hpp"
 #include "simd/float_kernels.hpp"
 #include "simd/kernels.hpp"
@@ -70,6 +71,7 @@ constexpr InstructionSet kScalar{
     .dct_cm = &kDctCmScalar,
     .context = &kScalarContextKernels,
     .prediction = &kScalarPredictionKernels,
+    .head = &kScalarHeadKernels,
     .fit = &kScalarFitKernels,
 };
 
@@ -83,6 +85,7 @@ constexpr InstructionSet kAvx2{
     .dct_cm = &kDctCmAvx2,
     .context = &kAvx2ContextKernels,
     .prediction = &kAvx2PredictionKernels,
+    .head = &kAvx2HeadKernels,
     .fit = &kAvx2FitKernels,
 };
 
@@ -95,6 +98,7 @@ constexpr InstructionSet kAvx512{
     .dct_cm = &kDctCmAvx512,
     .context = &kAvx512ContextKernels,
     .prediction = &kAvx512PredictionKernels,
+    .head = &kAvx512HeadKernels,
     .fit = &kAvx512FitKernels,
 };
 
@@ -109,6 +113,7 @@ constexpr InstructionSet kNeon{
     .dct_cm = &kDctCmNeon,
     .context = &kNeonContextKernels,
     .prediction = &kNeonPredictionKernels,
+    .head = &kScalarHeadKernels,
     .fit = &kNeonFitKernels,
 };
 
@@ -121,6 +126,7 @@ constexpr InstructionSet kNeonDot{
     .dct_cm = &kDctCmNeon,
     .context = &kNeonContextKernels,
     .prediction = &kNeonDotPredictionKernels,
+    .head = &kScalarHeadKernels,
     .fit = &kNeonFitKernels,
 };
 
@@ -162,6 +168,7 @@ const Kernels& kernels() { return *active_set().general; }
 const FloatKernels& float_kernels() { return *active_set().floats; }
 const DctCmKernels& dct_cm_kernels() { return *active_set().dct_cm; }
 const PredictionKernels& prediction_kernels() { return *active_set().prediction; }
+const HeadKernels& head_kernels() { return *active_set().head; }
 const FitKernels& fit_kernels() { return *active_set().fit; }
 
 const ContextKernels& context_kernels(uint32_t lanes) {

@@ -9,6 +9,7 @@ struct Kernels;
 struct FloatKernels;
 struct DctCmKernels;
 struct ContextKernels;
+struct HeadKernels;
 struct PredictionKernels;
 struct FitKernels;
 
@@ -22,6 +23,7 @@ struct InstructionSet {
   const DctCmKernels* dct_cm;
   const ContextKernels* context;
   const PredictionKernels* prediction;
+  const HeadKernels* head;
   const FitKernels* fit;
 };
 
@@ -37,6 +39,7 @@ const Kernels& kernels();
 const FloatKernels& float_kernels();
 const DctCmKernels& dct_cm_kernels();
 const PredictionKernels& prediction_kernels();
+const HeadKernels& head_kernels();
 const FitKernels& fit_kernels();
 // The same, or its fallbacks', that can work with so few lanes; all can with kMaxLanes.
 const ContextKernels& context_kernels(uint32_t lanes);

@@ -9,6 +9,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from fmapzip.codecs.context_rans_head_parameters import SPREAD_STEPS, HeadParameters
 from fmapzip.zero_point import SIGNED, UNSIGNED
 
 TOKENS = 16
@@ -32,7 +33,7 @@ MAX_WIDTH = 255 * GROUP
 ZERO_NUMBERS = 128  # predicted zero classes, from 32 below the first
 
 _NEIGHBOURS, _SIGNED, _OFFSETS, _PREDICTED, _REQUANTIZED, _POINTS, _ZERO_POINT = 1, 2, 4, 8, 16, 32, 64
-_OF_CHANNELS = 128
+_MORE = 128  # with offsets weights of channels, with a prediction a head
 _RICE_ESCAPE = 15
 
 Ints = NDArray[np.int64]
@@ -51,15 +52,7 @@ class PredictionParameters:
     origin: int
     first_activity: int
     distance_weights: tuple[int, ...]
-    zero_of_present: tuple[int, ...]
-    zero_of_fold: int
     distance_offset: int
-    spread_of_log: int
-    spread_of_mean: int
-    spread_of_activity: int
-    zero_of_log: int
-    zero_of_activity: int
-    fold_origin: int
     own: Ints
     offsets: Ints
     shifts: Ints
@@ -68,11 +61,23 @@ class PredictionParameters:
     zero_of_mean: Ints
     gather: Ints
     spread: Ints
+    # Without a head:
+    zero_of_present: tuple[int, ...] = (0, 0, 0, 0)
+    zero_of_fold: int = 0
+    spread_of_log: int = 0
+    spread_of_mean: int = 0
+    spread_of_activity: int = 0
+    zero_of_log: int = 0
+    zero_of_activity: int = 0
+    fold_origin: int = 0
 
-    def head(self) -> bytes:
-        """The fields before the arrays."""
+    def fields(self, head: HeadParameters | None) -> bytes:
+        """What comes before the arrays."""
         out = bytes([self.width // GROUP, self.gather.shape[1] // RANK_UNIT, self.gather_shift, self.spread_shift])
         out += bytes([self.origin, self.first_activity])
+        if head is not None:
+            out += struct.pack("<6bh", *self.distance_weights, self.distance_offset)
+            return out + bytes([head.unit_shift, *head.output_shifts])
         out += struct.pack("<11b", *self.distance_weights, *self.zero_of_present, self.zero_of_fold)
         of_spread = (self.spread_of_log, self.spread_of_mean, self.spread_of_activity)
         of_zero = (self.zero_of_log, self.zero_of_activity)
@@ -145,6 +150,7 @@ class ContextParameters:
     thresholds: tuple[int, ...] = ()
     spread_thresholds: tuple[int, ...] = ()
     prediction: PredictionParameters | None = None
+    head: HeadParameters | None = None
 
     def to_bytes(self) -> bytes:
         """The bytes that the core reads."""
@@ -153,7 +159,7 @@ class ContextParameters:
         flags += _REQUANTIZED * bool(self.step != 1) + _POINTS * bool(self.points)
         flags += _NEIGHBOURS * (self.weights is not None)
         flags += _OFFSETS * (self.channel_offsets is not None)
-        flags += _OF_CHANNELS * (self.of_channels is not None)
+        flags += _MORE * (self.of_channels is not None or self.head is not None)
         flags += _PREDICTED * (self.prediction is not None)
         out = bytearray([flags, len(self.log_frequencies) - 1])
         if self.prediction is not None:
@@ -169,8 +175,8 @@ class ContextParameters:
         if self.weights is not None:
             out += struct.pack("<4b4bh", *self.weights, *self.spread_weights, self.offset)
         if self.prediction is not None:
-            out += self.prediction.head()
-        if self.weights is not None or self.prediction is not None:
+            out += self.prediction.fields(self.head)
+        if self.head is None and (self.weights is not None or self.prediction is not None):
             out += bytes([len(self.thresholds) + 1, len(self.spread_thresholds) + 1])
             out += bytes(self.thresholds) + bytes(self.spread_thresholds)
         return bytes(out) + self._arrays()
@@ -179,7 +185,9 @@ class ContextParameters:
         bits = _BitWriter()
         for numbers in (self.raw_bits, self.log_frequencies):
             bits.rice_array(np.diff(numbers, axis=0, prepend=0).reshape(-1))
-        if self.weights is None and self.prediction is None:
+        if self.head is not None:
+            pass  # its cells come last
+        elif self.weights is None and self.prediction is None:
             for table, zero_class in zip(self.table_of, self.zero_class_of, strict=True):
                 bits.put(int(table) | int(zero_class) << 6, 12)
         else:
@@ -195,6 +203,10 @@ class ContextParameters:
         if self.prediction is not None:
             for array in self.prediction.arrays():
                 bits.rice_array(array.reshape(-1))
+        if self.head is not None:
+            for array in self.head.arrays():
+                bits.rice_array(array.reshape(-1))
+            bits.rice_array(_cell_residuals(self.head.table_of, SPREAD_STEPS))
         return bits.to_bytes()
 
 

@@ -21,13 +21,13 @@ from fmapzip.codecs.context_rans_parameters import Ints, PredictionParameters
 from fmapzip.codecs.context_rans_samples import DISTANCES, NEIGHBOURS, Axis, Samples
 
 ONE = 64  # of a mean
-_BIAS_UNIT = 8
+BIAS_UNIT = 8
 _PAIR_LIMIT = 128
 _LOG_STEPS = 128
-_LOG_UNIT = np.log(2) / 32  # of a step's logarithm
+LOG_UNIT = np.log(2) / 32  # of a step's logarithm
 _LOGS = np.array([(int(i + 1) ** 32).bit_length() - 1 for i in range(_LOG_STEPS)])
-_CLASS_UNIT = 0.22  # of a zero class, in the logit
-_CLASS_MIDDLE = 32.0
+CLASS_UNIT = 0.22  # of a zero class, in the logit
+CLASS_MIDDLE = 32.0
 _RESIDUALS = (-64, 63)
 _PRESENT = 8
 _BELOW_ZERO = 48  # how far below zero means are told apart: there, zeros from surer zeros
@@ -66,6 +66,16 @@ class Features:
     zero: NDArray[np.bool_]
     low: Floats
     high: Floats
+    around: Around | None = None
+
+
+@dataclass
+class Around:
+    """Residuals of the positions to the left and above, [positions, C], 0 outside; `reach` is the maps' width."""
+
+    west: Floats
+    north: Floats
+    reach: int
 
 
 @dataclass(frozen=True)
@@ -104,17 +114,18 @@ def fit_prediction(
 
     `edges` are, of each index as a byte, where its companded interval begins and ends.
     """
-    frame = _frame(samples, axis, edges, width)
-    features = _features(frame, samples, edges)
-    weights = _first_weights(frame, features, rank)
-    _Trainer(frame, features, weights).run(epochs)
+    frame = find_frame(samples, axis, edges, width)
+    features = find_features(frame, samples, edges)
+    weights = first_weights(frame, features, rank)
+    Trainer(frame, features, weights).run(epochs)
     return _integers(frame, features, weights)
 
 
 # What a channel's own neighbours say.
 
 
-def _frame(samples: Samples, axis: Axis, edges: tuple[Floats, Floats], width: int) -> Frame:
+def find_frame(samples: Samples, axis: Axis, edges: tuple[Floats, Floats], width: int) -> Frame:
+    """What does not follow gradients, from samples."""
     own, offsets = _own_weights(samples)
     residuals = np.abs(samples.companded - _own_means(samples, own, offsets) / ONE)
     distance_weights, distance_offset = _distance_weights(samples, residuals)
@@ -147,7 +158,7 @@ def _own_weights(samples: Samples) -> tuple[Ints, Ints]:
     )
     own = _pairs_within(np.rint(ONE * weights[:, :, 0]).astype(np.int64))
     offsets = ONE * means[:, -1] - (own * means[:, :NEIGHBOURS]).sum(1)
-    return own, np.rint(offsets / _BIAS_UNIT).astype(np.int64)
+    return own, np.rint(offsets / BIAS_UNIT).astype(np.int64)
 
 
 def _pairs_within(weights: Ints) -> Ints:
@@ -162,7 +173,7 @@ def _pairs_within(weights: Ints) -> Ints:
 
 def _own_means(samples: Samples, own: Ints, offsets: Ints) -> Floats:
     """In 1/64, as a decoder has them."""
-    means = np.broadcast_to(_BIAS_UNIT * offsets.astype(np.float32), samples.companded.shape).copy()
+    means = np.broadcast_to(BIAS_UNIT * offsets.astype(np.float32), samples.companded.shape).copy()
     for i, neighbour in enumerate(samples.neighbours):
         means += neighbour * own[:, i].astype(np.float32)
     return means
@@ -203,19 +214,29 @@ def _distance(samples: Samples, pair: tuple[int, int], some: slice) -> Floats:
     return distance
 
 
-def _features(frame: Frame, samples: Samples, edges: tuple[Floats, Floats]) -> Features:
+def find_features(frame: Frame, samples: Samples, edges: tuple[Floats, Floats]) -> Features:
+    """What samples say before other channels are heard."""
     means = _own_means(samples, frame.own, frame.offsets)
-    residuals = np.clip(samples.companded - np.floor((means + ONE // 2) / ONE), *_RESIDUALS).astype(np.float32)
+    residuals = _residuals(samples, means)
     distance = np.full(means.shape, frame.distance_offset, np.float32)
     for pair, weight in zip(DISTANCES, frame.distance_weights, strict=True):
         if weight:
             distance += np.float32(weight) * _distance(samples, pair, slice(None))
     steps = np.clip(np.floor(distance / 256), 0, _LOG_STEPS - 1).astype(np.int64)
-    logs = (_LOGS * _LOG_UNIT).astype(np.float32)[steps]
+    logs = (_LOGS * LOG_UNIT).astype(np.float32)[steps]
     present = [neighbour != frame.zero for neighbour in samples.neighbours[:4]]
     zero = samples.indices == 0
     low, high = (edge[samples.indices] for edge in edges)
     return Features(means / np.float32(ONE), residuals, logs, present, _activity(frame, residuals), zero, low, high)
+
+
+def own_residuals(frame: Frame, samples: Samples) -> Floats:
+    """What values differ by from what their own neighbours predict."""
+    return _residuals(samples, _own_means(samples, frame.own, frame.offsets))
+
+
+def _residuals(samples: Samples, means: Floats) -> Floats:
+    return np.clip(samples.companded - np.floor((means + ONE // 2) / ONE), *_RESIDUALS).astype(np.float32)
 
 
 def _activity(frame: Frame, residuals: Floats) -> Floats:
@@ -226,7 +247,7 @@ def _activity(frame: Frame, residuals: Floats) -> Floats:
         total += np.abs(residuals[:, span]).sum(1).astype(np.int64)
         activity[:, s] = _LOGS[np.minimum(4 * total // span.stop, _LOG_STEPS - 1)]
     activity[:, 0] = _first_activity(activity)
-    logarithms: Floats = (activity * _LOG_UNIT).astype(np.float32)
+    logarithms: Floats = (activity * LOG_UNIT).astype(np.float32)
     return logarithms
 
 
@@ -237,7 +258,8 @@ def _first_activity(activity: Ints) -> int:
 # What other channels say.
 
 
-def _first_weights(frame: Frame, features: Features, rank: int) -> Weights:
+def first_weights(frame: Frame, features: Features, rank: int) -> Weights:
+    """Where gradients start: least squares and a factor model."""
     channels = len(frame.own)
     rate = features.zero.mean(0) * 0.98 + 0.01
     slope = -0.1
@@ -273,7 +295,7 @@ def _first_loadings(frame: Frame, features: Features, rank: int) -> dict[str, ND
 
 
 @dataclass
-class _Trainer:
+class Trainer:
     """Adam on the code length of batches of positions."""
 
     frame: Frame
@@ -283,6 +305,7 @@ class _Trainer:
     second: Weights = field(default_factory=dict)
 
     def run(self, epochs: int) -> None:
+        """So many passes over the samples, and at least 300 batches."""
         count = len(self.features.residuals)
         batch = min(_BATCH, count)
         epochs = max(epochs, -(-_LEAST_STEPS // (count // batch)))
@@ -295,6 +318,7 @@ class _Trainer:
                 if self.weights[k].size
             },
         }
+        rates |= {k: rates["loadings"] for k in ("west", "north") if k in self.weights and "loadings" in rates}
         random = np.random.default_rng(1)
         step = 0
         for _ in range(epochs):
@@ -315,12 +339,12 @@ class _Trainer:
     def _gradients(self, some: Ints) -> Weights:
         f, w = self.features, self.weights
         sums = predicted(self.frame, f, w, some)
-        mean_slope, spread_slope = _density_slopes(self.frame, f, some, sums)
+        mean_slope, spread_slope = density_slopes(self.frame, (f.low[some], f.high[some]), sums.means, sums.spreads)
         zero = f.zero[some]
         present = ~zero
         mean_slope *= present
         spread_slope *= present
-        zero_slope = _sigmoid(sums.zero) - zero
+        zero_slope = sigmoid(sums.zero) - zero
         of_zero = [(zero_slope * x).sum() for x in (f.logs[some], sums.activity, sums.fold)]
         of_zero += [(zero_slope * p[some]).sum() for p in f.present]
         of_spread = [(spread_slope * x).sum() for x in (f.logs[some], sums.means / 64, sums.activity)]
@@ -349,7 +373,38 @@ class _Trainer:
             loadings[spans[s]] = slope[:, spans[s]].T @ factors[s - 1]
             back += slope[:, spans[s]] @ self.weights["loadings"][spans[s]]
             gather[spans[s - 1]] = residuals[:, spans[s - 1]].T @ back
-        return {"gather": gather, "loadings": loadings}
+        found = {"gather": gather, "loadings": loadings}
+        return found if self.features.around is None else self._around_gradients(some, slope, found)
+
+    def _around_gradients(self, some: Ints, slope: Floats, found: Weights) -> Weights:
+        around, spans, w = self.features.around, self.frame.spans, self.weights
+        assert around is not None
+        for name, residuals, ahead in _sides(around, some):
+            sums = _sums_until(spans, residuals, w["gather"])
+            found[name] = np.zeros_like(w[name])
+            back = [np.zeros_like(sums[0]) for _ in spans]
+            for s, span in enumerate(spans):
+                until = min(s + ahead, len(spans) - 1)
+                found[name][span] = slope[:, span].T @ sums[until]
+                back[until] += slope[:, span] @ w[name][span]
+            for s in range(len(spans) - 1, -1, -1):
+                back[s - 1] += back[s] if s else 0
+                found["gather"][spans[s]] += residuals[:, spans[s]].T @ back[s]
+        return found
+
+
+def _sides(around: Around, some: Ints) -> tuple[tuple[str, Floats, int], ...]:
+    """Of what is around: its loadings' name, its residuals, and how many spans ahead it is known."""
+    return ("west", around.west[some], 0), ("north", around.north[some], around.reach - 1)
+
+
+def _sums_until(spans: list[slice], residuals: Floats, gather: Floats) -> list[Floats]:
+    """Factors after each span."""
+    sums: list[Floats] = []
+    for span in spans:
+        here = residuals[:, span] @ gather[span]
+        sums.append(sums[-1] + here if sums else here)
+    return sums
 
 
 @dataclass
@@ -375,6 +430,10 @@ def predicted(frame: Frame, f: Features, w: Weights, some: Ints) -> Sums:
             sums = sums + residuals[:, before] @ w["gather"][before]
             means[:, span] += sums @ w["loadings"][span].T
             factors.append(sums)
+        for name, around, ahead in _sides(f.around, some) if f.around is not None else ():
+            known = _sums_until(frame.spans, around, w["gather"])
+            for s, span in enumerate(frame.spans):
+                means[:, span] += known[min(s + ahead, len(known) - 1)] @ w[name][span].T
     activity = np.repeat(f.activity[some], frame.width, axis=1)[:, : means.shape[1]]
     side = means - np.float32(frame.zero) if frame.signed else np.zeros_like(means)
     fold = np.abs(side)
@@ -388,17 +447,17 @@ def predicted(frame: Frame, f: Features, w: Weights, some: Ints) -> Sums:
     return Sums(means, np.clip(spreads, -2, 6), zero, activity, fold, side, factors)
 
 
-def _density_slopes(frame: Frame, f: Features, some: Ints, sums: Sums) -> tuple[Floats, Floats]:
-    """Of the code length of what is not zero, by mean and by logarithmic spread."""
-    inverse = np.exp(-sums.spreads)
+def density_slopes(frame: Frame, edges: tuple[Floats, Floats], means: Floats, spreads: Floats) -> tuple[Floats, Floats]:
+    """Of the code length of what is not zero and lies between `edges`, by mean and by logarithmic spread."""
+    inverse = np.exp(-spreads)
 
     def side(edge: Floats | float) -> tuple[Floats, Floats, Floats]:
-        scaled = (edge - sums.means) * inverse
-        share = _sigmoid(scaled)
+        scaled = (edge - means) * inverse
+        share = sigmoid(scaled)
         return scaled, share, share * (1 - share)
 
-    low, low_share, low_slope = side(f.low[some])
-    high, high_share, high_slope = side(f.high[some])
+    low, low_share, low_slope = side(edges[0])
+    high, high_share, high_slope = side(edges[1])
     inside = np.maximum(high_share - low_share, 1e-6)
     by_mean = (high_slope - low_slope) / inside
     by_spread = (high * high_slope - low * low_slope) / inside
@@ -414,7 +473,8 @@ def _density_slopes(frame: Frame, f: Features, some: Ints, sums: Sums) -> tuple[
     return of_mean, of_spread
 
 
-def _sigmoid(x: Floats) -> Floats:
+def sigmoid(x: Floats) -> Floats:
+    """The logistic function."""
     return np.asarray(1 / (1 + np.exp(-np.clip(x, -40, 40))), np.float32)
 
 
@@ -422,12 +482,12 @@ def _sigmoid(x: Floats) -> Floats:
 
 
 def _integers(frame: Frame, f: Features, w: Weights) -> PredictionParameters:
-    gather, loadings, gather_shift, spread_shift = _integer_loadings(frame, f, w)
+    gather, loadings, gather_shift, spread_shift = integer_loadings(frame, f, w)
     some = np.arange(0, len(f.residuals), max(1, len(f.residuals) // 512))
     spreads = predicted(frame, f, w, some).spreads
     low, high = np.quantile(spreads, [0.0005, 0.9995])
     spread_unit = _TOP_SPREAD / max(float(high - low), 0.1)  # of the logarithm
-    zero_unit = 256 / _CLASS_UNIT
+    zero_unit = 256 / CLASS_UNIT
     of_log, of_mean, of_activity = (float(x) for x in w["spread"])
     of_zero = [float(x) for x in w["zero"]]
     return PredictionParameters(
@@ -435,30 +495,33 @@ def _integers(frame: Frame, f: Features, w: Weights) -> PredictionParameters:
         gather_shift=gather_shift,
         spread_shift=spread_shift,
         origin=frame.origin,
-        first_activity=round(float(f.activity[0, 0]) / _LOG_UNIT),
+        first_activity=round(float(f.activity[0, 0]) / LOG_UNIT),
         distance_weights=tuple(frame.distance_weights.tolist()),
         zero_of_present=tuple(_bounded(x * zero_unit / _PRESENT, 8) for x in of_zero[3:]),
-        zero_of_fold=_bounded(of_zero[2] * zero_unit / 2 / _BIAS_UNIT, 8),
+        zero_of_fold=_bounded(of_zero[2] * zero_unit / 2 / BIAS_UNIT, 8),
         distance_offset=frame.distance_offset,
-        spread_of_log=_bounded(of_log * spread_unit * _LOG_UNIT, 16),
+        spread_of_log=_bounded(of_log * spread_unit * LOG_UNIT, 16),
         spread_of_mean=_bounded(of_mean / 64 * spread_unit / 2, 16),
-        spread_of_activity=_bounded(of_activity * spread_unit * _LOG_UNIT, 16),
-        zero_of_log=_bounded(of_zero[0] * zero_unit * _LOG_UNIT, 16),
-        zero_of_activity=_bounded(of_zero[1] * zero_unit * _LOG_UNIT, 16),
+        spread_of_activity=_bounded(of_activity * spread_unit * LOG_UNIT, 16),
+        zero_of_log=_bounded(of_zero[0] * zero_unit * LOG_UNIT, 16),
+        zero_of_activity=_bounded(of_zero[1] * zero_unit * LOG_UNIT, 16),
         fold_origin=2 * frame.zero,
         own=frame.own,
-        offsets=_bounded_array(frame.offsets),
-        shifts=_bounded_array(w["shift"] * (ONE / _BIAS_UNIT)),
-        spread_bias=_bounded_array((w["spread_bias"] - low) * (spread_unit / _BIAS_UNIT)),
-        zero_bias=_bounded_array((w["zero_bias"] * zero_unit + 256 * _CLASS_MIDDLE) / _BIAS_UNIT),
-        zero_of_mean=_bounded_array(w["zero_of_mean"] * (zero_unit / 2)),
+        offsets=bounded_array(frame.offsets),
+        shifts=bounded_array(w["shift"] * (ONE / BIAS_UNIT)),
+        spread_bias=bounded_array((w["spread_bias"] - low) * (spread_unit / BIAS_UNIT)),
+        zero_bias=bounded_array((w["zero_bias"] * zero_unit + 256 * CLASS_MIDDLE) / BIAS_UNIT),
+        zero_of_mean=bounded_array(w["zero_of_mean"] * (zero_unit / 2)),
         gather=gather,
         spread=loadings,
     )
 
 
-def _integer_loadings(frame: Frame, f: Features, w: Weights) -> tuple[Ints, Ints, int, int]:
-    """Loadings that give all factors the same spread, and shifts that make good for it."""
+def integer_loadings(frame: Frame, f: Features, w: Weights) -> tuple[Ints, Ints, int, int]:
+    """Loadings that give all factors the same spread, and shifts that make good for it.
+
+    Those that spread factors may be several matrices side by side.
+    """
     gather, loadings = w["gather"].astype(np.float64), w["loadings"].astype(np.float64)
     if not gather.size:
         return gather.astype(np.int64), loadings.astype(np.int64), 0, 0
@@ -471,7 +534,7 @@ def _integer_loadings(frame: Frame, f: Features, w: Weights) -> tuple[Ints, Ints
     integer = np.clip(np.rint(relative * common), -127, 127).astype(np.int64)
     # A factor of one in integers, in units of the trained one.
     unit = 2.0**shift / common * deviation
-    scaled = loadings * unit * ONE
+    scaled = loadings * np.tile(unit, loadings.shape[1] // len(unit)) * ONE
     spread_shift = round(np.log2(_SPREAD_SPREAD / (np.sqrt(np.mean(scaled**2)) + 1e-12)))
     spread_shift = min(max(spread_shift, 0), 24)
     return integer, np.clip(np.rint(scaled * 2.0**spread_shift), -127, 127).astype(np.int64), shift, spread_shift
@@ -482,7 +545,8 @@ def _bounded(x: float, bits: int) -> int:
     return min(max(round(x), -limit), limit)
 
 
-def _bounded_array(x: NDArray[Any]) -> Ints:
+def bounded_array(x: NDArray[Any]) -> Ints:
+    """Rounded, to 16 bits."""
     limit = (1 << 15) - 1
     bounded: Ints = np.clip(np.rint(x), -limit, limit).astype(np.int64)
     return bounded

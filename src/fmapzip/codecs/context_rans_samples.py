@@ -69,12 +69,23 @@ def sample(maps: IntegerMap, index_of: Ints, companded: Ints, most: int) -> Samp
 
     `index_of` and `companded` are tables of bytes: of a value its index, and of an index what it is companded to.
     """
+    return sample_at(maps, index_of, companded, chosen_positions(maps, most))
+
+
+def chosen_positions(maps: IntegerMap, most: int) -> Ints:
+    """About `most` positions of maps [N, C, H, W], numbered through all maps, ascending."""
     count, _, height, width = maps.shape
     positions = count * height * width
-    chosen = np.arange(positions)
-    if positions > most:
-        chosen = np.sort(np.random.default_rng(_SEED).choice(positions, most, replace=False))
-    n, rest = np.divmod(chosen, height * width)
+    if positions <= most:
+        return np.arange(positions)
+    chosen: Ints = np.sort(np.random.default_rng(_SEED).choice(positions, most, replace=False))
+    return chosen
+
+
+def sample_at(maps: IntegerMap, index_of: Ints, companded: Ints, positions: Ints) -> Samples:
+    """`sample` of these positions."""
+    _, _, height, width = maps.shape
+    n, rest = np.divmod(positions, height * width)
     row, column = np.divmod(rest, width)
     start = np.uint8(companded[0])
     index_table, table = index_of.astype(np.uint8), companded.astype(np.uint8)

@@ -17,6 +17,7 @@ from fmapzip.codecs.context_rans_channels import (
     regress,
     spread_biases,
 )
+from fmapzip.codecs.context_rans_head import HeadShape, fit_head
 from fmapzip.codecs.context_rans_parameters import (
     CONTEXT_STEPS,
     GROUP,
@@ -49,6 +50,7 @@ _MANY_BELOW = 32  # from so many negative values on, bytes are laid out as those
 _UNSIGNED_ORIGIN = 48  # where a mean of zero lies: below it, zeros are told from surer zeros
 _PREDICTION_POSITIONS = ((768, 6000), (384, 12000), (48, 24000), (0, 6000))  # few channels gain nothing by more
 _PREDICTION_EPOCHS = 16
+_HEAD_POSITIONS = 6000
 _PREDICTION_WIDTHS = ((768, 64), (256, 32), (128, 16), (48, 8), (0, 4))
 _PREDICTION_RANKS = ((128, 64), (48, 32), (0, 16))
 _PREDICTION_POSITION_RANKS = ((6000, 64), (1500, 32), (300, 16), (0, 0))
@@ -144,6 +146,23 @@ def train_prediction(maps: IntegerMap, requantizer: Requantizer, size: ModelSize
     prediction = fit_prediction(samples, axis, axis.edges(value_of), width, rank, _PREDICTION_EPOCHS)
     draft = replace(_draft(maps, requantizer, neighbours=True), weights=None, prediction=prediction)
     return fit_predicted_cells(maps, draft, size)
+
+
+def train_head(maps: IntegerMap, requantizer: Requantizer) -> ContextParameters:
+    """Contexts from a network that hears neighbours, their errors, and channels of the positions around."""
+    channels = maps.shape[1]
+    if channels > MAX_WIDTH * MAX_SPANS:
+        return train_neighbours(maps, requantizer, ModelSize(levels=21, spread_levels=6, tables=64))
+    positions = next(count for least, count in _PREDICTION_POSITIONS if channels >= least)
+    shape = HeadShape(
+        prediction_width(channels),
+        prediction_rank(channels, maps.size // channels),
+        max(positions, _HEAD_POSITIONS),
+        _PREDICTION_EPOCHS,
+    )
+    tables = value_tables(requantizer.below, requantizer.step, requantizer.points)
+    draft = replace(_draft(maps, requantizer, neighbours=True), weights=None)
+    return fit_head(maps, draft, Axis.of(requantizer.below), tables, shape)
 
 
 def prediction_width(channels: int) -> int:

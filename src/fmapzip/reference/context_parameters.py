@@ -11,13 +11,32 @@ from fmapzip.errors import CorruptFrame, TruncatedFrame
 from fmapzip.reference.fields import Reader
 
 NEIGHBOURS, SIGNED, OFFSETS, PREDICTED, REQUANTIZED, POINTS, ZERO_POINT = 1, 2, 4, 8, 16, 32, 64
-OF_CHANNELS = 128
+MORE = 128  # with offsets weights of channels, with a prediction a head
 TOKENS = 16
 RICE_ESCAPE = 15
 MEAN_LIMIT = (1 << 20) - 1
+UNITS, INPUTS, OUTPUTS = 32, 20, 3
+MEAN_STEPS, SPREAD_STEPS = 128, 16
 OCTAVE = (64, 70, 76, 83, 91, 99, 108, 117)
 
 Ints = NDArray[np.int64]
+
+
+@dataclass
+class Head:
+    """The fields of a head, by their names in docs/format/context-rans.md."""
+
+    unit_shift: int
+    output_shifts: Ints
+    west: Ints = field(default_factory=lambda: np.zeros((0, 0), np.int64))
+    north: Ints = field(default_factory=lambda: np.zeros((0, 0), np.int64))
+    traits: Ints = field(default_factory=lambda: np.zeros((0, 2), np.int64))
+    units: Ints = field(default_factory=lambda: np.zeros((UNITS, INPUTS), np.int64))
+    unit_bias: Ints = field(default_factory=lambda: np.zeros(UNITS, np.int64))
+    of_units: Ints = field(default_factory=lambda: np.zeros((OUTPUTS, UNITS), np.int64))
+    of_inputs: Ints = field(default_factory=lambda: np.zeros((OUTPUTS, INPUTS), np.int64))
+    output_bias: Ints = field(default_factory=lambda: np.zeros(OUTPUTS, np.int64))
+    table_of: Ints = field(default_factory=lambda: np.zeros(2048, np.int64))
 
 
 @dataclass
@@ -31,15 +50,16 @@ class Prediction:
     origin: int
     first_activity: int
     distance_weights: Ints
-    zero_of_present: Ints
-    zero_of_fold: int
     distance_offset: int
-    spread_of_log: int
-    spread_of_mean: int
-    spread_of_activity: int
-    zero_of_log: int
-    zero_of_activity: int
-    fold_origin: int
+    zero_of_present: Ints = field(default_factory=lambda: np.zeros(4, np.int64))
+    zero_of_fold: int = 0
+    spread_of_log: int = 0
+    spread_of_mean: int = 0
+    spread_of_activity: int = 0
+    zero_of_log: int = 0
+    zero_of_activity: int = 0
+    fold_origin: int = 0
+    head: Head | None = None
     own: Ints = field(default_factory=lambda: np.zeros((0, 7), np.int64))
     offsets: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     shifts: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -87,9 +107,10 @@ def read(data: bytes) -> Parameters:
     fields = Reader(data)
     flags, tables = fields.u8(), fields.u8() + 1
     has = flags.__and__
-    lone = (not has(NEIGHBOURS) and has(OFFSETS)) or (not has(OFFSETS) and has(OF_CHANNELS))
+    lone = (not has(NEIGHBOURS) and has(OFFSETS)) or (has(MORE) and not has(OFFSETS | PREDICTED))
     both = has(PREDICTED) and has(NEIGHBOURS)
-    if both or lone or (has(POINTS) and not has(REQUANTIZED)) or tables > 64:
+    most = 256 if has(MORE) and has(PREDICTED) else 64
+    if both or lone or (has(POINTS) and not has(REQUANTIZED)) or tables > most:
         raise CorruptFrame("forbidden flags or number of tables")
     if has(SIGNED) and has(ZERO_POINT):
         raise CorruptFrame("forbidden flags or number of tables")
@@ -107,12 +128,12 @@ def read(data: bytes) -> Parameters:
     if p.neighbours:
         _read_neighbours(fields, p)
     if has(PREDICTED):
-        p.prediction = _read_prediction(fields, p.channels)
-    if p.neighbours or p.prediction:
+        p.prediction = _read_prediction(fields, p.channels, headed=bool(has(MORE)))
+    if p.neighbours or (p.prediction and not has(MORE)):
         _read_grid(fields, p)
     rest = data[fields.position :]
     rank = p.prediction.rank if p.prediction else 0
-    if p.channels * max(1, 2 * rank) > 8 * len(rest):
+    if p.channels * max(1, (4 if has(MORE) else 2) * rank) > 8 * len(rest):
         raise TruncatedFrame("the parameters end early")
     _read_arrays(_Bits(rest), p, tables)
     return p
@@ -171,27 +192,64 @@ def _levels(fields: Reader, count: int) -> Ints:
     return np.searchsorted(thresholds, np.arange(64), side="right").astype(np.int64)
 
 
-def _read_prediction(fields: Reader, channels: int) -> Prediction:
+def _read_prediction(fields: Reader, channels: int, *, headed: bool) -> Prediction:
     width, rank, gather_shift, spread_shift, origin, first_activity = fields.take(6)
-    small = np.frombuffer(fields.take(11), np.int8).astype(np.int64)
-    numbers = np.frombuffer(fields.take(14), "<i2").astype(np.int64).tolist()
     shape = (4 * width, 16 * rank, gather_shift, spread_shift, origin, first_activity)
-    p = Prediction(*shape, small[:6], small[6:10], int(small[10]), *numbers)
+    distance_weights = _i8(fields, 6)
+    if headed:
+        p = Prediction(*shape, distance_weights, _i16(fields, 1)[0])
+        shifts = np.frombuffer(fields.take(4), np.uint8).astype(np.int64)
+        p.head = Head(int(shifts[0]), shifts[1:])
+        _check_pairs(distance_weights)
+        if (shifts > 24).any():
+            raise CorruptFrame("a head is out of range")
+    else:
+        of_zero = _i8(fields, 5)
+        offset, *numbers = _i16(fields, 7)
+        p = Prediction(*shape, distance_weights, offset, of_zero[:4], int(of_zero[4]))
+        p.spread_of_log, p.spread_of_mean, p.spread_of_activity, p.zero_of_log, p.zero_of_activity = numbers[:5]
+        p.fold_origin = numbers[5]
     too_large = p.rank > 64 or gather_shift > 24 or spread_shift > 24 or channels > 65535
     if p.width == 0 or too_large or -(-channels // p.width) > 64:
         raise CorruptFrame("prediction across channels is out of range")
     return p
 
 
-def _read_prediction_arrays(bits: _Bits, channels: int, p: Prediction) -> None:
+def _i8(fields: Reader, count: int) -> Ints:
+    return np.frombuffer(fields.take(count), np.int8).astype(np.int64)
+
+
+def _i16(fields: Reader, count: int) -> list[int]:
+    numbers: list[int] = np.frombuffer(fields.take(2 * count), "<i2").astype(np.int64).tolist()
+    return numbers
+
+
+def _read_prediction_arrays(bits: _Bits, channels: int, p: Prediction, tables: int) -> None:
     p.own = _numbers(bits, channels * 7, 8).reshape(channels, 7)
     of_channels = [_numbers(bits, channels, 16) for _ in range(5)]
     p.offsets, p.shifts, p.spread_bias, p.zero_bias, p.zero_of_mean = of_channels
     p.gather, p.spread = (_numbers(bits, channels * p.rank, 8).reshape(channels, p.rank) for _ in range(2))
+    loadings = np.abs(p.spread).sum(1)
+    if p.head is not None:
+        _read_head_arrays(bits, channels, p.rank, p.head, tables)
+        loadings += np.abs(p.head.west).sum(1) + np.abs(p.head.north).sum(1)
     most = 8 * (np.abs(p.offsets) + np.abs(p.shifts)) + 255 * np.abs(p.own).sum(1)
-    most += 64 * np.abs(p.spread).sum(1) >> p.spread_shift
+    most += 64 * loadings >> p.spread_shift
     if (np.abs(p.own[:, :6]).reshape(channels, 3, 2).sum(2) > 128).any() or (most >= MEAN_LIMIT).any():
         raise CorruptFrame("prediction across channels is malformed")
+
+
+def _read_head_arrays(bits: _Bits, channels: int, rank: int, head: Head, tables: int) -> None:
+    head.west, head.north = (_numbers(bits, channels * rank, 8).reshape(channels, rank) for _ in range(2))
+    head.traits = _numbers(bits, channels * 2, 8).reshape(channels, 2)
+    head.units = _numbers(bits, UNITS * INPUTS, 8).reshape(UNITS, INPUTS)
+    head.unit_bias = _numbers(bits, UNITS, 16)
+    head.of_units = _numbers(bits, OUTPUTS * UNITS, 8).reshape(OUTPUTS, UNITS)
+    head.of_inputs = _numbers(bits, OUTPUTS * INPUTS, 8).reshape(OUTPUTS, INPUTS)
+    head.output_bias = _numbers(bits, OUTPUTS, 16)
+    if (head.traits < 0).any():
+        raise CorruptFrame("a head is malformed")
+    head.table_of = _read_cells(bits, MEAN_STEPS, SPREAD_STEPS, tables)
 
 
 def _numbers(bits: _Bits, count: int, size: int) -> Ints:
@@ -203,10 +261,10 @@ def _numbers(bits: _Bits, count: int, size: int) -> Ints:
 def _read_arrays(bits: _Bits, p: Parameters, tables: int) -> None:
     p.raw_bits = _read_runs(bits, tables)
     p.frequencies = _read_frequencies(bits, tables)
-    if p.neighbours or p.prediction:
-        p.table_of = _read_cells(bits, p, tables)
-        p.zero_class_of = _read_cells(bits, p, 64)
-    else:
+    if p.neighbours or (p.prediction and not p.flags & MORE):
+        p.table_of = _read_cells(bits, p.rows, p.columns, tables)
+        p.zero_class_of = _read_cells(bits, p.rows, p.columns, 64)
+    elif not p.prediction:
         pairs = np.array([(bits.take(6), bits.take(6)) for _ in range(p.channels)])
         if (pairs[:, 0] >= tables).any():
             raise CorruptFrame("a channel's table does not exist")
@@ -214,10 +272,10 @@ def _read_arrays(bits: _Bits, p: Parameters, tables: int) -> None:
     if p.flags & OFFSETS:
         p.offsets = p.offset + 32 * bits.rice_array(p.channels)
         _check_range(p.offsets, 16)
-    if p.flags & OF_CHANNELS:
+    if p.flags & MORE and p.flags & OFFSETS:
         _read_of_channels(bits, p)
     if p.prediction:
-        _read_prediction_arrays(bits, p.channels, p.prediction)
+        _read_prediction_arrays(bits, p.channels, p.prediction, tables)
     bits.close()
 
 
@@ -261,10 +319,10 @@ def _read_frequencies(bits: _Bits, tables: int) -> Ints:
     return result
 
 
-def _read_cells(bits: _Bits, p: Parameters, limit: int) -> Ints:
+def _read_cells(bits: _Bits, rows: int, columns: int, limit: int) -> Ints:
     cells: list[int] = []
-    for i, residual in enumerate(bits.rice_array(p.rows * p.columns)):
-        before = cells[i - 1] if i % p.columns else cells[i - p.columns] if i else 0
+    for i, residual in enumerate(bits.rice_array(rows * columns)):
+        before = cells[i - 1] if i % columns else cells[i - columns] if i else 0
         cells.append(before + int(residual))
         if not 0 <= cells[-1] < limit:
             raise CorruptFrame("the contexts are malformed")

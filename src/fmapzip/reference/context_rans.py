@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmapzip.errors import CorruptFrame
-from fmapzip.reference.context_parameters import TOKENS, Parameters, Prediction, read
+from fmapzip.reference.context_parameters import TOKENS, Head, Parameters, Prediction, read
 from fmapzip.reference.rans import LaneDecoder, LaneEncoder
 from fmapzip.reference.tiles import Tile, TileCodec, from_bytes
 
@@ -124,6 +124,10 @@ class Predictions:
         self.own_means = np.zeros((rows * width, channels), np.int64)
         self.sums = np.zeros((rows * width, prediction.rank), np.int64)
         self.magnitudes = np.zeros(rows * width, np.int64)
+        # With a head: what its values were expected to be, their errors, and factors after each span.
+        self.means = np.zeros((rows * width, channels), np.int64)
+        self.errors = np.zeros((rows * width, channels), np.int64)
+        self.sums_after = np.zeros((-(-channels // prediction.width), rows * width, prediction.rank), np.int64)
 
     def places(self) -> Iterator[Step]:
         """The spans of each step."""
@@ -156,6 +160,10 @@ class Predictions:
             residuals = np.clip(self.table[here] - (self.own_means[position, span] + 32 >> 6), -64, 63)
             self.sums[position] += residuals @ self.prediction.gather[span]
             self.magnitudes[position] += np.abs(residuals).sum()
+            if self.prediction.head is not None:
+                self.sums_after[span.start // self.prediction.width, position] = self.sums[position]
+                error = np.abs(self.table[here] - (self.means[position, span] + 32 >> 6))
+                self.errors[position, span] = [log(i) >> 1 for i in np.minimum(error, 127).tolist()]
 
     def _parted(self, places: Step, values: Ints) -> Iterator[tuple[tuple[int, slice], Ints]]:
         ends = np.cumsum([span.stop - span.start for _, span in places])
@@ -163,6 +171,8 @@ class Predictions:
 
     def _span(self, position: int, span: slice) -> tuple[Ints, Ints]:
         p, q = self.p, self.prediction
+        if q.head is not None:
+            return self._headed(position, span, q.head)
         w, n, nw, ne, ww, nn, _ = x = [neighbour[span] for neighbour in self._neighbours(position)]
         mean = 8 * q.offsets[span] + (np.stack(x, -1) * q.own[span]).sum(-1)
         self.own_means[position, span] = mean
@@ -186,12 +196,52 @@ class Predictions:
         moved = np.clip((zero >> 8) + 32, 0, 127) + p.zero_class_of[cell] - 64
         return p.table_of[cell], np.clip(moved, 0, 63)
 
+    def _headed(self, position: int, span: slice, head: Head) -> tuple[Ints, Ints]:
+        q = self.prediction
+        w, n, nw, ne, ww, nn, _ = x = [neighbour[span] for neighbour in self._neighbours(position)]
+        own = 8 * q.offsets[span] + (np.stack(x, -1) * q.own[span]).sum(-1)
+        self.own_means[position, span] = own
+        t, last = span.start // q.width, len(self.sums_after) - 1
+        west, north = position % self.width != 0, position >= self.width
+        left = self.sums_after[t, position - 1] if west else 0 * self.sums[0]
+        above = self.sums_after[min(t + self.width - 1, last), position - self.width] if north else 0 * self.sums[0]
+        projected = head.west[span] @ self._factors(left) + head.north[span] @ self._factors(above)
+        activity = q.first_activity
+        if span.start:
+            projected += q.spread[span] @ self._factors(self.sums[position])
+            activity = log(min(4 * int(self.magnitudes[position]) // span.start, 127))
+        mean = own + 8 * q.shifts[span] + (projected >> q.spread_shift)
+        self.means[position, span] = mean
+        whole = mean + 32 >> 6
+        distances = np.abs(np.stack([w - n, w - nw, n - nw, n - ne, w - ww, n - nn], -1))
+        distance = distances @ q.distance_weights + q.distance_offset
+        logs = np.array([log(i) for i in np.clip(distance >> 8, 0, 127).tolist()], np.int64)
+        inputs = [64 + neighbour - whole for neighbour in (w, n, nw, ne, ww, nn)]
+        inputs += [mean + 64 * q.origin >> 7, 64 + (own + 32 >> 6) - whole]
+        inputs += [e[span] for e in self._around(position, self.errors, 0 * self.start)[:4]]
+        inputs += [logs >> 1, np.full_like(logs, activity >> 1), head.traits[span, 0], head.traits[span, 1]]
+        inputs += [8 * np.minimum(np.abs(neighbour - self.table[0]), 8) for neighbour in (w, n, nw, ne)]
+        u = np.clip(np.stack(inputs, -1), 0, 127)
+        units = np.clip(u @ head.units.T + 16 * head.unit_bias >> head.unit_shift, 0, 127)
+        g = units @ head.of_units.T + u @ head.of_inputs.T + 64 * head.output_bias >> head.output_shifts
+        step = np.clip(mean + g[:, 0] + 64 * q.origin >> 7, 0, 127)
+        spread = np.clip(8 * q.spread_bias[span] + g[:, 1] >> 10, 0, 15)
+        zero = 8 * q.zero_bias[span] + q.zero_of_mean[span] * (mean >> 5) + g[:, 2]
+        return head.table_of[16 * step + spread], np.clip(zero >> 8, 0, 63)
+
+    def _factors(self, sums: Ints) -> Ints:
+        factors: Ints = np.clip(sums >> self.prediction.gather_shift, -64, 63)
+        return factors
+
     def _neighbours(self, position: int) -> list[Ints]:
-        """W, N, NW, NE, WW, NN and NEE; outside the tile the nearest that is inside and known."""
+        return self._around(position, self.companded, self.start)
+
+    def _around(self, position: int, x: Ints, start: Ints) -> list[Ints]:
+        """W, N, NW, NE, WW, NN and NEE; outside the tile the nearest that is inside and known, or `start`."""
         row, column = divmod(position, self.width)
-        x, width = self.companded, self.width
+        width = self.width
         n = x[position - width] if row else None
-        w = x[position - 1] if column else self.start if n is None else n
+        w = x[position - 1] if column else start if n is None else n
         ww = x[position - 2] if column > 1 else w
         if n is None:
             return [w, w, w, w, ww, w, w]
