@@ -19,8 +19,9 @@ def metric_plans(runs: Sequence[Values]) -> str:
     intro = (
         "`fmapzip plan --max-metric-loss`: what the metric lost on the calibration images, which chose and verified, "
         "with its 95 % interval by bootstrap over them, and whole plans that the search ran on the images that choose: "
-        "the ratio of frames alone, and the noise of the output that it spent, in which the metric may weigh errors. "
-        "What the plans lose on the other images stands in *In the network*."
+        "the ratio of frames alone (`context-rans:level=max` is searched by `default`, which takes more bytes), and "
+        "the noise of the output that it spent, in which the metric may weigh errors. What plans lose on the other "
+        "images stands in *In the network*."
     )
     return "\n\n".join(["## Plans by a metric", fill(intro, WIDTH), *map(_section, runs)])
 

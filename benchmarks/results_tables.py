@@ -86,8 +86,9 @@ def _eval_conditions(run: Values) -> str:
     accuracy = ""
     if base["float"]["top1"] is not None:
         accuracy = f" Top-1 {base['float']['top1']:.1%} in float, {base['int8']['top1']:.1%} in 8 bits."
+    calibrated = f"calibrated on {run['calibration_images']} others" if run["calibration_images"] else "as planned"
     return (
-        f"{run['images']} images of `{run['data']}`, calibrated on {run['calibration_images']} others, quantizer "
+        f"{run['images']} images of `{run['data']}`, {calibrated}, quantizer "
         f"`{run['quantizer']}`.{_maps(run)}{accuracy}{_input(run)} {conditions(run)}"
     )
 
