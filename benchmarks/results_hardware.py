@@ -86,3 +86,22 @@ def coverage(found: Values) -> list[str]:
         for row in found["coverage"]
     ]
     return [fill(intro, WIDTH), table(["block", "values a cycle", "tiles", "lines", "bits", "commit"], rows)]
+
+
+def table_sizes(found: Values) -> str:
+    """What fewer token tables and cells cost."""
+    intro = (
+        "`benchmarks/table_sizes.py`: bytes of each map of the last image of an archive, by a model that was trained "
+        "on the images before it (2 of ImageNet, 29 of CIFAR-10), and the models' bytes. The first row of a level is "
+        "what plans have. `context-rans:weights=shared,tables=8` has 8 tables."
+    )
+    rows, first = [], 0
+    for row in found["rows"]:
+        default = row["level"] == "default"
+        first = row["bytes"] if row["tables"] == (32 if default else 8) else first
+        cells = str(row["levels"] * row["spread_levels"]) if default else "-"
+        more = f"{100 * (row['bytes'] / first - 1):+.1f} %" if row["bytes"] != first else ""
+        network = NETWORKS.get(row["network"], row["network"])
+        rows.append([network, row["level"], str(row["tables"]), cells, str(row["bytes"]), more, str(row["models"])])
+    head = ["network", "level", "tables", "cells", "bytes", "more", "models, bytes"]
+    return "\n\n".join([fill(intro, WIDTH), table(head, rows)])

@@ -117,7 +117,8 @@ def test_a_step_is_written_in_one_way() -> None:
 
 
 @pytest.mark.parametrize(
-    "setting", [{"step": 0.5}, {"step": "x"}, {"step": "1/0"}, {"step": 256}, {"level": "best"}, {"tables": 3}]
+    "setting",
+    [{"step": 0.5}, {"step": "x"}, {"step": "1/0"}, {"step": 256}, {"level": "best"}, {"tables": 0}, {"cells": 3}],
 )
 def test_settings_that_do_not_exist_are_refused(setting: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput):
@@ -174,3 +175,16 @@ def test_inspect_tells_states_from_words(level: str) -> None:
     info = fmapzip.inspect(fmapzip.encode(q, "context-rans", level=level))
     assert info.sections["states"] == 4 * 32
     assert info.sections["words"] > 50 * info.sections["states"]
+
+
+@pytest.mark.parametrize("level", ["fast", "default"])
+def test_a_plan_has_no_more_tables_than_it_may(level: str) -> None:
+    rng = np.random.default_rng(4)
+    maps = rng.poisson(rng.choice([0.3, 2, 9, 30], (24, 1, 1)), (3, 24, 12, 12)).astype(np.uint8)
+    found = {tables: fmapzip.fit(maps, "context-rans", level=level, tables=tables) for tables in (2, 5)}
+    for tables, plan in found.items():
+        assert plan[0].parameters[1] + 1 <= tables
+        frame = fmapzip.encode(maps[0], plan=plan)
+        assert np.array_equal(fmapzip.decode(frame, plan=plan), maps[0])
+    with pytest.raises(InvalidInput, match="tables"):
+        fmapzip.fit(maps, "context-rans", tables=65)

@@ -36,6 +36,18 @@ def test_bodies_are_the_softwares_one_after_another(name: str) -> None:
     assert found == {stream: words * 2 for stream, words in case.outputs.items()}
 
 
+def test_a_block_of_few_tables_takes_tiles_of_few() -> None:
+    rng = np.random.default_rng(2)
+    maps = np.clip(rng.normal(0, rng.choice([1, 4, 16], (12, 1, 1)), (3, 12, 20, 20)), -128, 127).astype(np.int8)
+    plan = fmapzip.fit({"a": maps}, "context-rans", weights="shared", tables=8)
+    (tile,) = tiles(fmapzip.encode(maps[0], plan=plan, tap="a"), plan)
+    for kind in ("encoder", "decoder"):
+        made = block(f"context-rans-{kind}")
+        assert list(made.with_options({"tables": 8}).cut(tile, 4))
+        with pytest.raises(InvalidInput, match="8 token tables is too large for a block of 4"):
+            list(made.with_options({"tables": 4}).cut(tile, 4))
+
+
 @pytest.mark.parametrize("name", LEVELS)
 def test_tiles_are_cut_to_the_groups_that_are_held(name: str) -> None:
     made, tile = block(name), tile_of((5, 40, 30), LEVELS[name])

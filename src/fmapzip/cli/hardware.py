@@ -18,19 +18,25 @@ if TYPE_CHECKING:
 
 Name = Annotated[str, typer.Argument(metavar="BLOCK", help="A block, or a codec for its encoder and its decoder.")]
 Values = Annotated[int, typer.Option("--values", min=1, metavar="N", help="Values a cycle.")]
+Tables = Annotated[
+    int | None, typer.Option(min=1, max=64, metavar="K", help="Of context-rans: token tables with room (64).")
+]
+Groups = Annotated[
+    int | None,
+    typer.Option(min=64, metavar="G", help="Of encoders of context-rans: groups of a tile, one value a lane (2048)."),
+]
 Folder = Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Where the files go.")]
 
 
 @app.command()
-def rtl(name: Name, output: Folder, values: Values = 8) -> None:
+def rtl(name: Name, output: Folder, values: Values = 8, tables: Tables = None, groups: Groups = None) -> None:
     """Write encoders and decoders of tiles as Verilog, each with a test bench.
 
     docs/HARDWARE.md describes the blocks and their ports.
     """
-    from fmapzip.hardware.blocks import named
     from fmapzip.hardware.vectors import write_block
 
-    for each in named(name, values):
+    for each in _named(name, values, tables, groups):
         write_block(each, values, output)
         say(f"{output / each.module_name(values)}.v")
 
@@ -48,6 +54,8 @@ def vectors(
     trace: Annotated[
         int, typer.Option(min=0, metavar="N", help="Steps of each lane of context-rans whose states are told.")
     ] = 64,
+    tables: Tables = None,
+    groups: Groups = None,
 ) -> None:
     """Write an archive's tiles as test vectors for blocks, beside their Verilog and a test bench.
 
@@ -55,11 +63,10 @@ def vectors(
     A network's tiles with the tables of a plan are those of a store: capture MODEL DATA --plan PLAN -o FOLDER.
     """
     from fmapzip.errors import InvalidInput
-    from fmapzip.hardware.blocks import named
     from fmapzip.hardware.vectors import write_vectors
 
     refused: list[InvalidInput] = []
-    blocks = named(name, values)
+    blocks = _named(name, values, tables, groups)
     for each in blocks:
         chosen = list(islice(_cut(each, values, _tiles(archive, maps, each.codec)), limit))
         if not chosen:
@@ -73,6 +80,19 @@ def vectors(
             say(f"{output / each.module_name(values)}: {counted(len(written), 'case')}")
     if len(refused) == len(blocks):
         raise refused[0]
+
+
+def _named(name: str, values: int, tables: int | None, groups: int | None) -> list[Block]:
+    """The blocks of a name, with the options that are given."""
+    from fmapzip.errors import InvalidInput
+    from fmapzip.hardware.blocks import named
+
+    found = named(name, values)
+    given = {key: number for key, number in (("tables", tables), ("groups", groups)) if number is not None}
+    for option in given:
+        if not any(option in each.options for each in found):
+            raise InvalidInput(f"{name} has no option --{option}")
+    return [each.with_options(given) for each in found]
 
 
 def _cut(block: Block, values: int, named: Iterable[tuple[str, Tile]]) -> Iterator[tuple[str, Tile]]:

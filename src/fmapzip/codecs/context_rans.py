@@ -52,6 +52,9 @@ class ContextRans(Codec):
     weights : {"channel", "shared"}
         What a plan may give each channel at level ``default``: weights of its own for the mean, and biases of spread
         and zero, where calibration says that they pay; or one set of weights for all channels, as hardware blocks take.
+    tables : int, optional
+        How many token tables a plan may have, up to 64: by default 8, 32 and 64 at ``fast``, ``default`` and ``max``.
+        Hardware holds each of them once for each lane.
     plan_bytes : float, default 0.01
         Of levels ``max`` and ``ultra``: how large a plan may be, as a part of the bytes of the maps that it is made
         from. Where it would be larger, maps whose parameters weigh most get those of ``default``.
@@ -72,11 +75,14 @@ class ContextRans(Codec):
     level: Level = "default"
     step: int | float | str = 1
     weights: Weights = "channel"
+    tables: int | None = None
     plan_bytes: float = _PLAN_BYTES
 
     def __post_init__(self) -> None:
         if self.level not in _LEVELS:
             raise InvalidInput(f"level is {self.level!r}; it must be one of {', '.join(_LEVELS)}")
+        if self.tables is not None and (self.level == "ultra" or not 1 <= self.tables <= _MAX_SIZE.tables):
+            raise InvalidInput(f"tables is {self.tables!r}; it must be from 1 to {_MAX_SIZE.tables}, below level ultra")
         if self.weights not in _WEIGHTS or (self.weights == "shared" and self.level != "default"):
             raise InvalidInput(f"weights is {self.weights!r}; it must be channel, or shared at level default")
         if not 0 < self.plan_bytes <= 1 or (self.plan_bytes != _PLAN_BYTES and self.level not in _LARGE_LEVELS):
@@ -137,13 +143,15 @@ class ContextRans(Codec):
         points = trained_points(values, below, self._step) if self._step != 1 else ()
         requantizer = training.Requantizer(below, self._step, points)
         if self.level == "fast":
-            return training.train_channels(batch, requantizer, _FAST_TABLES).to_bytes()
+            return training.train_channels(batch, requantizer, self.tables or _FAST_TABLES).to_bytes()
         if self.level == "ultra":
             return training.train_head(batch, requantizer).to_bytes()
+        size = _MAX_SIZE if self.level == "max" else PLAN_SIZE
+        size = replace(size, tables=self.tables or size.tables)
         if self.level == "max":
-            return training.train_prediction(batch, requantizer, _MAX_SIZE).to_bytes()
+            return training.train_prediction(batch, requantizer, size).to_bytes()
         train = training.train_neighbours if self.weights == "shared" else training.train_default
-        return train(batch, requantizer, PLAN_SIZE).to_bytes()
+        return train(batch, requantizer, size).to_bytes()
 
     def parameters(self, q: IntegerMap, zero_point: int = 0) -> bytes:
         """Compact tables fitted to one map, with centred reconstruction points."""

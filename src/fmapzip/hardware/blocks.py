@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from fmapzip.errors import InvalidInput
-from fmapzip.hardware import cases, context_rans_tiles
+from fmapzip.hardware import cases
+from fmapzip.hardware import context_rans_tiles as rans
 from fmapzip.hardware.context_rans import Decoder
 from fmapzip.hardware.context_rans_encoder import Encoder
 from fmapzip.hardware.dct_cm import MaskDecoder
@@ -16,6 +17,7 @@ from fmapzip.hardware.dct_cm_encoder import MaskEncoder
 from fmapzip.hardware.dct_cm_forward import ForwardTransform
 from fmapzip.hardware.dct_cm_inverse import InverseTransform
 from fmapzip.hardware.dct_graph import LENGTHS
+from fmapzip.hardware.rans_tile import TABLES
 from fmapzip.hardware.tiles import Tile
 from fmapzip.hardware.zvc import ZvcDecoder, ZvcEncoder
 
@@ -29,19 +31,21 @@ class Block:
     name : of the block
     codec : the codec whose tiles it takes
     widths : values a cycle that it can be made for
-    make : values a cycle to the component
+    make : values a cycle, and options, to the component
     case : a tile and values a cycle to the words of each stream
     settings : of the codec, with which it makes such tiles
-    cut : a tile and values a cycle to the tiles that it takes
+    options : further numbers that it is made for, with which `make` and `cutter` are called too
+    cutter : a tile and values a cycle to the tiles that it takes
     """
 
     name: str
     codec: str
     widths: tuple[int, ...]
-    make: Callable[[int], Any]
+    make: Callable[..., Any]
     case: cases.MakeCase
     settings: Mapping[str, Any] = field(default_factory=dict)
-    cut: Callable[[Tile, int], Iterable[Tile]] = lambda tile, _: (tile,)
+    options: Mapping[str, int] = field(default_factory=dict)
+    cutter: Callable[..., Iterable[Tile]] = lambda tile, _: (tile,)
 
     def module_name(self, values: int) -> str:
         """Name of the Verilog module.
@@ -63,7 +67,27 @@ class Block:
         """
         if values not in self.widths:
             raise InvalidInput(f"{self.name} takes {', '.join(map(str, self.widths))} values a cycle, not {values}")
-        return self.make(values)
+        return self.make(values, **self.options)
+
+    def cut(self, tile: Tile, values: int) -> Iterable[Tile]:
+        """The tiles, as they are taken at so many values a cycle, that a tile is cut into.
+
+        Raises
+        ------
+        InvalidInput
+            It cannot be cut to what the block takes.
+        """
+        return self.cutter(tile, values, **self.options)
+
+    def with_options(self, given: Mapping[str, int]) -> Block:
+        """The block with other numbers for the options that it has.
+
+        Examples
+        --------
+        >>> block("context-rans-encoder").with_options({"tables": 8}).options
+        {'tables': 8, 'groups': 2048}
+        """
+        return replace(self, options={**self.options, **{k: v for k, v in given.items() if k in self.options}})
 
 
 POWERS = (1, 2, 4, 8, 16, 32)
@@ -85,6 +109,30 @@ def _transform(name: str, make: Callable[[int, int], Any], case: Callable[..., c
     )
 
 
+SHARED = {"level": "default", "weights": "shared"}
+
+
+def _rans(name: str, make: Callable[..., Any], case: cases.MakeCase, settings: Mapping[str, Any]) -> Block:
+    options = {"tables": TABLES, **({"groups": rans.HELD_GROUPS} if name.endswith("encoder") else {})}
+    return Block(name, "context-rans", LANES, make, case, settings, options, rans.cut)
+
+
+def _fast_encoder(lanes: int, tables: int, groups: int) -> Encoder:
+    return Encoder(lanes, rans.span_depth(lanes), groups, tables=tables)
+
+
+def _default_encoder(lanes: int, tables: int, groups: int) -> Encoder:
+    return Encoder(lanes, rans.span_depth(lanes), groups, rans.row_depth(lanes), tables)
+
+
+def _fast_decoder(lanes: int, tables: int) -> Decoder:
+    return Decoder(lanes, rans.span_depth(lanes), tables=tables)
+
+
+def _default_decoder(lanes: int, tables: int) -> Decoder:
+    return Decoder(lanes, rans.span_depth(lanes), rans.row_depth(lanes), tables)
+
+
 BLOCKS = (
     Block("zvc-encoder", "zvc", POWERS, ZvcEncoder, cases.zvc_encoder),
     Block("zvc-decoder", "zvc", POWERS, ZvcDecoder, cases.zvc_decoder),
@@ -94,47 +142,10 @@ BLOCKS = (
     Block("dct-cm-points-decoder", "dct-cm", FEW, partial(MaskDecoder, points=True), cases.points_decoder, MASK),
     *(_transform("forward", ForwardTransform, cases.forward_transform, length) for length in LENGTHS),
     *(_transform("inverse", InverseTransform, cases.inverse_transform, length) for length in LENGTHS),
-    Block(
-        "context-rans-fast-encoder",
-        "context-rans",
-        LANES,
-        lambda lanes: Encoder(lanes, context_rans_tiles.span_depth(lanes), context_rans_tiles.HELD_GROUPS),
-        cases.fast_encoder,
-        {"level": "fast"},
-        partial(context_rans_tiles.cut, groups=context_rans_tiles.HELD_GROUPS),
-    ),
-    Block(
-        "context-rans-fast-decoder",
-        "context-rans",
-        LANES,
-        lambda lanes: Decoder(lanes, context_rans_tiles.span_depth(lanes)),
-        cases.fast_decoder,
-        {"level": "fast"},
-        context_rans_tiles.cut,
-    ),
-    Block(
-        "context-rans-encoder",
-        "context-rans",
-        LANES,
-        lambda lanes: Encoder(
-            lanes,
-            context_rans_tiles.span_depth(lanes),
-            context_rans_tiles.HELD_GROUPS,
-            context_rans_tiles.row_depth(lanes),
-        ),
-        cases.default_encoder,
-        {"level": "default", "weights": "shared"},
-        partial(context_rans_tiles.cut, groups=context_rans_tiles.HELD_GROUPS),
-    ),
-    Block(
-        "context-rans-decoder",
-        "context-rans",
-        LANES,
-        lambda lanes: Decoder(lanes, context_rans_tiles.span_depth(lanes), context_rans_tiles.row_depth(lanes)),
-        cases.default_decoder,
-        {"level": "default", "weights": "shared"},
-        context_rans_tiles.cut,
-    ),
+    _rans("context-rans-fast-encoder", _fast_encoder, cases.fast_encoder, {"level": "fast"}),
+    _rans("context-rans-fast-decoder", _fast_decoder, cases.fast_decoder, {"level": "fast"}),
+    _rans("context-rans-encoder", _default_encoder, cases.default_encoder, SHARED),
+    _rans("context-rans-decoder", _default_decoder, cases.default_decoder, SHARED),
 )
 
 

@@ -12,11 +12,8 @@ from fmapzip.hardware.rans_channel_contexts import ChannelContexts
 from fmapzip.hardware.rans_coder import Coder, body_bytes
 from fmapzip.hardware.rans_expand import Expand
 from fmapzip.hardware.rans_neighbour_contexts import NeighbourContexts
-from fmapzip.hardware.rans_tile import LOAD, TILE
+from fmapzip.hardware.rans_tile import LOAD, TABLES, TILE
 from fmapzip.hardware.streams import STATUS, Error, beats
-
-TABLES = 64
-"""Token tables that there is room for."""
 
 
 class Decoder(wiring.Component):
@@ -30,10 +27,12 @@ class Decoder(wiring.Component):
         Groups of the longest span.
     row : int
         Values of a row of a tile for each lane, where contexts come from neighbours; 0 where channels give them.
+    tables : int
+        Token tables that there is room for.
     """
 
-    def __init__(self, lanes: int, depth: int, row: int = 0) -> None:
-        self._lanes, self._depth, self._row = lanes, depth, row
+    def __init__(self, lanes: int, depth: int, row: int = 0, tables: int = TABLES) -> None:
+        self._lanes, self._depth, self._row, self._tables = lanes, depth, row, tables
         super().__init__(
             {
                 "tile": In(stream.Signature(TILE)),
@@ -100,7 +99,7 @@ class Decoder(wiring.Component):
     def _parts(self, m: Module, tile: Any, clear: Any, start: Any, write: Any) -> tuple[Coder, Expand]:
         """Contexts, lanes and what makes values of their symbols, reset by `clear`."""
         again = ResetInserter(clear)
-        coder = Coder(self._lanes, self._depth, TABLES)
+        coder = Coder(self._lanes, self._depth, self._tables)
         expand = Expand(self._lanes, self._depth, companded=self._row > 0)
         contexts: ChannelContexts | NeighbourContexts
         if self._row:

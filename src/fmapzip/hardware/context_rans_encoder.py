@@ -8,14 +8,13 @@ from amaranth.hdl import Cat, Module, ResetInserter, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from fmapzip.hardware.context_rans import TABLES
 from fmapzip.hardware.packing import Packer
 from fmapzip.hardware.rans_encoder_coder import EncoderCoder, body_words
 from fmapzip.hardware.rans_lane import WORD_BITS
 from fmapzip.hardware.rans_memories import value_memories
 from fmapzip.hardware.rans_neighbour_cells import NeighbourCells
 from fmapzip.hardware.rans_symbols import Symbols
-from fmapzip.hardware.rans_tile import LOAD, TILE
+from fmapzip.hardware.rans_tile import LOAD, TABLES, TILE
 from fmapzip.hardware.streams import beats
 
 
@@ -32,10 +31,12 @@ class Encoder(wiring.Component):
         Groups of the longest tile: what is held until its last value is known.
     row : int
         Values of a row of a tile for each lane, where contexts come from neighbours; 0 where channels give them.
+    tables : int
+        Token tables that there is room for.
     """
 
-    def __init__(self, lanes: int, depth: int, groups: int, row: int = 0) -> None:
-        self._lanes, self._depth, self._groups, self._row = lanes, depth, groups, row
+    def __init__(self, lanes: int, depth: int, groups: int, row: int = 0, tables: int = TABLES) -> None:
+        self._lanes, self._depth, self._groups, self._row, self._tables = lanes, depth, groups, row, tables
         super().__init__(
             {
                 "tile": In(stream.Signature(TILE)),
@@ -49,7 +50,7 @@ class Encoder(wiring.Component):
         """The gates."""
         m, tile, clear, write, start = Module(), Signal(TILE), Signal(), Signal(), Signal()
         again = ResetInserter(clear)
-        held = Symbols(self._lanes, self._depth, self._groups, TABLES, self._row > 0)
+        held = Symbols(self._lanes, self._depth, self._groups, self._tables, self._row > 0)
         coder = EncoderCoder(self._lanes)
         packer = Packer(body_words(self._lanes), WORD_BITS)
         m.submodules.held, m.submodules.coder, m.submodules.packer = again(held), again(coder), again(packer)

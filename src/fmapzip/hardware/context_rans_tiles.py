@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fmapzip import _core
 from fmapzip.errors import InvalidInput
 from fmapzip.frame import parse_only
-from fmapzip.hardware.rans_tile import LAST_LOAD, TILE, Target, load_word
+from fmapzip.hardware.rans_tile import LAST_LOAD, TABLES, TILE, Target, load_word
 from fmapzip.hardware.streams import beat, words
 from fmapzip.hardware.tiles import Tile
 from fmapzip.reference.context_parameters import Parameters, read
@@ -35,7 +35,7 @@ HELD_GROUPS = 2048
 """Groups that an encoder holds."""
 
 
-def cut(tile: Tile, lanes: int, groups: int | None = None) -> Iterator[Tile]:
+def cut(tile: Tile, lanes: int, groups: int | None = None, tables: int = TABLES) -> Iterator[Tile]:
     """A tile in tiles of the most rows that so many lanes take; those that are not shorter coded are left out.
 
     Where `groups` is given, they have no more than so many: what an encoder holds.
@@ -43,7 +43,7 @@ def cut(tile: Tile, lanes: int, groups: int | None = None) -> Iterator[Tile]:
     Raises
     ------
     InvalidInput
-        One row of it has more lanes or groups.
+        One row of it has more lanes or groups, or it has more tables.
 
     Examples
     --------
@@ -56,6 +56,8 @@ def cut(tile: Tile, lanes: int, groups: int | None = None) -> Iterator[Tile]:
     """
     channels, rows, width = tile.values.shape
     p = read(tile.parameters)
+    if len(p.raw_bits) > tables:
+        raise InvalidInput(f"a tile with {len(p.raw_bits)} token tables is too large for a block of {tables}")
     fits = (r for r in range(1, rows + 1) if _fits(p, (channels, r, width), lanes, groups))
     most = max(fits, default=0)
     if most == 0:

@@ -7,6 +7,8 @@ from amaranth.lib import data
 from fmapzip.hardware.rans_lane import FLAG_BITS
 
 TABLE_NUMBER_BITS = 6
+TABLES = 1 << TABLE_NUMBER_BITS
+"""Token tables that the format has at most."""
 CONTEXT = data.StructLayout({"table": TABLE_NUMBER_BITS, "zero": FLAG_BITS})
 """Where a value's context leads: the number of its token table, and of 4096 the frequency of its zero flag."""
 
