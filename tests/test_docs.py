@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import pkgutil
 import re
+import runpy
 from importlib import import_module
 from pathlib import Path
 
@@ -32,6 +33,14 @@ def test_examples_in_docstrings_run(name: str) -> None:
 )
 def test_examples_in_pages_run(page: str) -> None:
     assert doctest.testfile(str(ROOT / page), module_relative=False, optionflags=OPTIONS).failed == 0
+
+
+def test_diagrams_are_drawn_by_their_script() -> None:
+    diagrams = runpy.run_path(str(ROOT / "docs" / "diagrams.py"))
+    made = {name: diagrams["drawn"](diagram) for name, diagram in diagrams["DIAGRAMS"].items()}
+    made["handshake"] = diagrams["handshake"]()
+    for name, text in made.items():
+        assert (diagrams["FOLDER"] / f"{name}.svg").read_text("utf-8") == text, "run: python docs/diagrams.py"
 
 
 def test_the_site_lists_every_page() -> None:
