@@ -89,6 +89,7 @@ def _legend(report: Report) -> Text:
     distortion = "KL in nats" if report["distortion"] == "kl" else "squared error over squares"
     return Text(
         f"On images that were held back from training: {distortion} against the network that tuning began with,\n"
-        "bits a value of frames, and as training counts them. *: kept; p: the planner's steps were taken.\n"
+        "bits a value of frames, and as training counts them (context-rans: level default, shared weights).\n"
+        "*: kept; p: the planner's steps were taken.\n"
         "`fmapzip eval --weights ... --plan ...` measures the result."
     )
