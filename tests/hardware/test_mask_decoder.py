@@ -129,3 +129,22 @@ def test_a_spoilt_body_ends_in_the_softwares_error(values: int, seed: int) -> No
     assert found == error
     last = 1 << (8 * values + values.bit_length())
     assert [bool(beat & last) for beat in beats] == [False] * (len(beats) - 1) + [True]
+
+
+@pytest.mark.parametrize("values", [1, 8])
+def test_the_place_of_an_error_is_the_number_of_blocks_before_it(values: int) -> None:
+    tile = tile_of((6, 9, 9), True)  # planes of two blocks, of 41 and 40 positions
+    good = value_words(tile, values)
+    beats_of = [-(-size // values) for size in (41, 40)] * 6
+    places = []
+    for share in (0.1, 0.45, 0.8):
+        body = tile.body[: int(share * len(tile.body))]
+        inputs = {"tile": [tile_word(tile)], "body": words(body, word_bits(values) // 8)}
+        found = run(block("dct-cm-mask-decoder").component(values), inputs, {"status": 1}, 0.3)
+        error, place = found["status"][0] & 3, found["status"][0] >> 2
+        assert error == Error.TRUNCATED
+        sent = sum(beats_of[:place])
+        assert found["values"][:sent] == good[:sent]
+        places.append(place)
+    assert places == sorted(set(places))
+    assert places[-1] >= 8  # of 12 blocks

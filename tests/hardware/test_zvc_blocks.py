@@ -90,3 +90,22 @@ def test_a_spoilt_body_ends_in_the_softwares_error_and_the_next_tile_decodes(val
     found = run(component, inputs, {"status": 2, "values": len(good.outputs["values"]) + 1}, stall=0.2, seed=seed)
     assert [status & 3 for status in found["status"]] == [software_error(body, tile), Error.NONE]
     assert found["values"][-len(good.outputs["values"]) :] == good.outputs["values"]
+
+
+@pytest.mark.parametrize("values", [1, 8])
+@pytest.mark.parametrize("missing", [1, 9, 30])
+def test_the_place_of_an_error_is_the_number_of_values_before_it(values: int, missing: int) -> None:
+    tile = tile_of((3, 7, 7), 0.4)
+    flat, split = tile.values.reshape(-1), (tile.values.size + 7) // 8
+    there = len(tile.body) - split - missing
+    whole = int(np.flatnonzero(flat)[there])  # values up to the first one that is missing
+    inputs = {
+        "size": [flat.size],
+        "bitmap": words(tile.body[:split], bitmap_bytes(values)),
+        "nonzero": words(tile.body[split:-missing], values),
+    }
+    found = run(block("zvc-decoder").component(values), inputs, {"status": 1}, stall=0.2)
+    (status,) = found["status"]
+    assert (status & 3, status >> 2) == (software_error(tile.body[:-missing], tile), whole // values * values)
+    sent = [beat >> 8 * i & 255 for beat in found["values"] for i in range(values)]
+    assert sent[: status >> 2] == flat[: status >> 2].tolist()
