@@ -8,7 +8,9 @@ from pathlib import Path
 
 from fmapzip.hardware.blocks import BLOCKS
 
-LONG = tuple(f"dct-cm-{way}-{length}" for way in ("forward", "inverse") for length in (16, 32))
+LONG = tuple(
+    f"dct-cm-{way}-{length}" for length in (16, 32) for way in ("forward", "inverse", "to-frequencies", "to-positions")
+)
 """What Icarus takes minutes for; `benchmarks/prove_blocks.py` plays them in Verilator."""
 SLOW = (("dct-cm-forward-8", 1), ("dct-cm-forward-8", 8), ("dct-cm-inverse-8", 1))
 

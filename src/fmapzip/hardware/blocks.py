@@ -16,10 +16,12 @@ from fmapzip.hardware.dct_cm import MaskDecoder
 from fmapzip.hardware.dct_cm_encoder import MaskEncoder
 from fmapzip.hardware.dct_cm_forward import ForwardTransform
 from fmapzip.hardware.dct_cm_inverse import InverseTransform
+from fmapzip.hardware.dct_cm_transpose import Transpose
 from fmapzip.hardware.dct_graph import LENGTHS
 from fmapzip.hardware.rans_tile import TABLES
 from fmapzip.hardware.tiles import Tile
 from fmapzip.hardware.zvc import ZvcDecoder, ZvcEncoder
+from fmapzip.reference.bit_blocks import BLOCK
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,14 @@ def _transform(name: str, make: Callable[[int, int], Any], case: Callable[..., c
     )
 
 
+def _to_frequencies(length: int, values: int) -> Transpose:
+    return Transpose(BLOCK, length, values)
+
+
+def _to_positions(length: int, values: int) -> Transpose:
+    return Transpose(length, BLOCK, values)
+
+
 SHARED = {"level": "default", "weights": "shared"}
 
 
@@ -141,6 +151,8 @@ BLOCKS = (
     Block("dct-cm-points-encoder", "dct-cm", (1,), lambda _: MaskEncoder(points=True), cases.points_encoder, MASK),
     Block("dct-cm-points-decoder", "dct-cm", FEW, partial(MaskDecoder, points=True), cases.points_decoder, MASK),
     *(_transform("forward", ForwardTransform, cases.forward_transform, length) for length in LENGTHS),
+    *(_transform("to-frequencies", _to_frequencies, cases.to_frequencies, length) for length in LENGTHS),
+    *(_transform("to-positions", _to_positions, cases.to_positions, length) for length in LENGTHS),
     *(_transform("inverse", InverseTransform, cases.inverse_transform, length) for length in LENGTHS),
     _rans("context-rans-fast-encoder", _fast_encoder, cases.fast_encoder, {"level": "fast"}),
     _rans("context-rans-fast-decoder", _fast_decoder, cases.fast_decoder, {"level": "fast"}),

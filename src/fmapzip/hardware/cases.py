@@ -9,7 +9,16 @@ import numpy as np
 
 from fmapzip.hardware import context_rans_tiles as rans
 from fmapzip.hardware.dct_cm_classes import word_bits
-from fmapzip.hardware.dct_cm_groups import code_words, coded_again, group_words, groups, quantizer_word
+from fmapzip.hardware.dct_cm_groups import (
+    blocks_of,
+    code_words,
+    coded_again,
+    group_words,
+    groups,
+    line_words,
+    quantizer_word,
+    size_word,
+)
 from fmapzip.hardware.dct_cm_tiles import body_bits, rank_table, tile_word, value_table, value_words
 from fmapzip.hardware.rans_coder import body_bytes
 from fmapzip.hardware.rans_encoder_coder import body_words
@@ -107,6 +116,27 @@ def forward_transform(tile: Tile, values: int, length: int) -> Case:
         "values": [word for group in found for word in group_words(group, values)],
     }
     return Case(inputs, {"codes": [word for group in found for word in code_words(group, values)]})
+
+
+def to_positions(tile: Tile, values: int, length: int) -> Case:
+    """A tile's codes by frequency in, by position out."""
+    return _turned(tile, values, length, by_frequency=True)
+
+
+def to_frequencies(tile: Tile, values: int, length: int) -> Case:
+    """The reverse."""
+    return _turned(tile, values, length, by_frequency=False)
+
+
+def _turned(tile: Tile, values: int, length: int, by_frequency: bool) -> Case:
+    found: dict[str, list[int]] = {"size": [], "codes": [], "turned": []}
+    for group in groups(tile, length):
+        for block in blocks_of(group):
+            given = block.T if by_frequency else block
+            found["size"].append(size_word(given.shape))
+            found["codes"] += line_words(given, values)
+            found["turned"] += line_words(given.T, values)
+    return Case({name: found[name] for name in ("size", "codes")}, {"turned": found["turned"]})
 
 
 def fast_decoder(tile: Tile, lanes: int) -> Case:

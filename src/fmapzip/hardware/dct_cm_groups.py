@@ -13,6 +13,7 @@ from fmapzip.hardware.dct_cm_codes import CODE_BITS
 from fmapzip.hardware.dct_cm_forward import STEP
 from fmapzip.hardware.dct_cm_gather import RUN as FORWARD_RUN
 from fmapzip.hardware.dct_cm_inverse import POSITION_BITS, RUN
+from fmapzip.hardware.dct_cm_transpose import SIZE
 from fmapzip.hardware.streams import words
 from fmapzip.hardware.tiles import Tile
 from fmapzip.reference.bit_blocks import Reader
@@ -143,3 +144,22 @@ def quantizer_word(step: int) -> int:
     shift = (step - 1).bit_length()
     reciprocal = -(-(1 << 16 + shift) // step) - (1 << 16)
     return int(STEP.const({"reciprocal": reciprocal, "shift": shift, "half": step // 2}).as_value().value)
+
+
+def blocks_of(group: Group) -> Iterator[NDArray[np.int64]]:
+    """The codes of a group, [positions, N], in blocks of positions."""
+    size = block_positions(len(group.codes))
+    for at in range(0, len(group.codes), size):
+        yield group.codes[at : at + size]
+
+
+def size_word(shape: tuple[int, ...]) -> int:
+    """Rows and items of a block, as the memory that turns it takes them."""
+    return int(SIZE.const({"rows": shape[0], "columns": shape[1]}).as_value().value)
+
+
+def line_words(block: NDArray[np.int64], values: int) -> list[int]:
+    """The beats of a block of codes, which end with each line of it."""
+    last = words([], values, CODE_BITS + 1)[0]
+    found = [word & ~last for line in block for word in words(line.tolist(), values, CODE_BITS + 1)]
+    return [*found[:-1], found[-1] | last]
