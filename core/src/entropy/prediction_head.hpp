@@ -51,7 +51,8 @@ struct HeadKernels {
   void (*find_errors)(const PredictionTables&, const PredictionStep&);
 };
 
-extern const HeadKernels kScalarHeadKernels, kAvx2HeadKernels, kAvx512HeadKernels;
+extern const HeadKernels kScalarHeadKernels, kAvx2HeadKernels, kAvx512HeadKernels, kNeonHeadKernels,
+    kNeonDotHeadKernels;
 
 // For training, and for the kernels that have no vectors.
 HeadValue head_value(const PredictionTables&, const PredictionStep&, uint32_t channel);

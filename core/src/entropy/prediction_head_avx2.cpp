@@ -51,6 +51,8 @@ FMAPZIP_INLINE Vector dot(Vector sum, Vector bytes, Vector weights) {
   return {_mm256_add_epi32(sum.x, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))};
 }
 
+FMAPZIP_INLINE Vector dot_any(Vector sum, Vector bytes, Vector weights) { return dot(sum, bytes, weights); }
+
 // of(i) for the i-th four lanes.
 template <class Of>
 FMAPZIP_INLINE Vector by_fours(Of of) {

@@ -49,6 +49,8 @@ FMAPZIP_INLINE Vector dot(Vector sum, Vector bytes, Vector weights) {
   return {_mm512_dpbusd_epi32(sum.x, bytes.x, weights.x)};
 }
 
+FMAPZIP_INLINE Vector dot_any(Vector sum, Vector bytes, Vector weights) { return dot(sum, bytes, weights); }
+
 // of(i) for the i-th four lanes.
 template <class Of>
 FMAPZIP_INLINE Vector by_fours(Of of) {

@@ -113,7 +113,7 @@ constexpr InstructionSet kNeon{
     .dct_cm = &kDctCmNeon,
     .context = &kNeonContextKernels,
     .prediction = &kNeonPredictionKernels,
-    .head = &kScalarHeadKernels,
+    .head = &kNeonHeadKernels,
     .fit = &kNeonFitKernels,
 };
 
@@ -126,7 +126,7 @@ constexpr InstructionSet kNeonDot{
     .dct_cm = &kDctCmNeon,
     .context = &kNeonContextKernels,
     .prediction = &kNeonDotPredictionKernels,
-    .head = &kScalarHeadKernels,
+    .head = &kNeonDotHeadKernels,
     .fit = &kNeonFitKernels,
 };
 
