@@ -20,6 +20,9 @@ NETWORKS = {
     "mobilenetv2_trunk": "MobileNetV2 1.0 (signed bottlenecks)",
     "cifar_resnet20": "CIFAR-10 ResNet-20",
     "efficientnet_lite0": "EfficientNet-Lite0",
+    "efficientnet_lite0.onnx": "EfficientNet-Lite0 by torch.onnx",
+    "efficientnet_lite0_qdq.onnx": "EfficientNet-Lite0 by quantize_static",
+    "demo.onnx": "the demo network by torch.onnx",
     "sscd.onnx": "ResNet-50, complete (SSCD, ONNX)",
     "yolox_nano.onnx": "YOLOX-Nano (ONNX)",
 }
