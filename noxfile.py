@@ -20,7 +20,11 @@ nox.options.sessions = ["lint", "types", "tests"]
 
 TOOLS = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 INSTRUCTION_SETS = ("scalar", "avx2", "avx512")
-EMULATED = ("aarch64", "s390x")  # the second is big-endian
+EMULATED = {  # other machines: the compiler for them, and what runs their programs here
+    "aarch64": ("aarch64-linux-gnu-g++", ("qemu-aarch64", "-L", "/usr/aarch64-linux-gnu")),
+    "s390x": ("s390x-linux-gnu-g++", ("qemu-s390x", "-L", "/usr/s390x-linux-gnu")),  # big-endian
+    "windows": ("x86_64-w64-mingw32-g++-posix", ("/usr/lib/wine/wine64",)),
+}
 FUZZ_SECONDS = "20"
 
 
@@ -57,21 +61,32 @@ def sanitizers(session: nox.Session) -> None:
 
 @nox.session
 def emulated(session: nox.Session) -> None:
-    """The core's own tests on other processors, under qemu-user; frames become there what they become here."""
+    """The core's own tests on other processors and for Windows; frames become there what they become here."""
     frames = sorted(str(path) for path in Path("tests").glob("golden*/**/*.fmap"))
     _build(session, "build/native", "-DFMAPZIP_TESTS=ON", target="frames")
     expected = _run(session, "build/native/frames", "describe", *frames, silent=True)
-    for processor in EMULATED:
-        if not all(map(shutil.which, (f"{processor}-linux-gnu-g++", f"qemu-{processor}"))):
-            session.warn(f"g++ or qemu for {processor} is not installed")
+    for machine, (compiler, emulator) in EMULATED.items():
+        if not all(map(shutil.which, (compiler, emulator[0]))):
+            session.warn(f"{compiler} or {emulator[0]} is not installed")
             continue
-        build = f"build/{processor}"
-        _build(session, build, "-DFMAPZIP_TESTS=ON", f"-DCMAKE_TOOLCHAIN_FILE=cmake/{processor}-linux-gnu.cmake")
-        _run(session, "ctest", "--test-dir", build, "--output-on-failure", "-E", "context_fit|memory_pool")
-        _run(session, "bash", ".ci/check_symbols", build, NM=f"{processor}-linux-gnu-nm")
-        emulator = (f"qemu-{processor}", "-L", f"/usr/{processor}-linux-gnu")
-        if _run(session, *emulator, f"{build}/frames", "describe", *frames, silent=True) != expected:
-            session.error(f"{processor} makes something else of a frame")
+        build, windows = f"build/{machine}", machine == "windows"
+        _build(session, build, "-DFMAPZIP_TESTS=ON", f"-DCMAKE_TOOLCHAIN_FILE=cmake/{machine}.cmake")
+        _run(
+            session,
+            "ctest",
+            "--test-dir",
+            build,
+            "--output-on-failure",
+            "-E",
+            "context_fit|memory_pool",
+            WINEDEBUG="-all",
+        )
+        if not windows:
+            _run(session, "bash", ".ci/check_symbols", build, NM=compiler.replace("g++", "nm"))
+        program = f"{build}/frames" + ".exe" * windows
+        found = _run(session, *emulator, program, "describe", *frames, silent=True, WINEDEBUG="-all")
+        if found.replace("\r", "") != expected:
+            session.error(f"{machine} makes something else of a frame")
 
 
 @nox.session

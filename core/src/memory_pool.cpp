@@ -1,8 +1,9 @@
 #include "memory_pool.hpp"
 
-#include <cstdlib>
 #include <iterator>
 #include <new>
+
+#include "fmapzip/aligned.hpp"
 
 #ifdef __linux__
 #include <sys/mman.h>
@@ -17,7 +18,7 @@ constexpr size_t kPage = 4096;
 MemoryPool::Block allocate(size_t bytes) {
   const size_t unit = bytes >= kHugePage ? kHugePage : kPage;
   const size_t size = (bytes + unit - 1) / unit * unit;
-  void* const data = size < bytes ? nullptr : std::aligned_alloc(unit, size);
+  void* const data = size < bytes ? nullptr : allocate_aligned(unit, size);
   if (data == nullptr) throw std::bad_alloc();
 #ifdef __linux__
   if (unit == kHugePage) (void)madvise(data, size, MADV_HUGEPAGE);  // advice alone
@@ -28,7 +29,7 @@ MemoryPool::Block allocate(size_t bytes) {
 }  // namespace
 
 MemoryPool::~MemoryPool() {
-  for (const Block& block : kept_) std::free(block.data);
+  for (const Block& block : kept_) release_aligned(block.data);
 }
 
 MemoryPool::Block MemoryPool::take(size_t bytes) {
@@ -60,7 +61,7 @@ void MemoryPool::give_back(Block block) {
       dropped.splice(dropped.end(), kept_, std::prev(kept_.end()));
     }
   }
-  for (const Block& old : dropped) std::free(old.data);
+  for (const Block& old : dropped) release_aligned(old.data);
 }
 
 size_t MemoryPool::kept_bytes() const {

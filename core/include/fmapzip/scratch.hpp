@@ -3,9 +3,10 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <new>
+
+#include "fmapzip/aligned.hpp"
 
 namespace fmapzip {
 
@@ -20,7 +21,7 @@ class Scratch {
     Buffer& b = buffers_[slot];
     if (b.size < bytes) {
       const size_t rounded = (bytes + 63) / 64 * 64;
-      b.data.reset(static_cast<uint8_t*>(std::aligned_alloc(64, rounded)));
+      b.data.reset(static_cast<uint8_t*>(allocate_aligned(64, rounded)));
       b.size = b.data ? rounded : 0;
       if (!b.data) throw std::bad_alloc();
     }
@@ -29,7 +30,7 @@ class Scratch {
 
  private:
   struct Free {
-    void operator()(uint8_t* p) const { std::free(p); }
+    void operator()(uint8_t* p) const { release_aligned(p); }
   };
   struct Buffer {
     std::unique_ptr<uint8_t, Free> data;

@@ -50,6 +50,11 @@ class Counted(NamedTuple):
     known: int
 
 
+def inputs_of(request: Request, tasks: Sequence[Metric] = ()) -> Inputs:
+    """Load what a request names, with the images that its metrics ask for."""
+    return reported(load(request), tasks)
+
+
 def run_shard(
     request: Request,
     codecs: Sequence[Codec | Plan],
@@ -58,6 +63,7 @@ def run_shard(
     progress: Progress,
     tasks: Sequence[Metric] = (),
     metrics: Sequence[str] = (),
+    inputs: Inputs | None = None,
 ) -> Counted:
     """Evaluate on one shard of the images, and write its document; what the file has already is not done again.
 
@@ -73,13 +79,15 @@ def run_shard(
         Told how far each stage has come.
     metrics
         The tasks, as typed.
+    inputs
+        What `inputs_of` gave for the same request and tasks; None: loaded here.
 
     Raises
     ------
     FmapzipError
         The file is no shard's, or another's; or what `fmapzip.eval.run.run` raises.
     """
-    inputs = reported(load(request), tasks)
+    inputs = inputs or inputs_of(request, tasks)
     rows, count = shard_rows(len(inputs.parts.images), inputs.batch, part)
     wanted = asked(request, inputs, codecs, metrics)
     known = _known(file, wanted, part) if file.exists() else None

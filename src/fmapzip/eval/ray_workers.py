@@ -1,0 +1,188 @@
+"""Shards of an evaluation on Ray: workers hold the network and the codecs, and give the documents of shards back.
+
+What a worker's death costs is the shard that it was at: Ray starts the worker again and gives it that shard.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from logging import ERROR
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fmapzip.codecs.base import Codec
+from fmapzip.errors import FmapzipError, MissingExtra
+from fmapzip.eval.codec_spec import parse_codec
+from fmapzip.eval.metric_spec import parse_metric
+from fmapzip.eval.request import Progress, Request
+from fmapzip.eval.shards import inputs_of, run_shard
+from fmapzip.plan import Plan
+
+LOCAL = "local"
+"""The address that starts Ray on this machine, for this run."""
+
+SHARDS_A_WORKER = 4
+RETRIES = 3
+"""How often a worker is started again, and how often a shard is tried again."""
+
+SHARDS = "shards"
+
+
+@dataclass(frozen=True)
+class Work:
+    """What all workers do; of the driver's command line, in its folder.
+
+    Attributes
+    ----------
+    request
+        As `fmapzip.eval.run.run` takes it.
+    codecs, metrics
+        As typed.
+    plans
+        As bytes.
+    folder
+        What names of files are relative to, on every machine.
+    """
+
+    request: Request
+    codecs: tuple[str, ...]
+    plans: tuple[bytes, ...]
+    metrics: tuple[str, ...]
+    folder: str
+
+
+class Done(NamedTuple):
+    """The documents of all shards, how many workers made them, and the most memory that one of them had, in bytes."""
+
+    files: list[Path]
+    workers: int
+    memory: int
+
+
+class Worker:
+    """An actor: network, images and codecs, loaded once."""
+
+    def __init__(self, work: Work) -> None:
+        os.chdir(work.folder)
+        self._work = work
+        self._codecs: list[Codec | Plan] = [*map(parse_codec, work.codecs), *map(Plan.from_bytes, work.plans)]
+        self._tasks = [parse_metric(spec) for spec in work.metrics]
+        self._inputs = inputs_of(work.request, self._tasks)
+
+    def ready(self) -> None:
+        """Return when everything is loaded."""
+
+    def shard(self, part: int, shards: int) -> tuple[bytes, int]:
+        """Evaluate on one shard: its document, and the most memory that this process has had, in bytes."""
+        from resource import RUSAGE_SELF, getrusage
+
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, "shard.json")
+            run_shard(
+                self._work.request,
+                self._codecs,
+                (part, shards),
+                file,
+                lambda *_: None,
+                self._tasks,
+                list(self._work.metrics),
+                self._inputs,
+            )
+            return file.read_bytes(), getrusage(RUSAGE_SELF).ru_maxrss * 1024
+
+
+def run_shards(
+    work: Work, address: str, workers: int | None, shards: int | None, folder: Path, progress: Progress
+) -> Done:
+    """Have workers on Ray evaluate all shards.
+
+    Parameters
+    ----------
+    work
+        What to evaluate.
+    address
+        Of the cluster, as `ray.init` takes it; ``"local"`` starts one here.
+    workers
+        How many; None: as the cluster has processors for now.
+    shards
+        How many; None: four a worker.
+    folder
+        Gets the documents.
+    progress
+        Told how many shards are done.
+
+    Raises
+    ------
+    MissingExtra
+        Ray is not installed.
+    FmapzipError
+        There is no such cluster, a worker died too often, or what `fmapzip.eval.shards.run_shard` raises.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingExtra("--ray needs Ray: pip install 'fmapzip[ray]'") from error
+    started = not ray.is_initialized()
+    if started:
+        _connect(ray, address, workers)
+    try:
+        each = max(1, work.request.torch_threads or 1, work.request.threads)
+        if workers is None:
+            workers = max(1, int(ray.cluster_resources().get("CPU", 1)) // each)
+        actor = ray.remote(num_cpus=each, max_restarts=RETRIES, max_task_retries=RETRIES)(Worker)
+        return _give_out(
+            ray, [actor.remote(work) for _ in range(workers)], shards or SHARDS_A_WORKER * workers, folder, progress
+        )
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, FmapzipError):
+            raise error.cause from None
+        raise
+    except ray.exceptions.ActorDiedError as error:
+        raise _failure(ray, error) from None
+    finally:
+        if started:
+            ray.shutdown()
+
+
+def _connect(ray: Any, address: str, workers: int | None) -> None:
+    """Start Ray here, or connect to a cluster."""
+    try:
+        if address == LOCAL:
+            ray.init(address=LOCAL, num_cpus=workers, log_to_driver=False, logging_level=ERROR)
+        else:
+            ray.init(address=address, log_to_driver=False, logging_level=ERROR)
+    except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+        raise FmapzipError(f"--ray {address}: no cluster there: {error}") from error
+
+
+def _give_out(ray: Any, workers: Sequence[Any], shards: int, folder: Path, progress: Progress) -> Done:
+    """Give each worker that is ready one shard at a time."""
+    todo, memory = deque(range(shards)), 0
+    doing: dict[Any, tuple[Any, int | None]] = {worker.ready.remote(): (worker, None) for worker in workers}
+    files = [folder / f"{part + 1}.json" for part in range(shards)]
+    done = 0
+    while done < shards:
+        (finished,), _ = ray.wait(list(doing), num_returns=1)
+        worker, part = doing.pop(finished)
+        result = ray.get(finished)
+        if part is not None:
+            files[part].write_bytes(result[0])
+            memory, done = max(memory, result[1]), done + 1
+            progress(SHARDS, done, shards)
+        if todo:
+            part = todo.popleft()
+            named = worker.shard.options(name=f"shard {part + 1}/{shards}")
+            doing[named.remote(part, shards)] = worker, part
+    return Done(files, len(workers), memory)
+
+
+def _failure(ray: Any, error: Any) -> FmapzipError:
+    """Why a worker is gone for good, in one line: what it raised while it loaded, or that it died too often."""
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, FmapzipError):
+        return cause
+    return FmapzipError(f"a worker on Ray died {RETRIES + 1} times: {str(error).strip().splitlines()[0]}")
