@@ -87,11 +87,11 @@ def test_a_worker_that_is_killed_changes_nothing_in_the_report(whole, tmp_path):
 
 
 def test_what_a_worker_refuses_is_the_error_of_the_command(capfd):
-    assert run([*EVAL[:2], "nowhere", "--ray", "local", "--workers", "1", "--shards", "2"]) == 2
+    assert run([*EVAL[:2], "nowhere", "--ray", "local", "--workers", "1", "--shards", "2"]) == 3
     assert "nowhere" in capfd.readouterr().err
 
 
 def test_options_of_ray_belong_together(capfd):
-    assert run([*EVAL, "--workers", "2"]) == 2
-    assert run([*EVAL, "--ray", "local", "--shard", "1/2", "-o", "shard.json"]) == 2
+    assert run([*EVAL, "--workers", "2"]) == 3
+    assert run([*EVAL, "--ray", "local", "--shard", "1/2", "-o", "shard.json"]) == 3
     assert "--ray" in capfd.readouterr().err

@@ -67,19 +67,24 @@ class Worker:
     """An actor: network, images and codecs, loaded once."""
 
     def __init__(self, work: Work) -> None:
+        self._work, self._loaded = work, False
+
+    def load(self) -> None:
+        """Load everything, if that was not done; apart from the constructor, whose errors Ray gives on as text."""
+        if self._loaded:
+            return
+        work = self._work
         os.chdir(work.folder)
-        self._work = work
         self._codecs: list[Codec | Plan] = [*map(parse_codec, work.codecs), *map(Plan.from_bytes, work.plans)]
         self._tasks = [parse_metric(spec) for spec in work.metrics]
         self._inputs = inputs_of(work.request, self._tasks)
-
-    def ready(self) -> None:
-        """Return when everything is loaded."""
+        self._loaded = True
 
     def shard(self, part: int, shards: int) -> tuple[bytes, int]:
         """Evaluate on one shard: its document, and the most memory that this process has had, in bytes."""
         from resource import RUSAGE_SELF, getrusage
 
+        self.load()  # by a worker that was started again
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "shard.json")
             run_shard(
@@ -142,7 +147,7 @@ def run_shards(
             raise error.cause from None
         raise
     except ray.exceptions.ActorDiedError as error:
-        raise _failure(ray, error) from None
+        raise FmapzipError(f"a worker on Ray died {RETRIES + 1} times") from error
     finally:
         if started:
             ray.shutdown()
@@ -162,7 +167,7 @@ def _connect(ray: Any, address: str, workers: int | None) -> None:
 def _give_out(ray: Any, workers: Sequence[Any], shards: int, folder: Path, progress: Progress) -> Done:
     """Give each worker that is ready one shard at a time."""
     todo, memory = deque(range(shards)), 0
-    doing: dict[Any, tuple[Any, int | None]] = {worker.ready.remote(): (worker, None) for worker in workers}
+    doing: dict[Any, tuple[Any, int | None]] = {worker.load.remote(): (worker, None) for worker in workers}
     files = [folder / f"{part + 1}.json" for part in range(shards)]
     done = 0
     while done < shards:
@@ -178,11 +183,3 @@ def _give_out(ray: Any, workers: Sequence[Any], shards: int, folder: Path, progr
             named = worker.shard.options(name=f"shard {part + 1}/{shards}")
             doing[named.remote(part, shards)] = worker, part
     return Done(files, len(workers), memory)
-
-
-def _failure(ray: Any, error: Any) -> FmapzipError:
-    """Why a worker is gone for good, in one line: what it raised while it loaded, or that it died too often."""
-    cause = getattr(error, "cause", None)
-    if isinstance(cause, FmapzipError):
-        return cause
-    return FmapzipError(f"a worker on Ray died {RETRIES + 1} times: {str(error).strip().splitlines()[0]}")
