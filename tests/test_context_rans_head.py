@@ -165,6 +165,18 @@ def test_causes_that_move_on_take_fewer_bytes() -> None:
     assert sizes["ultra"] < 0.97 * sizes["max"]
 
 
+def test_a_plan_that_would_be_too_large_falls_back_level_by_level() -> None:
+    maps = np.stack([related((24, 9, 8), 0, seed) for seed in range(4)])
+    sizes = {
+        level: len(registry.make("context-rans", level=level).train(maps)) for level in ("default", "max", "ultra")
+    }
+    for level in ("max", "default"):
+        share = (sizes[level] + 1) / maps.nbytes
+        plan = fmapzip.fit(maps, registry.make("context-rans", level="ultra", plan_bytes=share))
+        assert len(plan["map"].parameters) == sizes[level]
+        assert np.array_equal(fmapzip.decode(fmapzip.encode(maps[0], plan=plan), plan=plan), maps[0])
+
+
 def test_without_a_plan_it_is_the_default() -> None:
     q = related((16, 8, 8), 0, 2)
     assert fmapzip.encode(q, registry.make("context-rans", level="ultra")) == fmapzip.encode(q, "context-rans")

@@ -73,7 +73,7 @@ def within_share(
 ) -> list[TapPlan]:
     """Taps whose parameters together take no more of the maps that they are made from than their codecs allow.
 
-    As long as they take more, the tap whose parameters weigh most against its maps gets those of its codec's draft.
+    As long as they take more, the tap whose parameters weigh most against its maps gets those of a lighter codec.
 
     Parameters
     ----------
@@ -86,12 +86,16 @@ def within_share(
     found = list(taps)
     bounded = {i: share for i, tap in enumerate(taps) if (share := tap.codec.plan_share) is not None}
     most = sum(share * map_bytes[i] for i, share in bounded.items())
-    heaviest = sorted(bounded, key=lambda i: len(taps[i].parameters) / max(map_bytes[i], 1), reverse=True)
-    for i in heaviest:
-        if sum(len(found[k].parameters) for k in bounded) <= most:
-            break
-        parameters = train(i, taps[i].codec.draft())
-        if len(parameters) < len(taps[i].parameters):
+    heavy = {i: taps[i].codec for i in bounded}
+    while heavy and sum(len(found[k].parameters) for k in bounded) > most:
+        i = max(heavy, key=lambda k: len(found[k].parameters) / max(map_bytes[k], 1))
+        codec = heavy.pop(i)
+        lighter = codec.lighter()
+        if lighter == codec:
+            continue
+        heavy[i] = lighter
+        parameters = train(i, lighter)
+        if len(parameters) < len(found[i].parameters):
             found[i] = replace(taps[i], parameters=parameters)
     return found
 

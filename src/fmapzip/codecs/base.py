@@ -109,6 +109,10 @@ class Codec(ABC):
         """How large a part of the maps that a plan is made from its parameters may be; None for any."""
         return None
 
+    def lighter(self) -> Codec:
+        """What a plan falls back to where this one's parameters take too much of it; itself where nothing does."""
+        return self.draft()
+
     def in_place_of(self, draft: Codec) -> Codec:
         """The codec with the settings that a planner found for its draft."""
         return draft

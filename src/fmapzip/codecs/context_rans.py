@@ -57,7 +57,8 @@ class ContextRans(Codec):
         Hardware holds each of them once for each lane.
     plan_bytes : float, default 0.01
         Of levels ``max`` and ``ultra``: how large a plan may be, as a part of the bytes of the maps that it is made
-        from. Where it would be larger, maps whose parameters weigh most get those of ``default``.
+        from. Where it would be larger, maps whose parameters weigh most get those of ``max``, then
+        ``default``.
 
     Examples
     --------
@@ -124,6 +125,10 @@ class ContextRans(Codec):
     def plan_share(self) -> float | None:
         """`plan_bytes`, at levels ``max`` and ``ultra``."""
         return self.plan_bytes if self.level in _LARGE_LEVELS else None
+
+    def lighter(self) -> Codec:
+        """``max`` for ``ultra``, then ``default``."""
+        return replace(self, level="max") if self.level == "ultra" else self.draft()
 
     def in_place_of(self, draft: Codec) -> Codec:
         """The draft's step with these settings."""
