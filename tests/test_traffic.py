@@ -105,6 +105,7 @@ def test_energy_of_coding_is_estimated_from_gates_or_said_to_be_unknown() -> Non
     other = traffic(request, make("context-rans", level="max"), Chip(), lambda *_: None)
     assert other["without_energy"] == [tap["name"] for tap in other["taps"]]
     assert other["total"]["codec_millijoules"] == 0
+    assert model_of(other)["notes"][-1].startswith("The energy of coding is not counted of all maps")
 
 
 def test_logic_is_that_of_the_committed_synthesis_and_proof() -> None:

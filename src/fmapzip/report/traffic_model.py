@@ -41,6 +41,7 @@ def model_of_traffic(report: Values, conditions: list[tuple[str, str]]) -> Value
             "Each map is written once and read by each of its layers, which read their weights too; a layer takes the "
             "cheaper of two orders. Bytes of frames are measured; the chip is a model.",
             "Time is the longer of computing and moving bytes; where that is computing, fewer bytes save only energy.",
+            *_uncounted(report),
         ],
     }
 
@@ -48,6 +49,12 @@ def model_of_traffic(report: Values, conditions: list[tuple[str, str]]) -> Value
 def _coding_words(chip: Values) -> str:
     given = chip["codec_pj_per_value"]
     return f"estimated, {chip['gate_fj']:g} fJ a gate that changes" if given is None else f"{given:g} pJ a value"
+
+
+def _uncounted(report: Values) -> list[str]:
+    unknown = report["without_energy"]
+    named = "all maps" if len(unknown) == len(report["taps"]) else ", ".join(unknown)
+    return [f"The energy of coding is not counted of {named}: no block was measured."] if unknown else []
 
 
 def _words(report: Values) -> list[str]:
