@@ -85,9 +85,12 @@ def spread_tiles(archive: Path, block: Block, values: int, count: int) -> list[T
         names = spread(list(opened), 2 * count)
         for name, sample in names:
             for part in spread(bands(opened[name, sample], band_values(block, values)), 1 + 2 * count // len(names)):
-                with suppress(InvalidInput):  # rows that are too long for a block's lanes
+                with suppress(InvalidInput):  # rows or spans that are too long for a block's lanes
                     coded = tiles(fmapzip.encode(part, codec))
-                    found += [piece for tile in coded for piece in islice(block.cut(tile, values), 1)]
+                    pieces = [piece for tile in coded for piece in islice(block.cut(tile, values), 1)]
+                    for piece in pieces:
+                        block.case(piece, values)
+                    found += pieces
     return spread(found, count)
 
 
