@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx", reason="the extra 'onnx' is not installed")
 pytest.importorskip("onnxruntime_extensions", reason="the extra 'onnx' is not whole")
 
@@ -18,8 +18,11 @@ from onnx import helper, numpy_helper
 from fmapzip.archive import Archive
 from fmapzip.cli.app import run
 from fmapzip.cli.exits import Exit
+from fmapzip.eval.models import load_model
 from fmapzip.onnx import session
 from fmapzip.plan import Plan
+from fmapzip.split import cut
+from fmapzip.torch import compress_model
 
 RNG = np.random.default_rng(0)
 
@@ -117,3 +120,39 @@ def test_a_plan_for_another_network_is_refused_with_its_exit_code(folder: Path, 
     code = run(["export", str(folder / "float.onnx"), "--plan", str(plan), "-o", str(tmp_path / "stored.onnx")])
     assert code == Exit.INPUT
     assert not (tmp_path / "stored.onnx").exists()
+
+
+def test_an_onnx_file_is_tuned_evaluated_and_exported_with_its_tuned_weights(folder: Path, tmp_path: Path) -> None:
+    new, plan, report, stored = (tmp_path / name for name in ("new.safetensors", "new.fmzp", "eval.json", "new.onnx"))
+    how = ["--epochs", "2", "--batch", "4", "--lambda", "1", "--learning-rate", "0.01"]
+    assert run(["tune", *where(folder, "float.onnx"), *how, "-o", str(new), "--plan-out", str(plan)]) == Exit.OK
+    tuned = ["--weights", str(new), "--plan", str(plan)]
+    assert run(["eval", *where(folder, "float.onnx"), *tuned, "--json", str(report)]) == Exit.OK
+    assert json.loads(report.read_text())["codecs"][0]["ratio_payload"] > 1
+    assert run(["export", str(folder / "float.onnx"), *tuned, "-o", str(stored)]) == Exit.OK
+    net = load_model(str(folder / "float.onnx"), new)
+    images = np.stack([np.load(path) for path in sorted((folder / "images").glob("*.npy"))])
+    with torch.inference_mode():
+        wanted = compress_model(net, Plan.load(plan))(torch.from_numpy(images)).numpy()
+        untuned = load_model(str(folder / "float.onnx"))(torch.from_numpy(images)).numpy()
+    (scores, _) = session(stored).run(None, {"image": images})
+    assert np.abs(scores - wanted).max() < 0.1 * np.abs(untuned - wanted).max()
+
+
+def test_halves_of_an_onnx_file_with_tuned_weights_hold_those_weights(folder: Path, tmp_path: Path) -> None:
+    net = load_model(str(folder / "float.onnx"))
+    changed = {name: value + 0.1 for name, value in net.state_dict().items()}
+    torch.save(changed, tmp_path / "changed.pt")
+    changed_net = load_model(str(folder / "float.onnx"), tmp_path / "changed.pt")
+    image = torch.from_numpy(np.load(folder / "images" / "0.npy"))[None]
+    with torch.inference_mode():
+        halves = cut(changed_net, image, at="body/Conv")
+        assert halves.onnx is None
+        assert torch.equal(halves.tail(*halves.head(image)), changed_net(image))
+        assert not torch.allclose(changed_net(image), net(image))
+
+
+def test_a_file_of_integers_is_not_tuned(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = ["-o", str(tmp_path / "new.safetensors"), "--plan-out", str(tmp_path / "new.fmzp"), "--epochs", "1"]
+    assert run(["tune", *where(folder, "quantized.onnx"), *out, "--batch", "4"]) == Exit.INPUT
+    assert "own 8-bit integers is not learned" in capsys.readouterr().err

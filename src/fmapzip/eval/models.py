@@ -30,7 +30,7 @@ def load_model(spec: str, weights: str | os.PathLike[str] | None = None) -> nn.M
         returns an ``nn.Module``; ``path/to/file.onnx``, with the extra ``onnx``.
     weights
         A ``.safetensors`` or torch state dict file to load into the network instead of pretrained weights (nothing
-        is downloaded then).
+        is downloaded then). An ONNX file is imported with its own first; then it is no longer what the file holds.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def load_model(spec: str, weights: str | os.PathLike[str] | None = None) -> nn.M
     if spec == "demo":
         net = _demo()
     elif spec.endswith(".onnx"):
-        net = _onnx(spec, weights)
+        net = _onnx(spec)
     elif not (source and colon and name):
         raise InvalidInput(f"model {spec!r}: expected {FORMS}")
     elif source == "torchvision":
@@ -73,9 +73,7 @@ def _demo() -> nn.Module:
     return network()
 
 
-def _onnx(spec: str, weights: str | os.PathLike[str] | None) -> nn.Module:
-    if weights is not None:
-        raise InvalidInput(f"model {spec!r}: an ONNX file has its own weights")
+def _onnx(spec: str) -> nn.Module:
     from fmapzip.onnx import load_onnx
 
     return load_onnx(spec)
@@ -147,6 +145,7 @@ def _load_weights(net: nn.Module, file: Path) -> None:
         net.load_state_dict(state)
     except Exception as error:
         raise InvalidInput(f"weights {file}: {first_line(error)}") from error
+    getattr(net, "meta", {}).pop("file", None)
 
 
 def _alike(name: str, known: list[str]) -> str:

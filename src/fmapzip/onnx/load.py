@@ -38,7 +38,8 @@ def load_onnx(path: str | os.PathLike[str], sizes: Mapping[str, int] | None = No
     fx.GraphModule
         In eval mode; its layers have the names of the file's nodes. ``meta["onnx"]`` holds the `Agreement` of each
         output, ``meta["inputs"]`` the `GraphInput` of each input, ``meta["batch"]`` 1 where the network takes one
-        image at a time only, else None, ``meta["file"]`` the file's path.
+        image at a time only, else None, ``meta["file"]`` the file's path as long as the
+        weights are its own.
 
     Raises
     ------

@@ -146,7 +146,7 @@ def cut(model: nn.Module, x: Tensor, at: str | Sequence[str]) -> Cut:
     copied = copy.deepcopy(model).eval() if isinstance(model, nn.Module) else model
     captured = _captured(copied, x)
     found = separated(captured, NetworkGraph(captured), x, [at] if isinstance(at, str) else at)
-    if isinstance(copied, fx.GraphModule) and "onnx" in copied.meta:
+    if isinstance(copied, fx.GraphModule) and "file" in copied.meta:
         return replace(found, onnx=copied)
     return found
 

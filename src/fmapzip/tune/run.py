@@ -16,7 +16,7 @@ from fmapzip.eval.data import load_data
 from fmapzip.eval.dataset import Dataset
 from fmapzip.eval.environment import environment
 from fmapzip.eval.loading import with_totals
-from fmapzip.eval.request import Inputs, Progress, Request, load
+from fmapzip.eval.request import Inputs, Progress, Request, load, only_batch
 from fmapzip.eval.user_code import user_function
 from fmapzip.torch.tuning.loop import tune
 from fmapzip.torch.tuning.results import Epoch, Tuned
@@ -61,11 +61,10 @@ def run(
         What was asked for does not exist or does not fit together.
     """
     stored, device = asked.stored, _device(asked.device)
-    if request.model.endswith(".onnx"):
-        raise InvalidInput(
-            f"model {request.model!r}: an ONNX file has its own weights, no others can be loaded into it"
-        )
     inputs = load(request)
+    only = only_batch(inputs.model)
+    if only is not None and settings.batch != only:
+        raise InvalidInput(f"model {request.model!r} takes batches of {only} only: tune it with --batch {only}")
     images = _images(request, asked, inputs)
     found = tune(
         inputs.model,
