@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -38,7 +39,7 @@ FRAMES, PLANNED, PLAN, MANIFEST = "frames.fmz", "planned.fmz", "plan.fmzp", "man
 def name_of(codec: Codec) -> str:
     """A codec as it is written on a command line, with what is not its default."""
     usual = fmapzip.registry.make(codec.id).config()
-    given = [f"{key}={value}" for key, value in codec.config().items() if value != usual[key]]
+    given = [f"{key}={value}" for key, value in codec.config().items() if value != usual.get(key)]
     return codec.id + (":" + ",".join(given) if given else "")
 
 
@@ -122,6 +123,8 @@ def sizes() -> dict[str, Any]:
 def sizes_of(codec: Codec) -> dict[str, Any]:
     """Bytes of the demo's maps: in frames that stand alone, in frames of a plan that they share, and of that plan."""
     found = maps()
+    if codec.plan_share is not None:  # so few maps would not pay for the level's parameters
+        codec = replace(codec, plan_bytes=1.0)
     plan = fmapzip.fit(found, codec)
     alone = {name: sum(len(fmapzip.encode(q, codec)) for q in batch) for name, batch in found.items()}
     planned = {name: sum(map(len, frames)) for name, frames in fmapzip.encode_many(found, plan).items()}

@@ -19,6 +19,9 @@ from fmapzip.quantize import QuantParams
 
 IntegerMap = NDArray[np.uint8] | NDArray[np.int8]
 
+LATER = {"later": True}
+"""Metadata of a setting that came when plans without it had been written: theirs is its default."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Tradeoff:
@@ -198,8 +201,15 @@ class Codec(ABC):
         return self
 
     def config(self) -> dict[str, Any]:
-        """The settings as JSON values, with the codec's id; `registry.from_config` is the inverse."""
-        return {"codec": self.id, **dataclasses.asdict(self)}
+        """The settings as JSON values, with the codec's id; `registry.from_config` is the inverse.
+
+        Settings marked `LATER` are left out at their defaults.
+        """
+        settings = dataclasses.asdict(self)
+        for field in dataclasses.fields(self):
+            if "later" in field.metadata and settings[field.name] == field.default:
+                del settings[field.name]
+        return {"codec": self.id, **settings}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any, ClassVar, Literal
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fmapzip import _core
 from fmapzip.codecs import context_rans_training as training
-from fmapzip.codecs.base import Codec, IntegerMap, Tradeoff
+from fmapzip.codecs.base import LATER, Codec, IntegerMap, Tradeoff
 from fmapzip.codecs.context_rans_requantizer import requantized, trained_points
 from fmapzip.errors import InvalidInput, TruncatedFrame
 from fmapzip.geometry import worked_shape
@@ -75,9 +75,9 @@ class ContextRans(Codec):
 
     level: Level = "default"
     step: int | float | str = 1
-    weights: Weights = "channel"
-    tables: int | None = None
-    plan_bytes: float = _PLAN_BYTES
+    weights: Weights = field(default="channel", metadata=LATER)
+    tables: int | None = field(default=None, metadata=LATER)
+    plan_bytes: float = field(default=_PLAN_BYTES, metadata=LATER)
 
     def __post_init__(self) -> None:
         if self.level not in _LEVELS:

@@ -55,7 +55,7 @@ class Logic:
 
 ENCODERS = {
     "zvc": Logic("zvc-encoder", 8, 2.56, 7.97, 0.238),
-    "dct-cm": Logic("dct-cm-points-encoder", 1, 8.34, 0.96, 0.066),
+    "dct-cm": Logic("dct-cm-points-encoder", 1, 8.34, 0.75, 0.066),
 }
 DECODERS = {
     "zvc": Logic("zvc-decoder", 8, 4.79, 7.95, 0.212),
