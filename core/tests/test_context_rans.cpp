@@ -19,7 +19,9 @@ constexpr unsigned raw_bits_of(unsigned token) { return token == 0 ? 1 : token <
 // differ from cell to cell.
 std::vector<uint8_t> some_parameters(uint8_t flags, uint8_t channels, uint8_t rank, std::mt19937& random) {
   constexpr unsigned kTables = 5, kRows = 6, kColumns = 4;
-  std::vector<uint8_t> p{flags, kTables - 1};
+  std::vector<uint8_t> p;
+  p.reserve(64);
+  p.insert(p.end(), {flags, kTables - 1});
   if (!(flags & kNeighbours) || (flags & kOffsets)) p.push_back(channels);
   if (flags & kNeighbours) {
     for (const int weight : {35, 30, -12, 10, 40, 30, 20, 20}) p.push_back(static_cast<uint8_t>(weight));
