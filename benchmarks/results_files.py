@@ -84,7 +84,8 @@ def renew(report: Path, commit: str | None = None) -> Path:
 def _conditions(kept: Values) -> Values:
     """What two reports of the same maps share."""
     keys = ("model", "data", "quantizer", "calibration_images", "images")
-    return {key: kept.get("source", kept)[key] for key in keys}
+    preprocess = kept.get("protocol", {}).get("preprocess")
+    return {"preprocess": preprocess, **{key: kept.get("source", kept)[key] for key in keys}}
 
 
 def _kept(report: Path) -> tuple[str, Values]:
