@@ -8,6 +8,7 @@ torch = pytest.importorskip("torch")
 
 from fmapzip.errors import InvalidInput, MissingExtra
 from fmapzip.eval.models import load_model
+from fmapzip.eval.request import only_batch
 
 SOURCE = """
 import torch
@@ -72,6 +73,15 @@ def test_weights_come_from_a_local_file(file: Path, tmp_path: Path, suffix: str)
         load_model("demo", weights)
     with pytest.raises(InvalidInput, match="no such file"):
         load_model(f"{file}:net", tmp_path / "absent.pt")
+
+
+def test_what_a_network_keeps_as_meta_is_its_own(tmp_path: Path) -> None:
+    source = "import torch\n\ndef net():\n    made = torch.nn.Sequential(torch.nn.Linear(2, 2))\n"
+    (tmp_path / "meta_net.py").write_text(source + "    made.meta = 'mine'\n    return made\n")
+    torch.save(torch.nn.Sequential(torch.nn.Linear(2, 2)).state_dict(), tmp_path / "w.pt")
+    net = load_model(f"{tmp_path / 'meta_net.py'}:net", tmp_path / "w.pt")
+    assert net.meta == "mine"
+    assert only_batch(net) is None
 
 
 def test_weights_files_are_never_run(file: Path, tmp_path: Path) -> None:

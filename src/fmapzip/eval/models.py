@@ -51,7 +51,7 @@ def load_model(spec: str, weights: str | os.PathLike[str] | None = None) -> nn.M
     if spec == "demo":
         net = _demo()
     elif spec.endswith(".onnx"):
-        net = _onnx(spec)
+        net = _onnx(spec, own_weights=weights is None)
     elif not (source and colon and name):
         raise InvalidInput(f"model {spec!r}: expected {FORMS}")
     elif source == "torchvision":
@@ -73,10 +73,13 @@ def _demo() -> nn.Module:
     return network()
 
 
-def _onnx(spec: str) -> nn.Module:
+def _onnx(spec: str, own_weights: bool) -> nn.Module:
     from fmapzip.onnx import load_onnx
 
-    return load_onnx(spec)
+    net = load_onnx(spec)
+    if not own_weights:
+        del net.meta["file"]
+    return net
 
 
 def _torchvision(name: str, pretrained: bool) -> nn.Module:
@@ -145,7 +148,6 @@ def _load_weights(net: nn.Module, file: Path) -> None:
         net.load_state_dict(state)
     except Exception as error:
         raise InvalidInput(f"weights {file}: {first_line(error)}") from error
-    getattr(net, "meta", {}).pop("file", None)
 
 
 def _alike(name: str, known: list[str]) -> str:

@@ -121,7 +121,8 @@ def require_torch() -> None:
 
 def only_batch(model: nn.Module) -> int | None:
     """The one batch size that an imported network takes, None where it takes any."""
-    found: int | None = getattr(model, "meta", {}).get("batch")
+    meta = getattr(model, "meta", None)
+    found: int | None = meta.get("batch") if isinstance(meta, dict) else None
     return found
 
 
