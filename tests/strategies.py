@@ -67,3 +67,10 @@ def maps(draw: st.DrawFn) -> NDArray[Any]:
         draw(st.sampled_from([np.uint8, np.int8])),
         draw(st.integers(0, 999)),
     )
+
+
+def related(shape: tuple[int, ...], below: int, seed: int) -> NDArray[Any]:
+    """Values counted from their zero point whose neighbours and channels go together."""
+    rng = np.random.default_rng(seed)
+    x = np.cumsum(rng.normal(0, 4, shape), -1) + 20 * rng.normal(size=(1, *shape[1:]))
+    return np.clip(np.rint(x), -below, 255 - below).astype(np.int64).astype(np.int8 if below == 128 else np.uint8)

@@ -18,16 +18,10 @@ from fmapzip.errors import CorruptFrame
 from fmapzip.reference import encode as reference_encode
 from fmapzip.reference.context_parameters import read
 from fmapzip.reference.context_rans import Predictions
+from strategies import related
 
 SHAPES = [(16, 16, 0, 5, 5), (33, 4, 16, 7, 9), (64, 16, 32, 9, 3), (64, 8, 64, 6, 1), (100, 12, 48, 1, 8)]
 """Channels, width of a span, rank, rows, columns."""
-
-
-def related(shape: tuple[int, ...], below: int, seed: int) -> NDArray[Any]:
-    """Values counted from their zero point whose neighbours and channels go together."""
-    rng = np.random.default_rng(seed)
-    x = np.cumsum(rng.normal(0, 4, shape), -1) + 20 * rng.normal(size=(1, *shape[1:]))
-    return np.clip(np.rint(x), -below, 255 - below).astype(np.int64).astype(np.int8 if below == 128 else np.uint8)
 
 
 def pairs_that_fit(weights: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -164,7 +164,8 @@ bool prediction_fits(const Prediction& p, uint32_t channels) {
          (channels - 1) / p.width < kMaxPredictionSpans;
 }
 
-Status read_prediction(ByteReader& in, uint32_t channels, Prediction& p) {
+// What every prediction across channels begins with.
+void read_shape(ByteReader& in, Prediction& p) {
   p.width = kSpanGroup * in.u8();
   p.rank = kRankUnit * in.u8();
   p.gather_shift = in.u8();
@@ -172,6 +173,10 @@ Status read_prediction(ByteReader& in, uint32_t channels, Prediction& p) {
   p.origin = in.u8();
   p.first_activity = in.u8();
   in.copy(p.distance_weights.data(), p.distance_weights.size());
+}
+
+Status read_prediction(ByteReader& in, uint32_t channels, Prediction& p) {
+  read_shape(in, p);
   in.copy(p.zero_of_present.data(), p.zero_of_present.size());
   in.copy(&p.zero_of_fold, 1);
   for (int16_t* number : {&p.distance_offset, &p.spread_of_log, &p.spread_of_mean, &p.spread_of_activity,
@@ -186,13 +191,7 @@ Status read_prediction(ByteReader& in, uint32_t channels, Prediction& p) {
 // The fields of a prediction that has a head.
 Status read_head(ByteReader& in, uint32_t channels, Prediction& p, PredictionHead& head) {
   head.present = true;
-  p.width = kSpanGroup * in.u8();
-  p.rank = kRankUnit * in.u8();
-  p.gather_shift = in.u8();
-  p.spread_shift = in.u8();
-  p.origin = in.u8();
-  p.first_activity = in.u8();
-  in.copy(p.distance_weights.data(), p.distance_weights.size());
+  read_shape(in, p);
   p.distance_offset = read_i16(in);
   head.unit_shift = in.u8();
   in.copy(head.output_shift.data(), head.output_shift.size());
