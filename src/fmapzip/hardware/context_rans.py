@@ -12,7 +12,7 @@ from fmapzip.hardware.rans_channel_contexts import ChannelContexts
 from fmapzip.hardware.rans_coder import Coder, body_bytes
 from fmapzip.hardware.rans_expand import Expand
 from fmapzip.hardware.rans_neighbour_contexts import NeighbourContexts
-from fmapzip.hardware.rans_tile import LOAD, TABLES, TILE
+from fmapzip.hardware.rans_tile import LOAD, TABLES, TILE, opening
 from fmapzip.hardware.streams import STATUS, Error, beats
 
 
@@ -49,17 +49,7 @@ class Decoder(wiring.Component):
         tile, clear, start, write, error = Signal(TILE), Signal(), Signal(), Signal(), Signal(2)
         coder, expand = self._parts(m, tile, clear, start, write)
         with m.FSM():
-            with m.State("IDLE"):
-                m.d.comb += self.tile.ready.eq(1)
-                m.d.sync += [tile.eq(self.tile.payload), error.eq(Error.NONE)]
-                with m.If(self.tile.valid):
-                    m.next = "START"
-                    with m.If(self.tile.payload.load):
-                        m.next = "LOAD"
-            with m.State("LOAD"):
-                m.d.comb += [self.table.ready.eq(1), write.eq(self.table.valid)]
-                with m.If(self.table.valid & self.table.payload.last):
-                    m.next = "START"
+            opening(m, self, tile, write, error.eq(Error.NONE))
             with m.State("START"):
                 m.d.comb += start.eq(1)
                 m.next = "DECODE"

@@ -14,7 +14,7 @@ from fmapzip.hardware.rans_lane import WORD_BITS
 from fmapzip.hardware.rans_memories import value_memories
 from fmapzip.hardware.rans_neighbour_cells import NeighbourCells
 from fmapzip.hardware.rans_symbols import Symbols
-from fmapzip.hardware.rans_tile import LOAD, TABLES, TILE
+from fmapzip.hardware.rans_tile import LOAD, TABLES, TILE, opening
 from fmapzip.hardware.streams import beats
 
 
@@ -62,17 +62,7 @@ class Encoder(wiring.Component):
         taken, busy = self._looked_up(m, again, held, tile, write, start)
         settling = Signal(2)
         with m.FSM():
-            with m.State("IDLE"):
-                m.d.comb += self.tile.ready.eq(1)
-                m.d.sync += tile.eq(self.tile.payload)
-                with m.If(self.tile.valid):
-                    m.next = "START"
-                    with m.If(self.tile.payload.load):
-                        m.next = "LOAD"
-            with m.State("LOAD"):
-                m.d.comb += [self.table.ready.eq(1), write.eq(self.table.valid)]
-                with m.If(self.table.valid & self.table.payload.last):
-                    m.next = "START"
+            opening(m, self, tile, write)
             with m.State("START"):
                 m.d.comb += start.eq(1)
                 m.next = "FILL"

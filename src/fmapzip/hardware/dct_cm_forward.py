@@ -6,14 +6,13 @@ from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from fmapzip.hardware.arithmetic import Sum
 from fmapzip.hardware.dct_cm_codes import CODE_BITS
 from fmapzip.hardware.dct_cm_gather import RUN, Gather
 from fmapzip.hardware.dct_graph import forward_graph
-from fmapzip.hardware.dct_unit import Transform
+from fmapzip.hardware.dct_unit import Transform, step_memory
 from fmapzip.hardware.streams import beats
 
 STEP = data.StructLayout({"reciprocal": 16, "shift": 4, "half": 12})
@@ -104,18 +103,10 @@ class ForwardTransform(wiring.Component):
 
     def _steps(self, m: Module, loading: Any, loaded: Any, part: Any) -> list[Any]:
         """The quantizer of each lane, in a part."""
-        lanes, shift = self._values, self._values.bit_length() - 1
-        m.submodules.steps = memory = Memory(shape=STEP.size * lanes, depth=self._interval, init=[])
-        write, read = memory.write_port(granularity=STEP.size), memory.read_port(domain="comb")
         taken = Signal()
-        m.d.comb += [
-            taken.eq(loading & self.steps.valid),
-            write.addr.eq(loaded >> shift),
-            write.data.eq(self.steps.payload.as_value().replicate(lanes)),
-            write.en.eq(taken << loaded[:shift] if shift else taken),
-            read.addr.eq(part if self._interval > 1 else 0),
-        ]
-        return [data.View(STEP, read.data.word_select(i, STEP.size)) for i in range(lanes)]
+        m.d.comb += taken.eq(loading & self.steps.valid)
+        words = step_memory(m, STEP.size, self._values, self._interval, self.steps, taken, loaded, part)
+        return [data.View(STEP, word) for word in words]
 
     def _emit(
         self, m: Module, transform: Transform, run: Any, steps: list[Any], there: Any, masked: list[Any], part: Any

@@ -6,13 +6,12 @@ from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from fmapzip.hardware.arithmetic import Sum, total
 from fmapzip.hardware.dct_cm_codes import CODE_BITS
 from fmapzip.hardware.dct_graph import MAX_COEFFICIENT, inverse_graph
-from fmapzip.hardware.dct_unit import Transform, add_digit
+from fmapzip.hardware.dct_unit import Transform, add_digit, step_memory
 from fmapzip.hardware.streams import beats
 
 STEP_BITS, COEFFICIENT_BITS, POSITION_BITS = 13, 17, 16
@@ -105,16 +104,7 @@ class InverseTransform(wiring.Component):
                     here.eq(behind) for here, behind in zip(chain, [*chain[1:], self.steps.payload], strict=True)
                 ]
             return chain
-        m.submodules.steps = memory = Memory(shape=STEP_BITS * lanes, depth=self._interval, init=[])
-        write, read = memory.write_port(granularity=STEP_BITS), memory.read_port(domain="comb")
-        shift = lanes.bit_length() - 1
-        m.d.comb += [
-            write.addr.eq(loaded >> shift),
-            write.data.eq(self.steps.payload.replicate(lanes)),
-            read.addr.eq(phase),
-        ]
-        m.d.comb += write.en.eq(taken << loaded[:shift] if shift else taken)
-        return [read.data.word_select(i, STEP_BITS) for i in range(lanes)]
+        return step_memory(m, STEP_BITS, lanes, self._interval, self.steps, taken, loaded, phase)
 
     def _coefficients(
         self, m: Module, transform: Transform, steps: list[Any], run: Any, phase: Any, enable: Any

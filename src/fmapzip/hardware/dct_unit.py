@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Signal, Value, signed
 from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from fmapzip.hardware.arithmetic import Sum, signed_digits, total
@@ -242,6 +243,22 @@ class _Folded:
             cases[cycle % folded.interval] = register if sign > 0 else -register
         out = getattr(self._ports, f"output_{lane}")
         self._m.d.comb += out.eq(self._by_phase(cases, out.shape()))
+
+
+def step_memory(
+    m: Module, bits: int, lanes: int, parts: int, stream: Any, taken: Any, number: Any, part: Any
+) -> list[Any]:
+    """What `stream` tells of each frequency, of which `number` is taken; gives that of all lanes in a part."""
+    shift = lanes.bit_length() - 1
+    m.submodules.steps = memory = Memory(shape=bits * lanes, depth=parts, init=[])
+    write, read = memory.write_port(granularity=bits), memory.read_port(domain="comb")
+    m.d.comb += [
+        write.addr.eq(number >> shift),
+        write.data.eq(Value.cast(stream.payload).replicate(lanes)),
+        read.addr.eq(part if parts > 1 else 0),
+        write.en.eq(taken << number[:shift] if shift else taken),
+    ]
+    return [read.data.word_select(i, bits) for i in range(lanes)]
 
 
 def quarters(constant: int) -> list[int]:

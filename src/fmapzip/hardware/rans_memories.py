@@ -17,60 +17,41 @@ CELLS = 128
 
 def value_memories(m: Module, lanes: int, bits: int, write: Any, load: Any) -> list[Any]:
     """Read ports of what stands for each byte: for a decoder of an index its value, for an encoder the reverse."""
-    found = []
-    for lane in range(lanes):
-        m.submodules[f"values_{lane}"] = memory = Memory(shape=bits, depth=256, init=[])
-        port = memory.write_port()
-        m.d.comb += [
-            port.addr.eq(load.address),
-            port.data.eq(load.data),
-            port.en.eq(write & (load.target == Target.VALUES)),
-        ]
-        found.append(memory.read_port())
-    return found
+    chosen = write & (load.target == Target.VALUES)
+    return [_memory(m, f"values_{lane}", bits, 256, load.address, load.data, chosen) for lane in range(lanes)]
 
 
 def table_memories(m: Module, lanes: int, tables: int, write: Any, load: Any) -> list[Any]:
     """Read ports of token tables, a whole table at a clock."""
-    found = []
-    for lane in range(lanes):
-        m.submodules[f"tables_{lane}"] = memory = Memory(shape=TABLE.size, depth=tables, init=[])
-        port = memory.write_port(granularity=TOKEN.size)
-        chosen = write & (load.target == Target.TOKENS)
-        m.d.comb += [
-            port.addr.eq(load.address[4:]),
-            port.data.eq(load.data.replicate(TOKENS)),
-            port.en.eq(Cat(chosen & (load.address[:4] == token) for token in range(TOKENS))),
-        ]
-        found.append(memory.read_port())
-    return found
+    chosen = write & (load.target == Target.TOKENS)
+    address, token = load.address[4:], load.data.replicate(TOKENS)
+    enable = Cat(chosen & (load.address[:4] == each) for each in range(TOKENS))
+    return [
+        _memory(m, f"tables_{lane}", TABLE.size, tables, address, token, enable, TOKEN.size) for lane in range(lanes)
+    ]
 
 
 def cell_memories(m: Module, lanes: int, write: Any, load: Any) -> list[Any]:
     """Read ports of the contexts of cells."""
-    found = []
-    for lane in range(lanes):
-        m.submodules[f"cells_{lane}"] = memory = Memory(shape=CONTEXT.size, depth=CELLS, init=[])
-        port = memory.write_port()
-        m.d.comb += [
-            port.addr.eq(load.address),
-            port.data.eq(load.data),
-            port.en.eq(write & (load.target == Target.CONTEXTS)),
-        ]
-        found.append(memory.read_port())
-    return found
+    chosen = write & (load.target == Target.CONTEXTS)
+    return [_memory(m, f"cells_{lane}", CONTEXT.size, CELLS, load.address, load.data, chosen) for lane in range(lanes)]
 
 
 def channel_memories(m: Module, lanes: int, depth_of: Callable[[int], int], write: Any, load: Any) -> list[Any]:
     """Read ports of the contexts of a span's groups."""
-    found, bits = [], (lanes - 1).bit_length()
-    for lane in range(lanes):
-        m.submodules[f"contexts_{lane}"] = memory = Memory(shape=CONTEXT.size, depth=depth_of(lane), init=[])
-        port = memory.write_port()
-        m.d.comb += [
-            port.addr.eq(load.address[bits:]),
-            port.data.eq(load.data),
-            port.en.eq(write & (load.target == Target.CONTEXTS) & (load.address[:bits] == lane)),
-        ]
-        found.append(memory.read_port())
-    return found
+    bits, chosen = (lanes - 1).bit_length(), write & (load.target == Target.CONTEXTS)
+    address, own = load.address[bits:], load.address[:bits]
+    return [
+        _memory(m, f"contexts_{lane}", CONTEXT.size, depth_of(lane), address, load.data, chosen & (own == lane))
+        for lane in range(lanes)
+    ]
+
+
+def _memory(
+    m: Module, name: str, bits: int, depth: int, address: Any, word: Any, enable: Any, granularity: int | None = None
+) -> Any:
+    """The read port of a memory, which `enable` writes."""
+    m.submodules[name] = memory = Memory(shape=bits, depth=depth, init=[])
+    port = memory.write_port(granularity=granularity)
+    m.d.comb += [port.addr.eq(address), port.data.eq(word), port.en.eq(enable)]
+    return memory.read_port()

@@ -23,6 +23,19 @@ def cells(lanes: int) -> Any:
     return data.ArrayLayout(CELL_BITS, lanes)
 
 
+def ports(lanes: int) -> dict[str, Any]:
+    """How a tile, its tables and the values of groups come, and when they may."""
+    return {
+        "write": In(1),
+        "load": In(LOAD),
+        "tile": In(TILE),
+        "start": In(1),
+        "busy": Out(1),
+        "taken": In(1),
+        "found": In(16 * lanes),
+    }
+
+
 class NeighbourCells(wiring.Component):
     """A group's values are neighbours of those at the next position, whose cells follow two clocks later.
 
@@ -43,13 +56,7 @@ class NeighbourCells(wiring.Component):
         self._lanes, self._depth, self._row = lanes, depth, row
         super().__init__(
             {
-                "write": In(1),
-                "load": In(LOAD),
-                "tile": In(TILE),
-                "start": In(1),
-                "busy": Out(1),
-                "taken": In(1),
-                "found": In(16 * lanes),
+                **ports(lanes),
                 "valid": Out(1),
                 "cells": Out(cells(lanes)),
             }

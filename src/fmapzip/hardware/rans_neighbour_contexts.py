@@ -10,8 +10,8 @@ from amaranth.lib.wiring import In, Out
 
 from fmapzip.hardware.queues import Queue
 from fmapzip.hardware.rans_memories import cell_memories
-from fmapzip.hardware.rans_neighbour_cells import NeighbourCells, cells
-from fmapzip.hardware.rans_tile import CONTEXT, LOAD, TILE
+from fmapzip.hardware.rans_neighbour_cells import NeighbourCells, cells, ports
+from fmapzip.hardware.rans_tile import CONTEXT
 
 
 class NeighbourContexts(wiring.Component):
@@ -32,13 +32,7 @@ class NeighbourContexts(wiring.Component):
         self._lanes, self._depth, self._row = lanes, depth, row
         super().__init__(
             {
-                "write": In(1),
-                "load": In(LOAD),
-                "tile": In(TILE),
-                "start": In(1),
-                "busy": Out(1),
-                "taken": In(1),
-                "found": In(16 * lanes),
+                **ports(lanes),
                 "contexts": Out(stream.Signature(data.ArrayLayout(CONTEXT, lanes))),
             }
         )
@@ -48,8 +42,9 @@ class NeighbourContexts(wiring.Component):
         m, count, fetch = Module(), self._lanes, Signal()
         m.submodules.neighbours = neighbours = NeighbourCells(count, self._depth, self._row)
         m.submodules.queue = queue = Queue(cells(count), self._depth)
-        for name in ("write", "load", "tile", "start", "taken", "found"):
-            m.d.comb += getattr(neighbours, name).eq(getattr(self, name))
+        for name, member in ports(count).items():
+            if member.flow is In:
+                m.d.comb += getattr(neighbours, name).eq(getattr(self, name))
         m.d.comb += [
             self.busy.eq(neighbours.busy),
             queue.input.valid.eq(neighbours.valid),

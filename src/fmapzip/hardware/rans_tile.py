@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from amaranth.hdl import Module
 from amaranth.lib import data
 
 from fmapzip.hardware.rans_lane import FLAG_BITS
@@ -57,3 +60,18 @@ def load_word(target: int, address: int, value: int) -> int:
 
 LAST_LOAD = 1 << 38
 """Set in the last word of `table`."""
+
+
+def opening(m: Module, block: Any, tile: Any, write: Any, *fresh: Any) -> None:
+    """States in which a tile's description comes, with `fresh` assignments, and words of `table`; then START."""
+    with m.State("IDLE"):
+        m.d.comb += block.tile.ready.eq(1)
+        m.d.sync += [tile.eq(block.tile.payload), *fresh]
+        with m.If(block.tile.valid):
+            m.next = "START"
+            with m.If(block.tile.payload.load):
+                m.next = "LOAD"
+    with m.State("LOAD"):
+        m.d.comb += [block.table.ready.eq(1), write.eq(block.table.valid)]
+        with m.If(block.table.valid & block.table.payload.last):
+            m.next = "START"
