@@ -171,13 +171,24 @@ def test_a_slow_level_is_searched_in_draft_and_makes_the_same_values(network: nn
 def test_a_level_that_decodes_too_slowly_is_left_out(
     network: nn.Module, images: Batches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    speeds = {"default": 500.0, "max": 100.0}
+    speeds = {"default": 500.0, "max": 100.0, "ultra": 50.0}
     monkeypatch.setattr(speed, "_decode_speed", lambda codec, *_: speeds[codec.level])
-    codecs = [ContextRans(), ContextRans(level="max")]
+    codecs = [ContextRans(), ContextRans(level="max"), ContextRans(level="ultra")]
     for budget in (Budget("kl", 0), Budget("kl", 0.01)):
         found = make_plan(network, images, budget, codecs=codecs, min_decode=200)
         assert {tap.codec.level for tap in found.plan} == {"default"}
-        assert any("level='max'" in note and "is left out" in note for note in found.notes)
+        for level in ("max", "ultra"):
+            assert any(f"level='{level}'" in note and "is left out" in note for note in found.notes)
+
+
+def test_maps_of_a_level_that_would_weigh_too_much_fall_back_and_the_plan_says_so(
+    network: nn.Module, images: Batches
+) -> None:
+    found = make_plan(network, images, Budget("kl", 0), codecs=[ContextRans(level="ultra")], taps="6")
+    [tap] = found.plan
+    assert tap.codec.level == "ultra"
+    assert tap.codec.made_of(tap.parameters).level == "default"  # 24 images of 144 values
+    assert [note for note in found.notes if "level=ultra: 1 of 1 maps has level=default: a plan may take 1 %" in note]
 
 
 def test_only_the_asked_for_taps_and_codecs_are_planned(network: nn.Module, images: Batches) -> None:

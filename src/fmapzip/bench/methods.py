@@ -14,6 +14,7 @@ from fmapzip import baselines
 from fmapzip.baselines.base import Baseline, Parts
 from fmapzip.bench.source import Tap
 from fmapzip.codecs.base import Codec, IntegerMap
+from fmapzip.fallbacks import fallbacks_of, without_plan
 from fmapzip.geometry import frame_bound
 from fmapzip.inspection import parts_of
 from fmapzip.plan import Plan
@@ -87,6 +88,11 @@ class Method(ABC):
     def job(self, tap: Tap, place: int, plan: Plan | None) -> Job:
         """The method for one tap."""
 
+    def notes(self, plan: Plan | None) -> tuple[str, ...]:
+        """What a reader of its figures should know."""
+        del plan
+        return ()
+
 
 @dataclass(frozen=True)
 class OurMethod(Method):
@@ -112,6 +118,11 @@ class OurMethod(Method):
         """By the plan, or without one."""
         assert self.codec is not None
         return _FrameJob(self.codec, plan, place, self.threads, tap.quantizer if tap.zero_point else None)
+
+    def notes(self, plan: Plan | None) -> tuple[str, ...]:
+        """Where maps are stored by a lighter codec."""
+        assert self.codec is not None
+        return without_plan(self.codec) if plan is None else fallbacks_of(plan)
 
 
 class _FrameJob(Job):

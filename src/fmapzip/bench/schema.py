@@ -57,6 +57,7 @@ def codec_entry(method: Method, taps: Sequence[TapFigures], plan: Plan | None) -
         "max_error": max((tap.max_error for tap in taps), default=0),
         "other_layout_bytes": None,
         "distortion": None,
+        "notes": list(method.notes(plan)),
         "taps": [_tap(tap) for tap in taps],
     }
 

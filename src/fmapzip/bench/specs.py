@@ -16,7 +16,7 @@ ALL, OURS = "all", "ours"
 _OURS = {
     "zvc": ("",),
     "dct-cm": ("",),
-    "context-rans": ("level=fast", "", "level=max", "step=2", "step=4"),
+    "context-rans": ("level=fast", "", "level=max", "level=ultra", "step=2", "step=4"),
 }
 """Settings that stand for each codec of ours; one that is not listed stands for itself."""
 

@@ -60,7 +60,8 @@ def render(report: Report) -> RenderableType:
             table.rows.append([f"{name}:", *[""] * (len(table.columns) - 1)])
         table.rows += [_row(entry, raw) for entry in entries]
     busy = busy_note(report)
-    notes = [*sentences(report), *missing, *_wrong(report), *([busy] if busy else [])]
+    told = [f"note: {note}" for entry in found for note in entry["notes"]]
+    notes = [*sentences(report), *missing, *_wrong(report), *told, *([busy] if busy else [])]
     notes.append(
         "Ratio: 8-bit values over all bytes; side: tables kept once, beside the maps. ~: a time that says nothing. "
         "Pays below: the bandwidth below which coded maps arrive sooner than 8-bit values; overlapped: coded meanwhile."

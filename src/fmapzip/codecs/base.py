@@ -116,6 +116,11 @@ class Codec(ABC):
         """What a plan falls back to where this one's parameters take too much of it; itself where nothing does."""
         return self.draft()
 
+    def made_of(self, parameters: bytes) -> Codec:
+        """The codec that these parameters of a plan are of: itself, or a lighter one that the plan fell back to."""
+        del parameters
+        return self
+
     def in_place_of(self, draft: Codec) -> Codec:
         """The codec with the settings that a planner found for its draft."""
         return draft

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fmapzip import _core
 from fmapzip.codecs import context_rans_training as training
 from fmapzip.codecs.base import LATER, Codec, IntegerMap, Tradeoff
+from fmapzip.codecs.context_rans_parameters import level_of
 from fmapzip.codecs.context_rans_requantizer import requantized, trained_points
 from fmapzip.errors import InvalidInput, TruncatedFrame
 from fmapzip.geometry import worked_shape
@@ -129,6 +130,17 @@ class ContextRans(Codec):
     def lighter(self) -> Codec:
         """``max`` for ``ultra``, then ``default``."""
         return replace(self, level="max") if self.level == "ultra" else self.draft()
+
+    def made_of(self, parameters: bytes) -> Codec:
+        """The level that parameters are of, where it is not this one."""
+        made: Codec = self
+        while isinstance(made, ContextRans) and made.level in _LARGE_LEVELS and made.level != level_of(parameters):
+            made = made.lighter()
+        return made
+
+    def path_taken(self, parameters: bytes) -> str:
+        """The level that parameters are of, where ``max`` or ``ultra`` was asked for."""
+        return level_of(parameters) if self.level in _LARGE_LEVELS else ""
 
     def in_place_of(self, draft: Codec) -> Codec:
         """The draft's step with these settings."""

@@ -219,6 +219,14 @@ def _cell_residuals(cells: Ints, columns: int) -> Ints:
     return (grid - predicted).reshape(-1)
 
 
+def level_of(parameters: bytes) -> str:
+    """The level that parameters for a plan are of: ``max``, ``ultra``, or ``default`` for all others and for none."""
+    flags = parameters[0] if parameters else 0
+    if not flags & _PREDICTED:
+        return "default"
+    return "ultra" if flags & _MORE else "max"
+
+
 def _varint(value: int) -> bytes:
     out = bytearray()
     while value >= 128:

@@ -146,10 +146,14 @@ class Method(Part):
         UNSET
     )
     distortion: Annotated[Distortion | UnsetType | None, says("of lossy methods, where a network ran")] = UNSET
+    notes: Annotated[
+        list[str] | UnsetType, says("what a reader should know, for instance that maps fell back to a lower level")
+    ] = UNSET
     taps: Annotated[list[MethodOnTap] | UnsetType, says("in the order of the report's `taps`")] = UNSET
 
     def __post_init__(self) -> None:
-        absent = [name for name in self.__struct_fields__ if getattr(self, name) is UNSET]
+        fields = [name for name in self.__struct_fields__ if name != "notes"]  # not in reports of before
+        absent = [name for name in fields if getattr(self, name) is UNSET]
         if absent and not self.status.startswith("missing"):
             raise ValueError(f"the method {self.label!r} lacks {', '.join(absent)}")
 

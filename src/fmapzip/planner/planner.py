@@ -14,6 +14,7 @@ from torch import nn
 from fmapzip import registry
 from fmapzip.codecs.base import Codec
 from fmapzip.errors import InvalidInput
+from fmapzip.fallbacks import fallbacks_of
 from fmapzip.measurements import MeasurementCache
 from fmapzip.plan import Plan
 from fmapzip.planner.allocate.choice import Chooser
@@ -219,7 +220,7 @@ class _Session:
             chosen=found.chosen,
             steps=steps,
             back_offs=found.back_offs,
-            notes=(*self.captured.notes, *slow),
+            notes=(*self.captured.notes, *slow, *fallbacks_of(found.plan)),
             seconds=perf_counter() - start,
             task=judged,
         )
