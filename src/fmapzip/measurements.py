@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -53,7 +53,7 @@ class MeasurementCache:
         self._length = 0
         if file is None:
             return
-        header = json.loads(json.dumps({"file": _FORMAT, "version": _VERSION, "kind": kind, "of": conditions}))
+        header = _header_of(kind, conditions)
         data = file.read_bytes() if file.exists() else b""
         lines = data.split(b"\n")[:-1]  # what follows the last newline was cut off
         found = _header(file, kind, lines) if data else None
@@ -64,7 +64,8 @@ class MeasurementCache:
             write_atomically(file, first)
             self._length = len(first)
         else:
-            raise InvalidInput(f"{file}: measurements of something else; remove it, or name another file")
+            words = difference(conditions, found["of"])
+            raise InvalidInput(f"{file}: measurements of something else{words}; remove it, or name another file")
 
     def get(self, name: str, measure: Callable[[], Any]) -> Any:
         """Return the result of `name`; if it is not known, measure it, a JSON value, and keep it."""
@@ -86,12 +87,7 @@ class MeasurementCache:
         return len(self._known)
 
     def _read(self, file: Path, lines: list[bytes], size: int) -> None:
-        for number, line in enumerate(lines[1:], start=2):
-            match _content(line):
-                case [str(name), value]:
-                    self._known[name] = value
-                case _:
-                    raise InvalidInput(f"{file}: line {number} of these measurements is damaged; remove the file")
+        self._known = _results(file, lines)
         self._length = sum(len(line) + 1 for line in lines)
         if self._length < size:
             os.truncate(file, self._length)
@@ -107,6 +103,64 @@ class MeasurementCache:
             os.truncate(self._file, self._length)
             raise
         self._length += len(line)
+
+
+def is_measurements(file: Path) -> bool:
+    """Whether a file begins as one of measurements does."""
+    try:
+        with file.open("rb") as opened:
+            match _content(opened.readline(1 << 20).rstrip(b"\n")):
+                case {"file": str(name)}:
+                    return name == _FORMAT
+    except OSError:
+        pass
+    return False
+
+
+def read_measurements(file: Path, kind: str) -> tuple[Any, dict[str, Any]]:
+    """Read the conditions and the results in a file, and leave it as it is.
+
+    Raises
+    ------
+    InvalidInput
+        The file cannot be read, holds something else, or is damaged.
+    """
+    try:
+        lines = file.read_bytes().split(b"\n")[:-1]
+    except OSError as error:
+        raise InvalidInput(f"{file}: {error.strerror}") from error
+    return _header(file, kind, lines)["of"], _results(file, lines)
+
+
+def written(kind: str, conditions: object, results: Mapping[str, Any]) -> bytes:
+    """Return what a file with these results holds."""
+    return b"".join(map(_line, (_header_of(kind, conditions), *([name, value] for name, value in results.items()))))
+
+
+def difference(one: object, other: object) -> str:
+    """Return in words which conditions differ, where they have names; else nothing.
+
+    Examples
+    --------
+    >>> difference({"seed": 0, "network": "a"}, {"seed": 1, "network": "a"})
+    ' (other seed)'
+    """
+    one = json.loads(json.dumps(one))
+    if not isinstance(one, dict) or not isinstance(other, dict):
+        return ""
+    return f" (other {', '.join(key for key in {**one, **other} if one.get(key) != other.get(key))})"
+
+
+def _results(file: Path, lines: list[bytes]) -> dict[str, Any]:
+    """Return what the lines after the first hold."""
+    found: dict[str, Any] = {}
+    for number, line in enumerate(lines[1:], start=2):
+        match _content(line):
+            case [str(name), value]:
+                found[name] = value
+            case _:
+                raise InvalidInput(f"{file}: line {number} of these measurements is damaged; remove the file")
+    return found
 
 
 def _line(content: object) -> bytes:
@@ -125,9 +179,15 @@ def _content(line: bytes) -> Any:
         return None
 
 
+def _header_of(kind: str, conditions: object) -> dict[str, Any]:
+    """Return the first line that measurements get, as it is read back."""
+    header: dict[str, Any] = {"file": _FORMAT, "version": _VERSION, "kind": kind, "of": conditions}
+    return json.loads(json.dumps(header))  # type: ignore[no-any-return]
+
+
 def _header(file: Path, kind: str, lines: list[bytes]) -> Any:
     """Return the first line of measurements of this kind."""
     match _content(lines[0]) if lines else None:
-        case {"file": str(name), "kind": str(found)} as header if (name, found) == (_FORMAT, kind):
+        case {"file": str(name), "kind": str(found), "of": _} as header if (name, found) == (_FORMAT, kind):
             return header
     raise InvalidInput(f"{file} exists and holds no measurements of {kind!r}; it is left alone: name another file")

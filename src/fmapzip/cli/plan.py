@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,10 +11,12 @@ import typer
 from fmapzip.atomic import beside, check_writable
 from fmapzip.cli import options
 from fmapzip.cli.app import app
+from fmapzip.cli.console import counted, say
 from fmapzip.cli.exits import Exit, tell
 from fmapzip.cli.help import Command
 from fmapzip.cli.output import Outputs
-from fmapzip.eval.request import Request, require_torch
+from fmapzip.errors import InvalidInput
+from fmapzip.eval.request import Progress, Request, require_torch
 
 if TYPE_CHECKING:
     from fmapzip.planner import Budget, Planned
@@ -91,6 +94,16 @@ StateFile = Annotated[
     ),
 ]
 
+ShardOf = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="I/N",
+        help="Only measure, the Ith of N shards of the maps; -o gets what merge joins for --state.",
+        rich_help_panel=options.RUNNING,
+    ),
+]
+
 
 @app.command("plan", cls=Command)
 @options.gathers(request=options.request("quantizer", "batch", "images"), outputs=options.OUTPUTS)
@@ -110,6 +123,7 @@ def plan(
     min_decode: MinDecode = None,
     seed: Seed = 0,
     state: StateFile = None,
+    shard: ShardOf = None,
     *,
     outputs: Outputs,
 ) -> None:
@@ -121,18 +135,25 @@ def plan(
     from fmapzip.planner.budget import one_of
 
     budget = one_of(max_kl, max_drop, min_sqnr, min_ratio, max_bytes, max_metric_loss)
+    searched = Searched(request, budget, metric, tuple(codec or ["auto"]), validate, seed)
+    if shard is not None:
+        _refuse(("--state", state), ("--time-limit", time_limit), ("--min-decode", min_decode))
+        if outputs != Outputs():
+            raise InvalidInput("--json and --html are of plans: a shard only measures")
+        _shard(searched, options.shard_of(shard), output)
+        return
     outputs.check(output)
     kept = state or beside(output, ".state")
     check_writable(kept)
     try:
-        found, read = _search(request, budget, metric, codec or ["auto"], validate, time_limit, min_decode, seed, kept)
+        found, read = _search(searched, time_limit, min_decode, kept)
     except BaseException:
         if kept.is_file():
             tell(f"what was measured is kept in {kept}: the same command goes on from it")
         raise
     found.plan.save(output)
-    searched = {"validate": validate, "time_limit": time_limit, "min_decode": min_decode, "seed": seed}
-    settings = {**searched, "input": read, "metric": metric}
+    options_ = {"validate": validate, "time_limit": time_limit, "min_decode": min_decode, "seed": seed}
+    settings = {**options_, "input": read, "metric": metric}
     _report(found, request, outputs, settings)
     if state is None:
         kept.unlink(missing_ok=True)
@@ -141,56 +162,78 @@ def plan(
         raise typer.Exit(Exit.UNMET)
 
 
+@dataclass(frozen=True)
+class Searched:
+    """What is planned, the same for all shards and for the plan."""
+
+    request: Request
+    budget: Budget
+    metric: str | None
+    codecs: tuple[str, ...]
+    validate: str | None
+    seed: int
+
+    def load(self, progress: Progress) -> tuple[tuple[Any, Any], dict[str, Any], dict[str, Any] | None]:
+        """The network and the images; what else measuring is told; and how images were read."""
+        from fmapzip.eval.codec_spec import parse_codec
+        from fmapzip.eval.copies import calibrating
+        from fmapzip.eval.data import load_data
+        from fmapzip.eval.loading import Batches, with_totals
+        from fmapzip.eval.request import load
+
+        request, task = self.request, _task(self.budget, self.metric)
+        inputs = load(request)
+        validation = None
+        if self.validate is not None:
+            validation = Batches(load_data(self.validate, inputs.preprocessing, request.frames), inputs.batch)
+        told = {
+            "codecs": [parse_codec(name) if ":" in name else name for name in self.codecs],
+            "validation": validation,
+            "taps": request.taps,
+            "metrics": request.metrics,
+            "task": task,
+            "threads": request.threads,
+            "seed": self.seed,
+            "progress": with_totals(progress, inputs.parts),
+        }
+        calibration = inputs.calibration if task is None else calibrating(inputs, task)
+        return (inputs.model, calibration), told, inputs.described
+
+
 def _search(
-    request: Request,
-    budget: Budget,
-    metric: str | None,
-    codecs: list[str],
-    validate: str | None,
-    time_limit: float | None,
-    min_decode: float | None,
-    seed: int,
-    state: Path,
+    searched: Searched, time_limit: float | None, min_decode: float | None, state: Path
 ) -> tuple[Planned, dict[str, Any] | None]:
     """Plan, and tell how images were read."""
     from fmapzip.cli.progress import progress
-    from fmapzip.eval.codec_spec import parse_codec
-    from fmapzip.eval.copies import calibrating
-    from fmapzip.eval.data import load_data
-    from fmapzip.eval.loading import Batches, with_totals
-    from fmapzip.eval.request import load
     from fmapzip.planner import make_plan
 
-    task = _task(budget, metric)
-    options_ = [parse_codec(name) if ":" in name else name for name in codecs]
-    inputs = load(request)
-    calibration = inputs.calibration if task is None else calibrating(inputs, task)
-    verifying = (
-        None if validate is None else Batches(load_data(validate, inputs.preprocessing, request.frames), inputs.batch)
-    )
     with progress() as advance:
-        found = make_plan(
-            inputs.model,
-            calibration,
-            budget,
-            codecs=options_,
-            validation=verifying,
-            taps=request.taps,
-            metrics=request.metrics,
-            task=task,
-            threads=request.threads,
-            time_limit=time_limit,
-            min_decode=min_decode,
-            seed=seed,
-            state=state,
-            progress=with_totals(advance, inputs.parts),
-        )
-    return found, inputs.described
+        given, told, read = searched.load(advance)
+        found = make_plan(*given, searched.budget, time_limit=time_limit, min_decode=min_decode, state=state, **told)
+    return found, read
+
+
+def _shard(searched: Searched, part: tuple[int, int], file: Path) -> None:
+    """Measure one shard of the maps."""
+    check_writable(file)
+    from fmapzip.cli.progress import progress
+    from fmapzip.planner.shards import measure_shard
+
+    with progress() as advance:
+        given, told, _ = searched.load(advance)
+        maps = measure_shard(*given, searched.budget, part, file, **told)
+    say(f"{file}: shard {part[0] + 1}/{part[1]}, measurements of {counted(maps, 'map')}")
+
+
+def _refuse(*given: tuple[str, object]) -> None:
+    """Refuse options that mean nothing where a shard is measured."""
+    for name, value in given:
+        if value is not None:
+            raise InvalidInput(f"{name} is of the run that makes the plan, not of a shard")
 
 
 def _task(budget: Budget, metric: str | None) -> Any:
     """The metric that a budget is in."""
-    from fmapzip.errors import InvalidInput
     from fmapzip.eval.metric_spec import parse_metric
     from fmapzip.torch.tasks import OF_FIGURE
 

@@ -26,6 +26,7 @@ _OCTAVES = STEPS[::2]  # distortion is measured at some of these
 _TRIAL_STEPS = (2.0**1.5, 2.0**2.5)
 _TRIAL_IMAGES = 8
 _HASTY_STEPS, _HASTY_IMAGES = STEPS[::4], 2  # after the deadline
+MEASURING_BYTES = "measuring bytes"
 _WORTHWHILE = 0.998  # of the bytes of a family before it: what another must take less
 
 
@@ -68,7 +69,7 @@ class CandidateSearch:
     def fixed(self) -> None:
         """Add the candidates on the calibrated grid itself."""
         for options in self.candidate_sets:
-            self._add(options, fixed(self._models[options.tap.name], self._codecs))
+            self._fixed(options)
 
     def coarse(self) -> None:
         """Add candidates an octave apart, their distortion estimated.
@@ -76,10 +77,25 @@ class CandidateSearch:
         After the deadline, the first family stands for all, and its steps are two octaves apart.
         """
         for done, options in enumerate(self.candidate_sets):
-            tried = families(self._models[options.tap.name], self._codecs)
-            self._families[options.tap.name] = tried[:1] if self._late else self._best(options, tried)
-            self._add(options, self._at(options, _HASTY_STEPS if self._late else _OCTAVES))
-            self.meter.progress("measuring bytes", done + 1, len(self.candidate_sets))
+            self._coarse(options)
+            self.meter.progress(MEASURING_BYTES, done + 1, len(self.candidate_sets))
+
+    def alone(self, part: tuple[int, int], lossless: bool) -> int:
+        """Measure every ``n``-th map, from that of index `i` on, in what does not depend on the others' candidates.
+
+        That are the candidates of `fixed` and, unless only `lossless` ones are wanted, of `coarse`, with the
+        distortion of each octave. `part` is ``(i, n)``; the number of maps is returned.
+        """
+        mine = self.candidate_sets[part[0] :: part[1]]
+        for done, options in enumerate(mine):
+            self._fixed(options)
+            if not lossless:
+                self._coarse(options)
+            self.meter.progress(MEASURING_BYTES, done + 1, len(mine))
+        if mine and not lossless:
+            octaves = {options.tap.name: [c for c in options.candidates if c.step in _OCTAVES] for options in mine}
+            self.meter.distortions(octaves)
+        return len(mine)
 
     def near(self, chosen: Sequence[Candidate]) -> bool:
         """Add candidates half an octave from the chosen ones, and measure the distortions of the octaves about them.
@@ -122,6 +138,14 @@ class CandidateSearch:
             found.append(min(ways, key=options.size))
             self.meter.progress("finishing drafts", done + 1, len(self.candidate_sets))
         return tuple(found)
+
+    def _fixed(self, options: CandidateSet) -> None:
+        self._add(options, fixed(self._models[options.tap.name], self._codecs))
+
+    def _coarse(self, options: CandidateSet) -> None:
+        tried = families(self._models[options.tap.name], self._codecs)
+        self._families[options.tap.name] = tried[:1] if self._late else self._best(options, tried)
+        self._add(options, self._at(options, _HASTY_STEPS if self._late else _OCTAVES))
 
     def _at(self, options: CandidateSet, steps: Sequence[float]) -> list[Candidate]:
         return [family.make(step) for family in self._families[options.tap.name] for step in steps]

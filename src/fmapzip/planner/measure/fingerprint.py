@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from importlib.metadata import version
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,22 +19,26 @@ from fmapzip.torch.network_hash import network_hash
 
 def fingerprint(
     model: nn.Module, images: Sequence[Images], calibration: Calibration, measured_in: str, seed: int
-) -> str:
-    """Return a hash of all that measured figures depend on; budgets and codecs to choose from are not among it.
+) -> dict[str, Any]:
+    """Return all that measured figures depend on, by name; budgets and codecs to choose from are not among it.
 
     `measured_in` says what distortion is measured in.
     """
     digest = hashlib.sha256()
-    quantizers = [quantizer.to_json() for quantizer in calibration.quantizers]
-    taps = [[tap.name, tap.shape] for tap in calibration.taps]
-    settings = [version("fmapzip"), torch.__version__, measured_in, seed, taps, quantizers]
-    digest.update(json.dumps(settings).encode())
-    digest.update(network_hash(model).encode())
     for group in images:
         for leaf in pytree.tree_leaves(group.batches):
             if isinstance(leaf, Tensor):
                 digest.update(_bytes(leaf))
-    return digest.hexdigest()
+    taps = [[tap.name, tap.shape] for tap in calibration.taps]
+    quantizers = [quantizer.to_json() for quantizer in calibration.quantizers]
+    return {
+        "versions": {name: version(name) for name in ("fmapzip", "torch", "numpy")},
+        "network": network_hash(model),
+        "images": digest.hexdigest(),
+        "calibration": hashlib.sha256(json.dumps([taps, quantizers]).encode()).hexdigest(),
+        "distortion": measured_in,
+        "seed": seed,
+    }
 
 
 def _bytes(value: Tensor) -> bytes:
