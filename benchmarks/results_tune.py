@@ -23,14 +23,23 @@ def tunings(found: Sequence[Values]) -> str:
     return "\n\n".join(["## Tuning", fill(_INTRO, WIDTH), *(_network(each) for each in found)])
 
 
+def _agreement(runs: list[Values]) -> str:
+    """How far the bits that training counted were from those of frames, by the codec's own rate and by others."""
+    own = max(_off(tap) for run in runs if _rate(run) == "codec" for tap in run["taps"])
+    said = f"Bits as training counts them differ from those of frames by at most {own:.1%} in any map at the end"
+    others = [_off(tap) for run in runs if _rate(run) != "codec" for tap in run["taps"]]
+    return f"{said}; by the rates that are not the codec's own by {max(others):.1%}." if others else f"{said}."
+
+
+def _rate(run: Values) -> str:
+    return str(run.get("rate", "codec"))
+
+
 def _network(found: Values) -> str:
     runs = found["runs"]
     parts = [f"### Tuning: {NETWORKS.get(_name(found), _name(found))}", _conditions(found), _figures(found)]
     parts += ["How bits a value of held-back images fall with epochs (their KL in brackets):", _growth(runs)]
-    farthest = max(_off(tap) for run in runs for tap in run["taps"])
-    parts.append(
-        f"Bits as training counts them differ from those of frames by at most {farthest:.1%} in any map at the end."
-    )
+    parts.append(_agreement(runs))
     rows = _plans("as it was", found)
     for run in runs:
         rows += _plans("lambda 0" if run["target_ratio"] is None else f"{_label(run)}, {run['target_ratio']:g}", run)
@@ -75,7 +84,7 @@ def _figures(found: Values) -> str:
 
 def _label(run: Values) -> str:
     """The codec, and the rate where it is not the codec's own."""
-    rate = run.get("rate", "codec")
+    rate = _rate(run)
     return f"`{run['codec']}`" if rate == "codec" else f"`{run['codec']}`, rate `{rate}`"
 
 
