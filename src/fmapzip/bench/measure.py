@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
 from functools import partial
 from statistics import median
 from time import perf_counter
@@ -15,6 +14,7 @@ from fmapzip.baselines.base import PARTS
 from fmapzip.bench.memory import PeakMemory
 from fmapzip.bench.methods import Job, Method
 from fmapzip.codecs.base import IntegerMap
+from fmapzip.documents.bench_shard import TapFigures
 
 ENOUGH_SECONDS = 0.05
 """A map that has taken so long is not repeated for its own sake."""
@@ -24,51 +24,6 @@ PATIENCE = 4
 """or until there are so many times as many runs as were asked for, or as many seconds as are enough."""
 
 
-@dataclass
-class TapFigures:
-    """What one method made of one tap, summed over the samples.
-
-    Attributes
-    ----------
-    bytes, parts
-        All bytes of the encoded maps, and where they went.
-    side_bytes, path, layout
-        What is kept beside them; which way the tap took; for general codecs, the order of the values.
-    largest
-        Bytes of the largest map.
-    encode_seconds, decode_seconds
-        Sums of the medians.
-    encode_excess, decode_excess
-        What the medians are above the least times, summed: how far times may be off.
-    squared_error, signal, max_error
-        Of the decoded integers against the integers.
-    peak_bytes
-        Memory that the first sample took, its decoded map among it, beyond what there was before; or None.
-    wrong
-        In words, where a promise was broken; empty where none was.
-    """
-
-    bytes: int = 0
-    parts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(PARTS, 0))
-    side_bytes: int = 0
-    path: str = ""
-    layout: str = ""
-    largest: int = 0
-    encode_seconds: float = 0.0
-    decode_seconds: float = 0.0
-    encode_excess: float = 0.0
-    decode_excess: float = 0.0
-    squared_error: int = 0
-    signal: int = 0
-    max_error: int = 0
-    peak_bytes: int | None = None
-    wrong: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """As JSON values."""
-        return asdict(self)
-
-
 def measure(method: Method, job: Job, maps: Sequence[IntegerMap], repeat: int) -> TapFigures:
     """Run a method on the maps of a tap.
 
@@ -76,7 +31,7 @@ def measure(method: Method, job: Job, maps: Sequence[IntegerMap], repeat: int) -
     after one that is not counted, more where they differ; methods whose time says nothing, and maps that take long, run
     once.
     """
-    found = TapFigures(side_bytes=job.side_bytes, path=job.path, layout=method.layout)
+    found = TapFigures(dict.fromkeys(PARTS, 0), job.side_bytes, job.path, method.layout)
     runs = repeat if method.timed else 0
     for position, q in enumerate(maps):
         memory = PeakMemory() if position == 0 else None

@@ -4,27 +4,17 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fmapzip import registry
 from fmapzip.archive import Archive, ArchiveWriter
-from fmapzip.bench.source import Tap
+from fmapzip.bench.source import Outputs, Tap
 from fmapzip.codecs.base import Codec, IntegerMap
-from fmapzip.errors import MissingExtra
-from fmapzip.eval.request import Progress, Request
+from fmapzip.eval.request import Inputs, Progress, Request, load, require_torch
+from fmapzip.eval.shard_rows import shard_rows
 from fmapzip.plan import Plan
-
-DISTORTION = (
-    "top1",
-    "top5",
-    "changed_vs_int8",
-    "changed_vs_float",
-    "kl_vs_float",
-    "kl_vs_int8",
-    "output_sqnr_db",
-)
 
 
 class NetworkSource:
@@ -36,17 +26,30 @@ class NetworkSource:
         The model, the images, and how to run them.
     progress
         Told how far each stage has come.
+    inputs
+        What was loaded of the request; None: loaded here.
+    part
+        ``(i, n)``: of `n` shards of the images the one of index `i`.
+
+    Attributes
+    ----------
+    images
+        How many images the maps are of.
     """
 
-    def __init__(self, request: Request, progress: Progress) -> None:
-        try:
-            from fmapzip.eval.capture import prepare
-        except ImportError as error:
-            raise MissingExtra("running a network needs PyTorch: pip install 'fmapzip[torch]'") from error
-        self._request, self._progress = request, progress
+    def __init__(
+        self, request: Request, progress: Progress, inputs: Inputs | None = None, part: tuple[int, int] = (0, 1)
+    ) -> None:
+        require_torch()
+        from fmapzip.eval.capture import prepare_loaded
+
+        inputs = inputs or load(request)
+        self._request, self._all = request, len(inputs.parts.images)
+        inputs = _only(inputs, part)
+        self.images = len(inputs.parts.images)
         self._folder = tempfile.TemporaryDirectory(prefix="fmapzip-bench-")
         try:
-            self._ready = prepare(request, progress)
+            self._ready = prepare_loaded(request, inputs, progress)
             self._archive = self._stored(Path(self._folder.name) / "maps.fmz")
         except BaseException:
             self._folder.cleanup()
@@ -64,7 +67,7 @@ class NetworkSource:
             "data": request.data,
             "quantizer": request.quantizer,
             "calibration_images": self._ready.calibration.images,
-            "images": len(self._ready.inputs.parts.images),
+            "images": self._all,
             "protocol": {
                 "calib": request.calib,
                 "preprocess": request.preprocess,
@@ -83,8 +86,8 @@ class NetworkSource:
         choice = choose(ready.captured, ready.batches, ready.calibration, codec, classes, DEFAULT_LIMIT, ready.progress)
         return choice.plan
 
-    def distortion(self, plans: Sequence[Plan]) -> list[dict[str, Any]] | None:
-        """The figures of docs/EVAL_JSON.md for each plan, and last those of the 8-bit network."""
+    def outputs(self, plans: Sequence[Plan]) -> Outputs:
+        """Run the network in 8 bits, and with its maps stored by each plan."""
         from fmapzip.torch.batches import Batches
         from fmapzip.torch.compare import Comparison
         from fmapzip.torch.passes import CodedPass, Int8Pass
@@ -95,9 +98,9 @@ class NetworkSource:
         coded = [CodedPass(ready.captured, taps, plan, self._request.threads) for plan in plans]
         given = (calibration.calibrator, calibration.images)
         comparison = Comparison(ready.inputs.model, ready.captured, exact, coded, self._classes, *given)
-        comparison.run(Batches(ready.inputs.images, "images").with_targets(), ready.progress)
-        found = comparison.evaluation()
-        return [*map(_figures, map(asdict, found.codecs)), _figures(asdict(found.int8_baseline))]
+        comparison.run(Batches(ready.inputs.images, "images", repeatable=False).with_targets(), ready.progress)
+        tally = comparison.tally
+        return Outputs(self._classes, tally.int8.sums(), [one.sums() for one in tally.coded])
 
     @property
     def _classes(self) -> bool:
@@ -120,8 +123,14 @@ class NetworkSource:
             return self._ready.calibration.maps(place)
 
         quantizer = self._ready.calibration.quantizers[place]
-        return Tap(name, len(self._archive.samples(name)), lambda i: self._archive.read(name, i), training, quantizer)
+        samples = len(self._archive.samples(name)) if name in self._archive.names else 0
+        return Tap(name, samples, lambda i: self._archive.read(name, i), training, quantizer)
 
 
-def _figures(found: dict[str, Any]) -> dict[str, Any]:
-    return {name: found[name] for name in DISTORTION if name in found}
+def _only(inputs: Inputs, part: tuple[int, int]) -> Inputs:
+    """The inputs with the images of one shard."""
+    from fmapzip.eval.loading import Batches
+
+    rows, _ = shard_rows(len(inputs.parts.images), inputs.batch, part)
+    images = inputs.parts.images.select(rows)
+    return replace(inputs, parts=replace(inputs.parts, images=images), images=Batches(images, inputs.batch))

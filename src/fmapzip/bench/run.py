@@ -7,24 +7,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from fmapzip.atomic import beside
 from fmapzip.bench.baseline_codec import baseline_plan
-from fmapzip.bench.measure import TapFigures, measure
+from fmapzip.bench.measure import measure
 from fmapzip.bench.methods import BaselineMethod, Method, OurMethod
-from fmapzip.bench.schema import better_layouts, codec_entry, missing_entry, tap_entry, totals
+from fmapzip.bench.schema import better_layouts, codec_entry, report
 from fmapzip.bench.source import Source, Tap
 from fmapzip.bench.specs import Chosen
 from fmapzip.codecs.base import IntegerMap
-from fmapzip.documents.bench import BENCH
+from fmapzip.documents.bench_shard import Figures, MethodFigures, TapFigures, TapMaps
 from fmapzip.errors import FmapzipError
 from fmapzip.eval.environment import PACKAGES, OtherPrograms, environment
 from fmapzip.eval.request import Progress
+from fmapzip.histogram import ValueHistogram
 from fmapzip.measurements import MeasurementCache
 from fmapzip.plan import Plan
 
-SCHEMA = 1
 BASELINE_PACKAGES = ("zstandard", "lz4", "blosc2", "pcodec", "zfpy", "brotli", "imagecodecs")
 BENCHING = "encoding and decoding"
 PARTIAL = ".partial"
@@ -65,57 +66,89 @@ def bench(
         The report that docs/BENCH_JSON.md describes.
     """
     others = OtherPrograms()
-    conditions = _conditions(source, repeat, threads)
+    conditions = conditions_of(source, repeat, threads)
     partial = None if report_file is None else beside(report_file, PARTIAL)
     cache = MeasurementCache(partial, "bench", conditions, restart=True)
+    figures = measured(source, chosen, repeat, threads, progress, cache, distortion)
+    machine = {**conditions["environment"], "others_cpu": others.share()}
+    found = report(figures, conditions["source"], repeat, machine)
+    cache.remove()
+    return found
+
+
+def measured(
+    source: Source,
+    chosen: Chosen,
+    repeat: int,
+    threads: int,
+    progress: Progress,
+    cache: MeasurementCache,
+    distortion: bool = True,
+    whole: bool = True,
+) -> Figures:
+    """Measure methods on the maps of a source; the arguments are those of `bench`.
+
+    Parameters
+    ----------
+    cache
+        What is finished.
+    whole
+        Whether these are all maps: then the network runs with the better layout of a lossy method alone, which
+        shards do not know.
+    """
     plans = {
         method.label: source.plan(method.codec)
         for method in chosen.methods
         if isinstance(method, OurMethod) and method.codec is not None
     }
-    taps, figures = _figures(source.taps, chosen.methods, plans, repeat, cache, progress)
-    entries = better_layouts([codec_entry(m, found, plans.get(m.label)) for m, found in figures])
+    figures = _figures(source.taps, chosen, plans, repeat, cache, progress)
     if distortion:
-        _add_distortion(source, chosen.methods, entries, plans)
-    report = {
-        "schema": SCHEMA,
-        "kind": "bench",
-        **conditions,
-        "taps": taps,
-        "totals": totals(taps),
-        "codecs": sorted(entries, key=lambda entry: entry["total_bytes"])
-        + [missing_entry(label, module) for label, module in chosen.missing],
-    }
-    report["int8"] = next((e.pop("_int8") for e in entries if "_int8" in e), None)
-    report["environment"] = {**conditions["environment"], "others_cpu": others.share()}
-    cache.remove()
-    return BENCH.checked(report)
+        _add_distortion(source, chosen.methods, figures, plans, whole)
+    return figures
 
 
-def _conditions(source: Source, repeat: int, threads: int) -> dict[str, Any]:
+def conditions_of(source: Source, repeat: int, threads: int) -> dict[str, Any]:
+    """What measurements are made under."""
     machine = environment(threads, (*PACKAGES, *BASELINE_PACKAGES))
     return {"source": source.description, "repeat": repeat, "environment": machine}
 
 
 def _figures(
     taps: Sequence[Tap],
-    methods: Sequence[Method],
+    chosen: Chosen,
     plans: dict[str, Plan | None],
     repeat: int,
     cache: MeasurementCache,
     progress: Progress,
-) -> tuple[list[dict[str, Any]], list[tuple[Method, list[TapFigures]]]]:
-    entries = []
-    results: list[list[TapFigures]] = [[] for _ in methods]
+) -> Figures:
+    methods = chosen.methods
+    found = Figures([], [_about(method, plans.get(method.label)) for method in methods], list(chosen.missing))
     for place, tap in enumerate(taps):
+        if not tap.samples:
+            continue
         maps: list[IntegerMap] = [tap.load(i) for i in range(tap.samples)]
-        entries.append(tap_entry(tap.name, maps, tap.zero_point))
+        found.taps.append(_maps(tap, maps))
         identity = f"{tap.name} {_fingerprint(maps):08x}"
-        for number, (method, found) in enumerate(zip(methods, results, strict=True)):
+        for number, (method, figures) in enumerate(zip(methods, found.methods, strict=True)):
             plan = plans.get(method.label)
-            found.append(_one(method, tap, place, plan, maps, repeat, cache, identity))
+            figures.taps.append(_one(method, tap, place, plan, maps, repeat, cache, identity))
             progress(BENCHING, place * len(methods) + number + 1, len(taps) * len(methods))
-    return entries, list(zip(methods, results, strict=True))
+    return found
+
+
+def _about(method: Method, plan: Plan | None) -> MethodFigures:
+    """A method without its figures."""
+    about, notes = msgspec.to_builtins(method.facts), list(method.notes(plan))
+    sha256, size = (None, None) if plan is None else (plan.hash.hex(), len(plan.to_bytes()))
+    return MethodFigures(method.label, method.layout, about, sha256, size, notes, [])
+
+
+def _maps(tap: Tap, maps: Sequence[IntegerMap]) -> TapMaps:
+    seen = ValueHistogram(maps[0].dtype, tap.zero_point)
+    for q in maps:
+        seen.add(q)
+    dtype: Any = str(maps[0].dtype)
+    return TapMaps(tap.name, list(maps[0].shape), dtype, tap.zero_point, len(maps), seen.counts.tolist())
 
 
 def _one(
@@ -132,13 +165,14 @@ def _one(
 
     def work() -> dict[str, Any]:
         try:
-            return measure(method, method.job(tap, place, plan), maps, repeat).to_json()
+            found: dict[str, Any] = msgspec.to_builtins(measure(method, method.job(tap, place, plan), maps, repeat))
+            return found
         except FmapzipError:
             raise
         except Exception as error:
             raise RuntimeError(f"{method.label} on {tap.name}: {type(error).__name__}: {error}") from error
 
-    return TapFigures(**cache.get(key, work))
+    return msgspec.convert(cache.get(key, work), TapFigures)
 
 
 def _fingerprint(maps: Sequence[IntegerMap]) -> int:
@@ -149,25 +183,23 @@ def _fingerprint(maps: Sequence[IntegerMap]) -> int:
 
 
 def _add_distortion(
-    source: Source, methods: Sequence[Method], entries: list[dict[str, Any]], plans: dict[str, Plan | None]
+    source: Source, methods: Sequence[Method], figures: Figures, plans: dict[str, Plan | None], whole: bool
 ) -> None:
-    """Add to each lossy method what it does to the network's output."""
-    lossy = [(entry, method) for entry in entries for method in methods if _is(entry, method) and not method.lossless]
-    found: list[tuple[dict[str, Any], Plan]] = []
-    for entry, method in lossy:
+    """Add to each lossy method what it does to the network's output, and what 8 bits do."""
+    lossy = [(each, method) for each, method in zip(figures.methods, methods, strict=True) if not method.lossless]
+    if whole:
+        kept = {(e["label"], e["layout"]) for e in better_layouts([codec_entry(e, None) for e, _ in lossy])}
+        lossy = [(each, method) for each, method in lossy if (each.label, each.layout) in kept]
+    found: list[tuple[MethodFigures, Plan]] = []
+    for each, method in lossy:
         plan = plans.get(method.label)
         if isinstance(method, BaselineMethod) and method.baseline is not None:
             plan = baseline_plan(method.baseline, [method.side(tap) for tap in source.taps], source)
         if plan is not None:
-            found.append((entry, plan))
-    figures = source.distortion([plan for _, plan in found])
-    if figures is None:
+            found.append((each, plan))
+    outputs = source.outputs([plan for _, plan in found])
+    if outputs is None:
         return
-    for (entry, _), distortion in zip(found, figures, strict=False):
-        entry["distortion"] = distortion
-    if entries:
-        entries[0]["_int8"] = figures[-1]
-
-
-def _is(entry: dict[str, Any], method: Method) -> bool:
-    return bool(entry["label"] == method.label and entry["layout"] == method.layout)
+    figures.classes, figures.int8 = outputs.classes, outputs.int8
+    for (each, _), sums in zip(found, outputs.coded, strict=True):
+        each.outputs = sums

@@ -4,26 +4,54 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from fmapzip.baselines.base import PARTS
-from fmapzip.bench.measure import TapFigures
-from fmapzip.bench.methods import Method
-from fmapzip.codecs.base import IntegerMap
+from fmapzip.documents.bench import BENCH
+from fmapzip.documents.bench_shard import Figures, MethodFigures, TapFigures, TapMaps
 from fmapzip.documents.maps import pooled
+from fmapzip.documents.shard import NetworkSums
 from fmapzip.histogram import ValueHistogram
-from fmapzip.plan import Plan
 
+SCHEMA = 1
 MB = 1e6
 _POOLED = ("zeros", "entropy_bits")
 
 
-def tap_entry(name: str, maps: Sequence[IntegerMap], zero_point: int = 0) -> dict[str, Any]:
+def report(figures: Figures, source: dict[str, Any], repeat: int, environment: dict[str, Any]) -> dict[str, Any]:
+    """The report that docs/BENCH_JSON.md describes.
+
+    Parameters
+    ----------
+    figures
+        Of all maps.
+    source
+        What is said of where they come from.
+    repeat, environment
+        Timed runs of each map, and the machine.
+    """
+    taps = [_tap_entry(tap) for tap in figures.taps]
+    entries = better_layouts([codec_entry(method, figures.classes) for method in figures.methods])
+    found = {
+        "schema": SCHEMA,
+        "kind": "bench",
+        "source": source,
+        "repeat": repeat,
+        "environment": environment,
+        "taps": taps,
+        "totals": totals(taps),
+        "codecs": sorted(entries, key=lambda entry: entry["total_bytes"])
+        + [missing_entry(label, module) for label, module in figures.missing],
+        "int8": _distortion(figures.int8, figures.classes, ("float",)),
+    }
+    return BENCH.checked(found)
+
+
+def _tap_entry(tap: TapMaps) -> dict[str, Any]:
     """Shape, zeros, histogram and order-0 entropy of a tap's integers."""
-    seen = ValueHistogram(maps[0].dtype, zero_point)
-    for q in maps:
-        seen.add(q)
-    facts = {"name": name, "shape": list(maps[0].shape), "dtype": str(maps[0].dtype), "samples": len(maps)}
+    seen = ValueHistogram(tap.dtype, tap.zero_point)
+    seen.counts += tap.counts
+    facts = {"name": tap.name, "shape": tap.shape, "dtype": tap.dtype, "samples": tap.samples}
     return {**facts, **seen.to_json()}
 
 
@@ -32,10 +60,11 @@ def totals(taps: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {"raw_bytes": sum(tap["raw_bytes"] for tap in taps), **{key: pooled(taps, key) for key in _POOLED}}
 
 
-def codec_entry(method: Method, taps: Sequence[TapFigures], plan: Plan | None) -> dict[str, Any]:
+def codec_entry(method: MethodFigures, classes: bool | None) -> dict[str, Any]:
     """The row of a method, over all taps."""
+    taps = method.taps
     coded = sum(tap.bytes for tap in taps)
-    side = sum(tap.side_bytes for tap in taps) if plan is None else len(plan.to_bytes())
+    side = sum(tap.side_bytes for tap in taps) if method.plan_bytes is None else method.plan_bytes
     parts = {part: sum(tap.parts[part] for tap in taps) for part in PARTS}
     wrong = [tap.wrong for tap in taps if tap.wrong]
     peaks = [tap.peak_bytes for tap in taps if tap.peak_bytes is not None]
@@ -56,8 +85,8 @@ def codec_entry(method: Method, taps: Sequence[TapFigures], plan: Plan | None) -
         "sqnr_db": sqnr(sum(tap.signal for tap in taps), sum(tap.squared_error for tap in taps)),
         "max_error": max((tap.max_error for tap in taps), default=0),
         "other_layout_bytes": None,
-        "distortion": None,
-        "notes": list(method.notes(plan)),
+        "distortion": _distortion(method.outputs, classes, ("float", "int8")),
+        "notes": method.notes,
         "taps": [_tap(tap) for tap in taps],
     }
 
@@ -83,6 +112,24 @@ def better_layouts(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def sqnr(signal: int, noise: int) -> float | None:
     """Signal-to-noise ratio in dB; None where there is no noise or no signal."""
     return 10 * math.log10(signal / noise) if signal and noise else None
+
+
+def _distortion(
+    sums: NetworkSums | None, classes: bool | None, against: Sequence[Literal["float", "int8"]]
+) -> dict[str, Any] | None:
+    """What `eval` gives of a network's outputs, against others; None where it did not run."""
+    if sums is None:
+        return None
+    from fmapzip.torch.metrics import OutputFigures
+
+    figures = OutputFigures()
+    figures.merge(sums)
+    found: dict[str, Any] = {"output_sqnr_db": figures.sqnr_db}
+    found |= {"top1": figures.top1 if classes else None, "top5": figures.top5 if classes else None}
+    for other in against:
+        found[f"changed_vs_{other}"] = figures.changed(other) if classes else None
+        found[f"kl_vs_{other}"] = figures.divergence(other) if classes else None
+    return found
 
 
 def _share(part: float, whole: float) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fmapzip.archive import Archive
 from fmapzip.arrays import SUFFIXES, read_arrays
 from fmapzip.codecs.base import Codec, IntegerMap
+from fmapzip.documents.shard import NetworkSums
 from fmapzip.errors import InvalidInput, InvalidType
 from fmapzip.plan import Plan
 from fmapzip.quantize import QuantParams, make_observer
@@ -52,6 +53,14 @@ class Tap:
         return 0 if self.quantizer is None else self.quantizer.zero
 
 
+class Outputs(NamedTuple):
+    """What was counted of a network's outputs: whether they are class scores; in 8 bits; with maps by each plan."""
+
+    classes: bool
+    int8: NetworkSums
+    coded: list[NetworkSums]
+
+
 class Source(Protocol):
     """Where the maps come from."""
 
@@ -66,7 +75,7 @@ class Source(Protocol):
     def plan(self, codec: Codec) -> Plan | None:
         """The plan by which a codec of ours encodes these taps, or None: each map for itself."""
 
-    def distortion(self, plans: Sequence[Plan]) -> list[dict[str, Any]] | None:
+    def outputs(self, plans: Sequence[Plan]) -> Outputs | None:
         """What storing the maps by each plan does to the network's output; None without a network."""
 
 
@@ -115,7 +124,7 @@ class FileSource:
         del codec
         return None
 
-    def distortion(self, plans: Sequence[Plan]) -> list[dict[str, Any]] | None:
+    def outputs(self, plans: Sequence[Plan]) -> Outputs | None:
         """None: files have no network."""
         del plans
         return None

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fmapzip.atomic import replacing
+from fmapzip.atomic import check_writable, replacing
 from fmapzip.cli import options
 from fmapzip.cli.app import app
+from fmapzip.cli.console import counted, say
 from fmapzip.cli.exits import Exit
 from fmapzip.cli.help import Command
 from fmapzip.cli.output import Outputs
@@ -49,6 +50,10 @@ Csv = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="One line for each method and tap.", rich_help_panel=options.REPORTS),
 ]
+ShardFile = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", metavar="FILE", help="With --shard: its document.", rich_help_panel=options.REPORTS),
+]
 
 
 @app.command(cls=Command)
@@ -65,26 +70,72 @@ def bench(
     *,
     outputs: Outputs,
     csv: Csv = None,
+    shard: options.ShardOf = None,
+    output: ShardFile = None,
 ) -> None:
     """Encode and decode the same maps with every method, and compare bytes, times and errors.
 
     An interrupted bench with --json goes on where it stopped when it is started again.
     """
+    if shard is not None or output is not None:
+        if shard is None or output is None:
+            raise InvalidInput("--shard I/N and -o FILE go together: the file gets the shard's document")
+        if outputs != Outputs() or csv is not None:
+            raise InvalidInput("--json, --html and --csv are of whole runs: merge makes the report of shards")
+        _shard(_of_network(inputs, request), codec, repeat, distortion, options.shard_of(shard), output)
+        return
     outputs.check(csv)
     from fmapzip.bench.run import bench as run
     from fmapzip.bench.specs import choose
-    from fmapzip.bench.table import render, write_csv
+    from fmapzip.bench.table import render
     from fmapzip.cli.progress import progress
 
     chosen = choose(codec or ["all"], request.threads)
     with progress() as advance, _source(inputs, request, advance) as source:
         report = run(source, chosen, repeat, request.threads, advance, outputs.kept_json, distortion)
     if csv is not None:
-        with replacing(csv) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-            write_csv(report, file)
+        save_csv(report, csv)
     outputs.write(report, render)
+    check_promises(report)
+
+
+def save_csv(report: dict[str, Any], file: Path) -> None:
+    """Write the lines of a report."""
+    from fmapzip.bench.table import write_csv
+
+    with replacing(file) as temporary, temporary.open("w", encoding="utf-8", newline="") as opened:
+        write_csv(report, opened)
+
+
+def check_promises(report: dict[str, Any]) -> None:
+    """End with an exit code of its own where a method broke a promise."""
     if any(entry["status"].startswith("wrong") for entry in report["codecs"]):
         raise typer.Exit(Exit.BROKEN_PROMISE)
+
+
+def _shard(
+    request: Request, codec: list[str] | None, repeat: int, distortion: bool, part: tuple[int, int], file: Path
+) -> None:
+    """Measure on one shard of the images."""
+    check_writable(file)
+    from fmapzip.bench.shards import run_shard
+    from fmapzip.bench.specs import choose
+    from fmapzip.cli.progress import progress
+
+    with progress() as advance:
+        chosen = choose(codec or ["all"], request.threads)
+        images = run_shard(request, chosen, repeat, part, file, advance, distortion)
+    done = "was there already" if images is None else counted(images, "image")
+    say(f"{file}: shard {part[0] + 1}/{part[1]}, {done}")
+
+
+def _of_network(inputs: Sequence[str], request: Request) -> Request:
+    """The request with MODEL and DATA."""
+    from fmapzip.bench.source import FILES
+
+    if len(inputs) != 2 or all(Path(name).suffix.lower() in FILES for name in inputs):
+        raise InvalidInput("--shard cuts the images of MODEL DATA; on files, methods are trained on all their maps")
+    return replace(request, model=inputs[0], data=inputs[1])
 
 
 @contextmanager
@@ -97,7 +148,7 @@ def _source(inputs: Sequence[str], request: Request, advance: Advance) -> Iterat
     elif len(inputs) == 2:
         from fmapzip.bench.network import NetworkSource
 
-        source = NetworkSource(replace(request, model=inputs[0], data=inputs[1]), advance)
+        source = NetworkSource(_of_network(inputs, request), advance)
     else:
         raise InvalidInput(f"expected MODEL DATA, or files ending in {', '.join(FILES)}")
     try:

@@ -10,6 +10,7 @@ import typer
 from fmapzip.atomic import check_writable
 from fmapzip.cli import options
 from fmapzip.cli.app import app
+from fmapzip.cli.bench import Csv, check_promises, save_csv
 from fmapzip.cli.console import counted, say
 from fmapzip.cli.help import Command
 from fmapzip.cli.output import Outputs
@@ -29,26 +30,36 @@ Output = Annotated[
 @options.gathers(outputs=options.OUTPUTS)
 def merge(
     shards: Annotated[
-        list[Path], typer.Argument(metavar="SHARD...", help="What eval or plan --shard wrote, in any order.")
+        list[Path], typer.Argument(metavar="SHARD...", help="What eval, bench or plan --shard wrote, in any order.")
     ],
     metric: options.Tasks = None,
     output: Output = None,
     *,
     outputs: Outputs,
+    csv: Csv = None,
 ) -> None:
-    """Merge the shards of an evaluation into its report, or those of a plan's measuring into one file.
+    """Merge the shards of an evaluation or a bench into its report, or those of a plan's measuring into one file.
 
     A report is that of one run over all images, digit for digit but for times. --metric is given as to the shards.
     """
     if is_measurements(shards[0]):
-        if output is None or metric or outputs != Outputs():
+        if output is None or metric or csv or outputs != Outputs():
             raise InvalidInput("shards of plan become a file for plan --state: give -o FILE alone")
         _measurements(shards, output)
         return
     if output is not None:
-        raise InvalidInput("-o is for shards of plan; the report of an evaluation goes to --json and --html")
-    outputs.check()
+        raise InvalidInput("-o is for shards of plan; a report goes to --json and --html")
+    outputs.check(csv)
     require_torch()
+    from fmapzip.bench.merging import is_of_bench
+
+    if is_of_bench(shards[0]):
+        if metric:
+            raise InvalidInput("--metric is for shards of eval")
+        _bench(shards, outputs, csv)
+        return
+    if csv is not None:
+        raise InvalidInput("--csv is for shards of bench")
     from fmapzip.eval.merging import merge as merged
     from fmapzip.eval.metric_spec import parse_metric
     from fmapzip.eval.table import render
@@ -56,6 +67,17 @@ def merge(
     metrics = metric or []
     report = merged(shards, [parse_metric(spec) for spec in metrics], metrics, pictures=outputs.html is not None)
     outputs.write(report, render)
+
+
+def _bench(shards: list[Path], outputs: Outputs, csv: Path | None) -> None:
+    from fmapzip.bench.merging import merge as merged
+    from fmapzip.bench.table import render
+
+    report = merged(shards)
+    if csv is not None:
+        save_csv(report, csv)
+    outputs.write(report, render)
+    check_promises(report)
 
 
 def _measurements(shards: list[Path], output: Path) -> None:

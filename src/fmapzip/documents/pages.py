@@ -95,6 +95,7 @@ def _anchor(title: str) -> str:
 def pages() -> dict[str, str]:
     """Text of every document's page, by its name below ``docs/``."""
     from fmapzip.documents.bench import BENCH
+    from fmapzip.documents.bench_shard import BENCH_SHARD
     from fmapzip.documents.evaluation import EVALUATION
     from fmapzip.documents.partition import PARTITION
     from fmapzip.documents.planning import PLANNING
@@ -107,6 +108,7 @@ def pages() -> dict[str, str]:
         "EVAL": EVALUATION,
         "SHARD": SHARD,
         "BENCH": BENCH,
+        "BENCH_SHARD": BENCH_SHARD,
         "PLAN": PLANNING,
         "STORE": STORE,
         "PARTITION": PARTITION,

@@ -13,7 +13,7 @@ from fmapzip.documents.shard import Shard
 from fmapzip.errors import FmapzipError, InvalidInput
 from fmapzip.eval.identity import difference
 from fmapzip.eval.report import Protocol, to_json
-from fmapzip.eval.shard_file import read_shard
+from fmapzip.eval.shard_file import in_order, read_shard
 from fmapzip.eval.shard_rows import shard_rows
 from fmapzip.eval.shards import drawn
 from fmapzip.plan import Plan
@@ -75,22 +75,14 @@ def merge(
 
 def _complete(files: Sequence[Path]) -> list[tuple[Path, Shard]]:
     """All shards of one run, in order."""
-    found: dict[int, tuple[Path, Shard]] = {}
+    found: list[tuple[Path, Shard]] = []
     for file in files:
         shard = read_shard(file)
         _check_alone(file, shard)
         if found:
-            _check_beside(file, shard, *next(iter(found.values())))
-        if shard.shard in found:
-            raise InvalidInput(f"{file} and {found[shard.shard][0]} are both shard {shard.shard}/{shard.shards}")
-        found[shard.shard] = file, shard
-    if not found:
-        raise InvalidInput("there are no shards")
-    count = next(iter(found.values()))[1].shards
-    if len(found) < count:
-        first = next(i for i in range(1, count + 1) if i not in found)
-        raise InvalidInput(f"{count - len(found)} of {count} shards are missing, the first is {first}/{count}")
-    return [found[i] for i in sorted(found)]
+            _check_beside(file, shard, *found[0])
+        found.append((file, shard))
+    return in_order(found)
 
 
 def _check_alone(file: Path, shard: Shard) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -17,7 +18,19 @@ KIND: Literal["eval shard"] = "eval shard"
 SCHEMA: Literal[1] = 1
 
 
-def write_shard(file: Path, shard: Shard) -> None:
+class _Numbered(Protocol):
+    @property
+    def shard(self) -> int: ...
+
+    @property
+    def shards(self) -> int: ...
+
+
+_Read = TypeVar("_Read", bound=msgspec.Struct)
+_Shard = TypeVar("_Shard", bound=_Numbered)
+
+
+def write_shard(file: Path, shard: msgspec.Struct) -> None:
     """Write a document, with its digest."""
     found = msgspec.to_builtins(shard)
     found["digest"] = _digest(found)
@@ -25,7 +38,12 @@ def write_shard(file: Path, shard: Shard) -> None:
 
 
 def read_shard(file: Path) -> Shard:
-    """Read a document.
+    """Read the document of an evaluation's shard, as `read_document` does."""
+    return read_document(file, KIND, Shard)
+
+
+def read_document(file: Path, kind: str, document: type[_Read]) -> _Read:
+    """Read a document of a kind.
 
     Raises
     ------
@@ -34,19 +52,41 @@ def read_shard(file: Path) -> Shard:
     """
     try:
         found = json.loads(file.read_bytes())
-        if not isinstance(found, dict) or found.get("kind") != KIND:
-            raise InvalidInput(f"{file}: not the document of a shard")
+        if not isinstance(found, dict) or found.get("kind") != kind:
+            raise InvalidInput(f"{file}: not the document of a shard of {kind.split(maxsplit=1)[0]}")
         if found.get("schema") != SCHEMA:
             raise InvalidInput(f"{file}: schema {str(found.get('schema'))[:20]}; this release reads schema {SCHEMA}")
         if found.get("digest") != _digest(found):
             raise InvalidInput(f"{file}: damaged: its digest is of other content")
-        return msgspec.convert(found, Shard)
+        return msgspec.convert(found, document)
     except OSError as error:
         raise InvalidInput(f"{file}: {error.strerror}") from error
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         if isinstance(error, InvalidInput):
             raise
         raise InvalidInput(f"{file}: not the document of a shard: {error}") from error
+
+
+def in_order(found: Sequence[tuple[Path, _Shard]]) -> list[tuple[Path, _Shard]]:
+    """All shards of one run, in order, of those that were given in any.
+
+    Raises
+    ------
+    InvalidInput
+        Some are missing or doubled.
+    """
+    known: dict[int, tuple[Path, _Shard]] = {}
+    for file, shard in found:
+        if shard.shard in known:
+            raise InvalidInput(f"{file} and {known[shard.shard][0]} are both shard {shard.shard}/{shard.shards}")
+        known[shard.shard] = file, shard
+    if not known:
+        raise InvalidInput("there are no shards")
+    count = found[0][1].shards
+    missing = [i for i in range(1, count + 1) if i not in known]
+    if missing:
+        raise InvalidInput(f"{len(missing)} of {count} shards are missing, the first is {missing[0]}/{count}")
+    return [known[i] for i in sorted(known)]
 
 
 def _digest(found: dict[str, Any]) -> str:
