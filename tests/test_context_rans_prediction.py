@@ -87,6 +87,32 @@ def test_the_core_predicts_what_the_reference_does(
     check_predictions(parameters, related((channels, rows, columns), below, seed=rank))
 
 
+@pytest.mark.parametrize("shape", [*SHAPES, (200, 20, 64, 5, 6), (72, 8, 32, 16, 16), (48, 16, 48, 1, 3)])
+@pytest.mark.parametrize("below", [0, 128])
+def test_frames_of_arbitrary_parameters_are_those_of_the_reference(
+    shape: tuple[int, int, int, int, int], below: int
+) -> None:
+    """An encoder, which knows all values, predicts several positions at once; a decoder step by step."""
+    channels, width, rank, rows, columns = shape
+    q = related((channels, rows, columns), below, seed=rank)
+    q[np.random.default_rng(rows).random(q.shape) < 0.7] = 0
+    codec, quantizer = registry.make("context-rans", level="max"), QuantParams("int8" if below else "uint8", (1.0,))
+    bias = np.random.default_rng(width).integers(2000, 2400, channels)
+    mild = {
+        "zero_of_log": 9,
+        "zero_of_activity": -7,
+        "zero_of_fold": 0,
+        "zero_of_mean": np.ones_like(bias),
+        "zero_bias": bias,
+    }
+    parameters = arbitrary(channels, width, rank, below, False, seed=channels, **mild)
+    plan = Plan((TapPlan("t", q.shape, quantizer, codec, parameters),))
+    frame = fmapzip.encode(q, plan=plan, tap="t")
+    assert len(frame) < 0.9 * q.size + 60
+    assert np.array_equal(fmapzip.decode(frame, plan=plan), q)
+    assert frame == reference_encode(q, codec.number, parameters, plan=(plan.hash8, 0))
+
+
 def check_predictions(parameters: bytes, q: NDArray[Any]) -> None:
     symbols, zeros = _core.ContextStatistics(parameters).count_predicted(q[None])
     p = read(parameters)

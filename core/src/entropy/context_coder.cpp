@@ -7,6 +7,7 @@
 #include "entropy/alphabet.hpp"
 #include "entropy/context_kernels.hpp"
 #include "entropy/context_rows.hpp"
+#include "entropy/known_positions.hpp"
 #include "entropy/prediction_walk.hpp"
 
 namespace fmapzip {
@@ -76,8 +77,42 @@ void find_contexts(const ContextTables& tables, const ContextKernels& kernels, c
   std::memcpy(work.zero_class, steps.zero, count);
 }
 
+// Writes the steps of a tile, the last one first; `of(step, encode)` calls encode(work, indices).
+template <class Order, class Of>
+size_t encode_steps(const ContextTables& tables, const Order& order, Of of, Shape tile, uint32_t lanes,
+                    uint8_t* out) {
+  const ContextKernels& kernels = context_kernels(lanes);
+  uint8_t* const end = out + context_bound(tile) - kVectorPad;
+  WordWriter words;
+  words.at = end;
+  std::fill_n(words.state, kMaxLanes, kStateFloor);
+  for (uint32_t step = order.steps(); step-- > 0;) {
+    of(step, [&](const ContextWork& work, const uint8_t* indices) {
+      kernels.encode_span(tables, work, work.table, work.zero_class, indices, order.count(step), lanes,
+                          words);
+    });
+    if (static_cast<size_t>(end - words.at) >= tile.size()) return tile.size();
+  }
+  return close_body(words, end, lanes, tile.size(), out);
+}
+
+// Several positions at once.
+size_t encode_known(const ContextTables& tables, const KnownKernels& known, const uint8_t* indices,
+                    Shape tile, uint32_t lanes, uint8_t* out, Scratch& scratch) {
+  KnownPositions positions(tables, context_kernels(lanes), known, indices, tile, scratch);
+  const auto of = [&](uint32_t step, auto encode) {
+    const KnownPositions::Step taken = positions.take(step);
+    encode(taken.work, taken.indices);
+  };
+  return encode_steps(tables, positions.order(), of, tile, lanes, out);
+}
+
 size_t encode_predicted(const ContextTables& tables, const uint8_t* indices, Shape tile, uint32_t lanes,
                         uint8_t* out, Scratch& scratch) {
+  const KnownKernels* const known = prediction_kernels().known;
+  if (known != nullptr && tables.prediction->head == nullptr) {
+    return encode_known(tables, *known, indices, tile, lanes, out, scratch);
+  }
   const ContextKernels& kernels = context_kernels(lanes);
   PredictionWalk walk(tables, tile, true, 0, scratch);
   for (uint32_t step = 0; step < walk.steps(); ++step) {
@@ -89,17 +124,8 @@ size_t encode_predicted(const ContextTables& tables, const uint8_t* indices, Sha
     kernels.look_up(tables.companded, walk.indices(step), count, walk.companded(step));
     walk.gather();
   }
-  uint8_t* const end = out + context_bound(tile) - kVectorPad;
-  WordWriter words;
-  words.at = end;
-  std::fill_n(words.state, kMaxLanes, kStateFloor);
-  for (uint32_t step = walk.steps(); step-- > 0;) {
-    const ContextWork work = walk.work(step);
-    kernels.encode_span(tables, work, work.table, work.zero_class, walk.indices(step), walk.count(step),
-                        lanes, words);
-    if (static_cast<size_t>(end - words.at) >= tile.size()) return tile.size();
-  }
-  return close_body(words, end, lanes, tile.size(), out);
+  const auto of = [&](uint32_t step, auto encode) { encode(walk.work(step), walk.indices(step)); };
+  return encode_steps(tables, walk, of, tile, lanes, out);
 }
 
 bool decode_predicted(const ContextTables& tables, Shape tile, uint32_t lanes, WordReader& words,

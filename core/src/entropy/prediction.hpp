@@ -14,6 +14,7 @@ inline constexpr uint32_t kPredictionChunk = 16;  // channels that are predicted
 inline constexpr uint32_t kPredictionGroup = 4;   // channels or factors that one 32-bit lane multiplies
 inline constexpr uint32_t kMaxPredictionRank = 64;
 inline constexpr uint32_t kMaxPredictionSpans = 64;
+inline constexpr uint32_t kKnownPositions = 4;
 inline constexpr uint32_t kOwnNeighbours = 7;
 inline constexpr uint32_t kNeighbourRows = 11;
 inline constexpr uint32_t kLogSteps = 128;
@@ -101,12 +102,28 @@ struct PredictionStep {
   uint8_t* errors;                // logarithms of what values differ from them by
 };
 
+// The same for an encoder, which knows all values: kKnownPositions positions at once, each with a step that
+// is all its channels, so that loadings are fetched once for all of them.
+struct KnownKernels {
+  // What values of a position differ from their means by.
+  void (*find_residuals)(const PredictionTables&, const PredictionStep&);
+  // From residuals of the positions to factors and activities of all their spans.
+  void (*gather)(const PredictionTables&, const PredictionStep* positions);
+  // What these factors say of means.
+  void (*project)(const PredictionTables&, const PredictionStep* positions);
+  // The three numbers of the contexts of a position from what is projected.
+  void (*predict)(const PredictionTables&, const PredictionStep&);
+};
+
+extern const KnownKernels kAvx512KnownKernels;
+
 struct PredictionKernels {
   // From neighbours and places to means and the three numbers of a context.
   void (*predict)(const PredictionTables&, const PredictionStep&);
   // Adds the residuals of values that are known now, and makes the factors for the next span of each
   // position.
   void (*gather)(const PredictionTables&, const PredictionStep&);
+  const KnownKernels* known;  // or null: an encoder predicts step by step
 };
 
 extern const PredictionKernels kScalarPredictionKernels, kAvx2PredictionKernels, kAvx512PredictionKernels,

@@ -228,6 +228,6 @@ void gather(const PredictionTables& t, const PredictionStep& step) {
 
 }  // namespace
 
-const PredictionKernels kAvx2PredictionKernels{predict, gather};
+const PredictionKernels kAvx2PredictionKernels{predict, gather, nullptr};
 
 }  // namespace fmapzip

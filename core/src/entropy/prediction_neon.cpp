@@ -15,6 +15,6 @@ FMAPZIP_INLINE int32x4_t dot(int32x4_t sum, int8x16_t bytes, int8x16_t weights) 
 
 }  // namespace
 
-const PredictionKernels kNeonPredictionKernels{predict, gather};
+const PredictionKernels kNeonPredictionKernels{predict, gather, nullptr};
 
 }  // namespace fmapzip

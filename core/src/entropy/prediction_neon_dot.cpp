@@ -14,6 +14,6 @@ FMAPZIP_INLINE int32x4_t dot(int32x4_t sum, int8x16_t bytes, int8x16_t weights) 
 
 }  // namespace
 
-const PredictionKernels kNeonDotPredictionKernels{predict, gather};
+const PredictionKernels kNeonDotPredictionKernels{predict, gather, nullptr};
 
 }  // namespace fmapzip

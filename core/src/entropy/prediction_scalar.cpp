@@ -80,6 +80,6 @@ void gather(const PredictionTables& t, const PredictionStep& step) {
 
 }  // namespace
 
-const PredictionKernels kScalarPredictionKernels{predict, gather};
+const PredictionKernels kScalarPredictionKernels{predict, gather, nullptr};
 
 }  // namespace fmapzip

@@ -9,6 +9,7 @@
 #include "entropy/context_kernels.hpp"
 #include "entropy/prediction.hpp"
 #include "entropy/prediction_head.hpp"
+#include "entropy/prediction_order.hpp"
 #include "fmapzip/map.hpp"
 #include "fmapzip/scratch.hpp"
 
@@ -23,6 +24,7 @@ class PredictionWalk {
   // caller's use.
   PredictionWalk(const ContextTables& tables, Shape tile, bool keeps, size_t extra, Scratch& scratch)
       : t_(*tables.prediction),
+        order_(t_, tile),
         kernels_(prediction_kernels()),
         head_kernels_(head_kernels()),
         channels_(tile.c),
@@ -66,10 +68,10 @@ class PredictionWalk {
     extra_ = take(padded(extra));
   }
 
-  uint32_t steps() const { return positions_ + t_.spans - 1; }
+  uint32_t steps() const { return order_.steps(); }
   // A step's channels.
-  uint32_t first(uint32_t step) const { return first_span(step) * t_.width; }
-  uint32_t count(uint32_t step) const { return std::min(end_span(step) * t_.width, channels_) - first(step); }
+  uint32_t first(uint32_t step) const { return order_.first(step); }
+  uint32_t count(uint32_t step) const { return order_.count(step); }
   // Of a step's channels, from the first on.
   uint8_t* companded(uint32_t step) const { return row(step) + first(step); }
   uint8_t* indices(uint32_t step) const { return indices_ + kept(step); }
@@ -109,37 +111,11 @@ class PredictionWalk {
   const PredictionStep& known() const { return step_; }
 
   // Copies the indices of a step from a tile [position][channel].
-  void take_indices(uint32_t step, const uint8_t* tile) {
-    each_span(step, [&](size_t in_tile, size_t in_step, size_t n) {
-      copy(tile + in_tile, n, indices(step) + in_step);
-    });
-  }
+  void take_indices(uint32_t step, const uint8_t* tile) { order_.take(step, tile, indices(step)); }
   // The same into a tile.
-  void give_indices(uint32_t step, uint8_t* tile) const {
-    each_span(step, [&](size_t in_tile, size_t in_step, size_t n) {
-      copy(indices(step) + in_step, n, tile + in_tile);
-    });
-  }
+  void give_indices(uint32_t step, uint8_t* tile) const { order_.give(step, indices(step), tile); }
 
  private:
-  // A span's values; most are few.
-  static void copy(const uint8_t* from, size_t n, uint8_t* to) {
-    size_t i = 0;
-    for (; i + 16 <= n; i += 16) std::memcpy(to + i, from + i, 16);
-    for (; i + 4 <= n; i += 4) std::memcpy(to + i, from + i, 4);
-    for (; i < n; ++i) to[i] = from[i];
-  }
-
-  // Calls work(where a span is in a tile [position][channel], where in its step, how many values).
-  template <class Work>
-  void each_span(uint32_t step, Work work) const {
-    const uint32_t last = end_span(step), from = first(step);
-    for (uint32_t s = first_span(step); s < last; ++s) {
-      const uint32_t c = s * t_.width;
-      work(size_t{step - s} * channels_ + c, c - from, std::min(t_.width, channels_ - c));
-    }
-  }
-
   // How many steps ago neighbours of a position were coded.
   struct Sources {
     size_t ago[kOwnNeighbours];
@@ -151,8 +127,6 @@ class PredictionWalk {
 
   uint8_t* row(uint32_t step) const { return companded_ + size_t{step} * channels_; }
   size_t kept(uint32_t step) const { return step * stride_ + first(step); }
-  uint32_t first_span(uint32_t step) const { return step < positions_ ? 0 : step - positions_ + 1; }
-  uint32_t end_span(uint32_t step) const { return std::min(step + 1, t_.spans); }
 
   // What is to the left of the first position.
   void start(uint32_t span) {
@@ -165,8 +139,8 @@ class PredictionWalk {
 
   // Of each span of a step, its place and those to the left and above.
   void find_places(uint32_t step) {
-    const uint32_t last = end_span(step);
-    for (uint32_t s = first_span(step); s < last; ++s) {
+    const uint32_t last = order_.end_span(step);
+    for (uint32_t s = order_.first_span(step); s < last; ++s) {
       const Sources& from = sources_[(step - s) % t_.spans];
       here_[s] = from.place;
       west_[s] = from.west;
@@ -209,7 +183,7 @@ class PredictionWalk {
   // A neighbour of most channels is in one row; where it is elsewhere for some, that row is copied and
   // mended.
   void find_neighbours(uint32_t step) {
-    const uint32_t last = end_span(step);
+    const uint32_t last = order_.end_span(step);
     const bool top = step < 2 * width_ + t_.spans || width_ < 4;  // or there are no such rows
     const size_t inside[kOwnNeighbours] = {1, width_, width_ + 1, width_ - 1, 2, 2 * width_, width_ - 2};
     const size_t rows = errors_ == nullptr ? size_t{kOwnNeighbours} : size_t{kNeighbourRows};
@@ -221,7 +195,7 @@ class PredictionWalk {
       step_.neighbours[k] = top ? around_[k] : here(k) - inside[neighbour(k)] * channels_;
     }
     if (!top && step >= last + last_edge_) return;
-    for (uint32_t s = first_span(step); s < last; ++s) {
+    for (uint32_t s = order_.first_span(step); s < last; ++s) {
       const Sources& from = sources_[(step - s) % t_.spans];
       if (!from.edge && !top) continue;
       const size_t c = size_t{s} * t_.width;
@@ -232,12 +206,14 @@ class PredictionWalk {
           std::memcpy(around_[k], step_.neighbours[k], channels_);
           step_.neighbours[k] = around_[k];
         }
-        copy(here(k) + c - ago * channels_, std::min<size_t>(t_.width, channels_ - c), around_[k] + c);
+        PredictionOrder::copy(here(k) + c - ago * channels_, std::min<size_t>(t_.width, channels_ - c),
+                              around_[k] + c);
       }
     }
   }
 
   const PredictionTables& t_;
+  PredictionOrder order_;
   const PredictionKernels& kernels_;
   const HeadKernels& head_kernels_;
   uint32_t channels_;
