@@ -13,6 +13,8 @@ from fmapzip.hardware import context_rans_tiles as rans
 from fmapzip.hardware.context_rans import Decoder
 from fmapzip.hardware.context_rans_encoder import Encoder
 from fmapzip.hardware.dct_cm import MaskDecoder
+from fmapzip.hardware.dct_cm_body_decoder import BodyDecoder
+from fmapzip.hardware.dct_cm_body_encoder import BodyEncoder
 from fmapzip.hardware.dct_cm_encoder import MaskEncoder
 from fmapzip.hardware.dct_cm_forward import ForwardTransform
 from fmapzip.hardware.dct_cm_inverse import InverseTransform
@@ -100,11 +102,17 @@ MASK = {"path": "mask", "coding": "bitmap"}
 LANES = (1, 4, 16, 64)
 
 
-def _transform(name: str, make: Callable[[int, int], Any], case: Callable[..., cases.Case], length: int) -> Block:
+def _transform(
+    name: str,
+    make: Callable[[int, int], Any],
+    case: Callable[..., cases.Case],
+    length: int,
+    widths: tuple[int, ...] = POWERS,
+) -> Block:
     return Block(
-        f"dct-cm-{name}-{length}",
+        f"dct-cm-{name.format(length)}",
         "dct-cm",
-        tuple(width for width in POWERS if width <= length),
+        tuple(width for width in widths if width <= length),
         partial(make, length),
         partial(case, length=length),
         {"path": "transform", "group": length, "step": 4.0, "zero_mask": True, "coding": "bitmap"},
@@ -117,6 +125,10 @@ def _to_frequencies(length: int, values: int) -> Transpose:
 
 def _to_positions(length: int, values: int) -> Transpose:
     return Transpose(length, BLOCK, values)
+
+
+def _body_encoder(length: int, _: int) -> BodyEncoder:
+    return BodyEncoder(length)
 
 
 SHARED = {"level": "default", "weights": "shared"}
@@ -150,10 +162,12 @@ BLOCKS = (
     Block("dct-cm-mask-decoder", "dct-cm", FEW, MaskDecoder, cases.mask_decoder, MASK),
     Block("dct-cm-points-encoder", "dct-cm", (1,), lambda _: MaskEncoder(points=True), cases.points_encoder, MASK),
     Block("dct-cm-points-decoder", "dct-cm", FEW, partial(MaskDecoder, points=True), cases.points_decoder, MASK),
-    *(_transform("forward", ForwardTransform, cases.forward_transform, length) for length in LENGTHS),
-    *(_transform("to-frequencies", _to_frequencies, cases.to_frequencies, length) for length in LENGTHS),
-    *(_transform("to-positions", _to_positions, cases.to_positions, length) for length in LENGTHS),
-    *(_transform("inverse", InverseTransform, cases.inverse_transform, length) for length in LENGTHS),
+    *(_transform("forward-{}", ForwardTransform, cases.forward_transform, length) for length in LENGTHS),
+    *(_transform("to-frequencies-{}", _to_frequencies, cases.to_frequencies, length) for length in LENGTHS),
+    *(_transform("to-positions-{}", _to_positions, cases.to_positions, length) for length in LENGTHS),
+    *(_transform("transform-{}-encoder", _body_encoder, cases.body_encoder, length, (1,)) for length in LENGTHS),
+    *(_transform("transform-{}-decoder", BodyDecoder, cases.body_decoder, length, FEW) for length in LENGTHS),
+    *(_transform("inverse-{}", InverseTransform, cases.inverse_transform, length) for length in LENGTHS),
     _rans("context-rans-fast-encoder", _fast_encoder, cases.fast_encoder, {"level": "fast"}),
     _rans("context-rans-fast-decoder", _fast_decoder, cases.fast_decoder, {"level": "fast"}),
     _rans("context-rans-encoder", _default_encoder, cases.default_encoder, SHARED),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +10,14 @@ import numpy as np
 from fmapzip.hardware import context_rans_tiles as rans
 from fmapzip.hardware.dct_cm_classes import word_bits
 from fmapzip.hardware.dct_cm_groups import (
+    CodedGroup,
+    Group,
     blocks_of,
+    body_word,
     code_words,
     coded_again,
+    coded_groups,
+    ends_in_a_word,
     group_words,
     groups,
     line_words,
@@ -98,24 +103,61 @@ def _encoder(tile: Tile, values: int, settings: dict[str, list[int]]) -> Case:
 
 def inverse_transform(tile: Tile, values: int, length: int) -> Case:
     """The codes of a tile's coefficients in, group by group; its values out."""
-    found = list(groups(tile, length))
-    inputs = {
-        "run": [group.run for group in found],
-        "steps": [step for group in found for step in group.steps],
-        "codes": [word for group in found for word in code_words(group, values)],
-    }
-    return Case(inputs, {"values": [word for group in found for word in group_words(group, values)]})
+    found = coded_groups(tile, length)
+    inputs = {"run": [group.run for group in found], "steps": _steps(found), "codes": _codes(found, values)}
+    return Case(inputs, {"values": _group_values(found, values)})
 
 
 def forward_transform(tile: Tile, values: int, length: int) -> Case:
     """A tile's values in, as they were decoded, group by group; the codes of their coefficients out."""
-    found = list(groups(coded_again(tile), length))
+    found = coded_groups(coded_again(tile), length)
+    inputs = {"run": [group.forward_run for group in found], "steps": _quantizers(found)}
+    return Case({**inputs, "values": _group_values(found, values)}, {"codes": _codes(found, values)})
+
+
+def body_decoder(tile: Tile, values: int, length: int) -> Case:
+    """A body of the transform path in, with the steps of its groups; its values out, the tile's last beat with last."""
+    found = list(groups(tile, length))
     inputs = {
-        "run": [group.forward_run for group in found],
-        "steps": [quantizer_word(step) for group in found for step in group.steps],
-        "values": [word for group in found for word in group_words(group, values)],
+        "tile": [body_word(tile, length)],
+        "run": [group.run for group in found],
+        "steps": _steps(found),
+        "body": words(tile.body, word_bits(values) // 8),
     }
-    return Case(inputs, {"codes": [word for group in found for word in code_words(group, values)]})
+    last = words(b"", values)[0]
+    given = _group_values(found, values)
+    outputs = [word & ~last for word in given[:-1]] + given[-1:]
+    return Case(inputs, {"values": outputs, "status": [status_word(Error.NONE)]})
+
+
+def body_encoder(tile: Tile, values: int, length: int) -> Case:
+    """A tile's values in, as they were decoded, and the quantizers of its groups; a body of the transform path out."""
+    again = coded_again(tile)
+    found = list(groups(again, length))
+    inputs = {
+        "tile": [body_word(again, length)],
+        "run": [group.forward_run for group in found],
+        "steps": _quantizers(found),
+        "values": _group_values(found, values),
+    }
+    bits = word_bits(values)
+    return Case(inputs, {"body": words(again.body, bits // 8, end=ends_in_a_word(again, length, bits))})
+
+
+def _steps(found: Iterable[Group]) -> list[int]:
+    return [step for group in found for step in group.steps]
+
+
+def _quantizers(found: Iterable[Group]) -> list[int]:
+    return [quantizer_word(step) for step in _steps(found)]
+
+
+def _codes(found: Iterable[CodedGroup], values: int) -> list[int]:
+    return [word for group in found for word in code_words(group, values)]
+
+
+def _group_values(found: Iterable[Group], values: int) -> list[int]:
+    return [word for group in found for word in group_words(group, values)]
 
 
 def to_positions(tile: Tile, values: int, length: int) -> Case:
@@ -130,7 +172,7 @@ def to_frequencies(tile: Tile, values: int, length: int) -> Case:
 
 def _turned(tile: Tile, values: int, length: int, by_frequency: bool) -> Case:
     found: dict[str, list[int]] = {"size": [], "codes": [], "turned": []}
-    for group in groups(tile, length):
+    for group in coded_groups(tile, length):
         for block in blocks_of(group):
             given = block.T if by_frequency else block
             found["size"].append(size_word(given.shape))

@@ -12,6 +12,7 @@ from fmapzip.hardware.ring import choose
 from fmapzip.reference.bit_blocks import BLOCK, SPLITS
 
 CODE_BITS = 8
+"""Bits of the rank of a value."""
 COST_BITS = 11
 """Bits of a block's cost: at most 64 (1 + 3 + 8) and the like."""
 
@@ -30,12 +31,18 @@ class Choice(wiring.Component):
     """Counts a block's codes where `count`, the last with `end`, then says its `split` and `last_bits`, where `chosen`.
 
     A block's last code may come where `free`; the choice of the one before stands until `taken`.
+
+    Parameters
+    ----------
+    code_bits : int, optional
+        Of a code.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, code_bits: int = CODE_BITS) -> None:
+        self._code_bits = code_bits
         super().__init__(
             {
-                "code": In(CODE_BITS),
+                "code": In(code_bits),
                 "count": In(1),
                 "end": In(1),
                 "size": In(range(BLOCK + 1)),
@@ -66,7 +73,7 @@ class Choice(wiring.Component):
         not_zero = Signal(range(BLOCK + 1))
         m.d.sync += not_zero.eq(choose(m, {k: reaching[t[0]] for k, t in enumerate(places)}, index, 7))
         end = choose(m, {k: t[-1] for k, t in enumerate(places)}, index, 6)
-        beyond, last_bits = Signal(CODE_BITS), Signal(4)
+        beyond, last_bits = Signal(self._code_bits), Signal(4)
         m.d.comb += beyond.eq(Mux(largest > end, largest - end, 0))
         m.d.sync += last_bits.eq(_bit_length(m, beyond))
         split, small_bits, zero_bitmap = Signal(4), Signal(3), Signal()
@@ -101,7 +108,8 @@ class Choice(wiring.Component):
                 with m.If(self.end):
                     m.d.sync += whole.eq(found)
             kept.append(whole)
-        so_far, found, largest, size = Signal(CODE_BITS), Signal(CODE_BITS), Signal(CODE_BITS), Signal(range(BLOCK + 1))
+        so_far, found, largest = (Signal(self._code_bits, name=name) for name in ("so_far", "found", "largest"))
+        size = Signal(range(BLOCK + 1))
         m.d.comb += found.eq(Mux(self.code > so_far, self.code, so_far))
         with m.If(self.count):
             m.d.sync += so_far.eq(Mux(self.end, 0, found))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
@@ -57,7 +57,7 @@ CODES = data.StructLayout(
 places of its small codes, its last class and its end."""
 
 
-class _Registers:
+class Registers:
     """What `Classes` remembers, and conditions on it that several states need.
 
     `planes` and `blocks` are left of the tile and of the plane, `left` positions of the block; `half` is that of the
@@ -71,6 +71,7 @@ class _Registers:
         self.stage, self.first, self.left = Signal(range(PLANES)), Signal(), Signal(range(BLOCK + 1))
         self.not_zero, self.after = Signal(range(BLOCK + 1)), Signal(range(BLOCK + 1))
         self.room, self.truncated = Signal(PLACE), Signal()
+        self.last_block = Signal()
 
 
 class Classes(wiring.Component):
@@ -80,11 +81,14 @@ class Classes(wiring.Component):
     stands there at `address`. A block's `codes` are handed over when all of the block is in the ring.
     """
 
+    _source: ClassVar[dict[str, Any]] = {"tile": In(TILE)}
+    """Ports that tell of the blocks to come."""
+
     def __init__(self, values: int) -> None:
         self._slice = 8 * values
         super().__init__(
             {
-                "tile": In(TILE),
+                **self._source,
                 "start": In(1),
                 "bits": In(self._slice),
                 "ok": In(1),
@@ -110,24 +114,24 @@ class Classes(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         """The gates."""
-        m, r = Module(), _Registers(self._slice)
-        current, last_block = self._stage_input(m, r), Signal()
+        m, r = Module(), Registers(self._slice)
+        current = self._stage_input(m, r)
         m.d.comb += [
             r.room.eq(self.limit - self.place),
             r.truncated.eq(self.ended & (r.room[PLACE - 1] | (r.room < self.want))),
-            last_block.eq(r.blocks == 1),
+            r.last_block.eq(r.blocks == 1),
             self.codes.eq(r.codes),
             self.codes.end.eq(r.codes.last + r.codes.end),
             self.address.eq(Cat(r.number, r.half) if self._slice < BLOCK else r.half),
         ]
         with m.FSM():
             with m.State("IDLE"):
-                m.d.sync += [r.planes.eq(self.tile.planes), r.blocks.eq(self.tile.blocks)]
+                self._begin(m, r)
                 with m.If(self.start):
                     m.d.comb += self.jump.eq(1)
                     m.next = "HEADER"
             with m.State("HEADER"):
-                self._header(m, r, last_block)
+                self._header(m, r)
             with m.State("STAGE"):
                 self._stage(m, r, current)
             with m.State("LOCATE"):
@@ -137,7 +141,7 @@ class Classes(wiring.Component):
                 m.d.sync += r.codes.last.eq(self.place + r.codes.small_bits * small)
                 m.next = "WAIT"
             with m.State("WAIT"):
-                self._wait(m, r, last_block)
+                self._wait(m, r)
             with m.State("TAIL"):
                 self._tail(m, r.room)
             with m.State("FINISHED"):
@@ -146,16 +150,24 @@ class Classes(wiring.Component):
                 pass
         return m
 
-    def _stage_input(self, m: Module, r: _Registers) -> Any:
+    def _stage_input(self, m: Module, r: Registers) -> Any:
         """The positions that a slice of a stage asks about: all of the block, or those that the stage before left."""
         current = Signal(self._slice)
         above = self.read_data.word_select((r.stage - 1)[:2], self._slice)
         m.d.comb += current.eq(Mux(r.first, Cat(i < r.left for i in range(self._slice)), above))
         return current
 
-    def _header(self, m: Module, r: _Registers, last_block: Any) -> None:
+    def _begin(self, m: Module, r: Registers) -> None:
+        """Until a tile starts: what is counted in it."""
+        m.d.sync += [r.planes.eq(self.tile.planes), r.blocks.eq(self.tile.blocks)]
+
+    def _header(self, m: Module, r: Registers) -> None:
         """Take a header apart."""
-        size = Mux(last_block, self.tile.last_size, self.tile.size)
+        size = Mux(r.last_block, self.tile.last_size, self.tile.size)
+        self._take_header(m, r, size, r.last_block & (r.planes == 1))
+
+    def _take_header(self, m: Module, r: Registers, size: Any, final: Any) -> None:
+        """That of a block of so many positions, the tile's last one or not."""
         zero_bitmap, small_bits, selectors = (
             choose(m, {i: split[part] for i, split in enumerate(SPLITS)}, self.bits[4:8], bits)
             for part, bits in enumerate((1, 3, 2))
@@ -163,7 +175,7 @@ class Classes(wiring.Component):
         m.d.comb += self.want.eq(8)
         m.d.sync += [r.codes.zero_bitmap.eq(zero_bitmap), r.codes.small_bits.eq(small_bits)]
         m.d.sync += [r.codes.selectors.eq(selectors), r.codes.last_bits.eq(self.bits[:4])]
-        m.d.sync += [r.codes.size.eq(size), r.codes.final.eq(last_block & (r.planes == 1))]
+        m.d.sync += [r.codes.size.eq(size), r.codes.final.eq(final)]
         m.d.sync += [r.stage.eq(~zero_bitmap), r.first.eq(1), r.left.eq(size), r.not_zero.eq(size), r.after.eq(0)]
         with m.If(r.truncated):
             self._fail(m, Error.TRUNCATED)
@@ -176,11 +188,10 @@ class Classes(wiring.Component):
                 m.d.sync += r.after.eq(size)
                 m.next = "LOCATE"
 
-    def _stage(self, m: Module, r: _Registers, current: Any) -> None:
+    def _stage(self, m: Module, r: Registers, current: Any) -> None:
         """A slice of the zero bitmap (stage 0) or of a selector."""
         width, counted = self._slice, Signal(range(BLOCK + 1))
-        _, total = ranks(m, list(current))
-        fresh = spread(m, list(self.bits), list(current), moves(m, list(current)))
+        fresh, total = self._answers(m, r, current)
         _, kept = ranks(m, fresh)
         m.d.comb += [self.write_data.eq(Cat(fresh)), counted.eq(r.after + kept), self.want.eq(total)]
         with m.If(r.truncated):
@@ -197,19 +208,29 @@ class Classes(wiring.Component):
                 with m.Else():
                     m.d.sync += r.after.eq(0)
 
-    def _wait(self, m: Module, r: _Registers, last_block: Any) -> None:
+    def _answers(self, m: Module, r: Registers, current: Any) -> tuple[list[Any], Any]:
+        """Which positions pass the stage, and how many bits say so."""
+        _, total = ranks(m, list(current))
+        return spread(m, list(self.bits), list(current), moves(m, list(current))), total
+
+    def _wait(self, m: Module, r: Registers) -> None:
         """Hand the block over when all of it is there, and go to the next."""
         m.d.comb += self.target.eq(self.codes.end)
         with m.If(self.ended & before(self.limit, self.codes.end)):
             self._fail(m, Error.TRUNCATED)
         with m.Elif((self.ended | ~before(self.written, self.codes.end)) & self.free):
             m.d.comb += [self.hand_over.eq(1), self.jump.eq(1)]
-            m.d.sync += [r.half.eq(~r.half), r.blocks.eq(r.blocks - 1)]
+            m.d.sync += r.half.eq(~r.half)
             m.next = "HEADER"
-            with m.If(last_block):
-                m.d.sync += [r.blocks.eq(self.tile.blocks), r.planes.eq(r.planes - 1)]
+            self._advance(m, r)
             with m.If(r.codes.final):
                 m.next = "TAIL"
+
+    def _advance(self, m: Module, r: Registers) -> None:
+        """Where a block is handed over: count it."""
+        m.d.sync += r.blocks.eq(r.blocks - 1)
+        with m.If(r.last_block):
+            m.d.sync += [r.blocks.eq(self.tile.blocks), r.planes.eq(r.planes - 1)]
 
     def _tail(self, m: Module, room: Any) -> None:
         """What follows the last block: less than a byte, and zeros. Two words more are too much, whatever they are."""

@@ -6,14 +6,13 @@ from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from fmapzip.hardware.dct_cm_choice import CODE_BITS, Choice
+from fmapzip.hardware.dct_cm_choice import CODE_BITS
 from fmapzip.hardware.dct_cm_classes import COUNT_BITS, TILE
-from fmapzip.hardware.dct_cm_sections import WORD, Assembler, Sorter
+from fmapzip.hardware.dct_cm_sections import WORD
 from fmapzip.hardware.dct_cm_values import Ranks
-from fmapzip.hardware.packing import Packer
+from fmapzip.hardware.dct_cm_writing import write_blocks
 from fmapzip.hardware.streams import beats
 from fmapzip.reference.bit_blocks import BLOCK
 
@@ -44,17 +43,10 @@ class MaskEncoder(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         """The gates."""
         m = Module()
-        m.submodules.choice = choice = Choice()
-        m.submodules.sorter = sorter = Sorter()
-        m.submodules.assembler = assembler = Assembler()
-        m.submodules.packer = packer = Packer(WORD, 1)
-        m.submodules.codes = memory = Memory(shape=CODE_BITS, depth=2 * BLOCK, init=[])
-        write, read = memory.write_port(), memory.read_port()
-        written, taken, next_taken = Signal(8), Signal(8), Signal(8)
+        choice, sorter, room = write_blocks(m, self.body, CODE_BITS)
         m.submodules.ranks = ranks = Ranks(self._points)
         final, size, accepted, end = self._blocks(m, ranks)
         wiring.connect(m, wiring.flipped(self.values), ranks.values)
-        room = (~end | choice.free) & ((written - taken)[:8] != 2 * BLOCK)
         m.d.comb += [
             ranks.tile.eq(self._tile),
             ranks.taken.eq(accepted),
@@ -63,31 +55,7 @@ class MaskEncoder(wiring.Component):
             choice.count.eq(accepted),
             choice.end.eq(end),
             choice.size.eq(size),
-            choice.taken.eq(sorter.taken),
-            write.addr.eq(written),
-            write.data.eq(ranks.rank),
-            write.en.eq(accepted),
-            next_taken.eq(taken + sorter.next),
-            read.addr.eq(next_taken),
-            sorter.code.eq(read.data),
-            sorter.chosen.eq(choice.chosen),
-            sorter.split.eq(choice.split),
-            sorter.last_bits.eq(choice.last_bits),
-            sorter.size.eq(choice.of_size),
             sorter.final.eq(final),
-            sorter.free.eq(assembler.free),
-            assembler.sections.eq(sorter.sections),
-            assembler.start.eq(sorter.done),
-        ]
-        m.d.sync += [taken.eq(next_taken), written.eq(written + accepted)]
-        wiring.connect(m, assembler.memories, sorter.memories)
-        wiring.connect(m, assembler.output, packer.input)
-        m.d.comb += [
-            self.body.valid.eq(packer.output.valid),
-            self.body.payload.data.eq(packer.output.payload.data),
-            self.body.payload.count.eq((packer.output.payload.count + 7) >> 3),
-            self.body.payload.last.eq(packer.output.payload.last),
-            packer.output.ready.eq(self.body.ready),
         ]
         return m
 

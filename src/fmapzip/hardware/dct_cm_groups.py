@@ -13,6 +13,7 @@ from fmapzip.hardware.dct_cm_codes import CODE_BITS
 from fmapzip.hardware.dct_cm_forward import STEP
 from fmapzip.hardware.dct_cm_gather import RUN as FORWARD_RUN
 from fmapzip.hardware.dct_cm_inverse import POSITION_BITS, RUN
+from fmapzip.hardware.dct_cm_rows import BODY
 from fmapzip.hardware.dct_cm_transpose import SIZE
 from fmapzip.hardware.streams import words
 from fmapzip.hardware.tiles import Tile
@@ -29,20 +30,51 @@ class Group:
 
     Attributes
     ----------
-    run, forward_run : int
-        Its descriptors, for the inverse and the forward transform.
+    values : uint8 array, [positions, channels]
+    below : int
+        How many values are negative.
+    zero_mask : bool
+        Whether there is one.
     steps : list of int
         N of them, 0 for a frequency that is not kept.
-    codes : int array, [positions, N]
-        Codes of the frequencies; the next bit is set where the channel of the same number is masked.
-    values : uint8 array, [positions, channels]
+    stride : int
+        What N is of the group's own length.
     """
 
-    run: int
-    forward_run: int
-    steps: list[int]
-    codes: NDArray[np.int64]
     values: NDArray[np.uint8]
+    below: int
+    zero_mask: bool
+    steps: list[int]
+    stride: int
+
+    @property
+    def run(self) -> int:
+        """The descriptor for the inverse transform."""
+        fields = {**self._fields(), "lifted": int(self.zero_mask and self.below == 0)}
+        return int(RUN.const(fields).as_value().value)
+
+    @property
+    def forward_run(self) -> int:
+        """The descriptor for the forward transform."""
+        fields = {**self._fields(), "masked": int(self.zero_mask), "fold": self.stride.bit_length() - 1}
+        return int(FORWARD_RUN.const(fields).as_value().value)
+
+    def _fields(self) -> dict[str, int]:
+        positions, channels = self.values.shape
+        return {"positions": positions, "channels": channels, "below": self.below}
+
+
+@dataclass(frozen=True)
+class CodedGroup(Group):
+    """The same with its codes.
+
+    Attributes
+    ----------
+    codes : int array, [positions, N]
+        Codes of the frequencies; the next bit is set where the channel of the same number is masked.
+    """
+
+    codes: NDArray[np.int64]
 
 
 def coded_again(tile: Tile) -> Tile:
@@ -70,56 +102,60 @@ def groups(tile: Tile, length: int) -> Iterator[Group]:
         raise InvalidInput(f"a tile of {rows * width} positions is too large for the blocks of dct-cm")
     values = tile.values.reshape(channels, -1)
     values = values if parameters.order is None else values[parameters.order]
-    reader, start = Reader(tile.body), 0
+    start = 0
     for short in group_lengths(channels, length):
-        here = values[start : start + short]
-        yield _group(reader, here, parameters, short, length, tile.below)
+        steps, stride = [0] * length, length // short
+        steps[::stride] = parameters.steps_of(short)
+        here = np.ascontiguousarray(values[start : start + short].T)
+        yield Group(here, tile.below, parameters.zero_mask, steps, stride)
         start += short
 
 
-def _group(
-    reader: Reader, values: NDArray[np.uint8], parameters: Parameters, short: int, length: int, below: int
-) -> Group:
-    channels, positions = values.shape
-    stride = length // short
-    steps = np.zeros(length, np.int64)
-    steps[::stride] = parameters.steps_of(short)
+def coded_groups(tile: Tile, length: int) -> list[CodedGroup]:
+    """The same with their codes, which are read from the body."""
+    reader = Reader(tile.body)
+    return [_coded(reader, group, length) for group in groups(tile, length)]
+
+
+def _coded(reader: Reader, group: Group, length: int) -> CodedGroup:
+    positions, channels = group.values.shape
     codes = np.zeros((length, positions), np.int64)
     masked = np.zeros((length, positions), np.int64)
     size = block_positions(positions)
     for at in range(0, positions, size):
         span = slice(at, min(at + size, positions))
-        for row in masked[:channels] if parameters.zero_mask else ():
+        for row in masked[:channels] if group.zero_mask else ():
             row[span] = ~reader.mask(span.stop - at)
-        for frequency in np.flatnonzero(steps):
+        for frequency in np.flatnonzero(group.steps):
             codes[frequency, span] = reader.block(span.stop - at)
-    run = RUN.const(
-        {
-            "positions": positions,
-            "channels": channels,
-            "below": below,
-            "lifted": int(parameters.zero_mask and below == 0),
-        }
-    )
-    forward_run = FORWARD_RUN.const(
-        {
-            "positions": positions,
-            "channels": channels,
-            "below": below,
-            "masked": int(parameters.zero_mask),
-            "fold": stride.bit_length() - 1,
-        }
-    )
-    return Group(
-        int(run.as_value().value),
-        int(forward_run.as_value().value),
-        [int(step) for step in steps],
-        (codes | (masked & 1) << CODE_BITS).T,
-        np.ascontiguousarray(values.T),
-    )
+    return CodedGroup(**vars(group), codes=(codes | (masked & 1) << CODE_BITS).T)
 
 
-def code_words(group: Group, values: int) -> list[int]:
+def body_word(tile: Tile, length: int) -> int:
+    """The descriptor of a whole body.
+
+    Raises
+    ------
+    InvalidInput
+        As of `groups`.
+    """
+    found = list(groups(tile, length))
+    positions = len(found[0].values)
+    size = block_positions(positions)
+    blocks = -(-positions // size)
+    fields = {"groups": len(found), "blocks": blocks, "size": size, "last_size": positions - (blocks - 1) * size}
+    return int(BODY.const({**fields, "masked": int(found[0].zero_mask)}).as_value().value)
+
+
+def ends_in_a_word(tile: Tile, length: int, bits: int) -> bool:
+    """Whether the bits of a tile's body, without the padding of its last byte, fill words of so many."""
+    reader = Reader(tile.body)
+    for group in groups(tile, length):
+        _coded(reader, group, length)
+    return reader.place % bits == 0
+
+
+def code_words(group: CodedGroup, values: int) -> list[int]:
     """The beats of a group's codes."""
     return words([int(code) for code in group.codes.reshape(-1)], values, CODE_BITS + 1)
 
@@ -146,7 +182,7 @@ def quantizer_word(step: int) -> int:
     return int(STEP.const({"reciprocal": reciprocal, "shift": shift, "half": step // 2}).as_value().value)
 
 
-def blocks_of(group: Group) -> Iterator[NDArray[np.int64]]:
+def blocks_of(group: CodedGroup) -> Iterator[NDArray[np.int64]]:
     """The codes of a group, [positions, N], in blocks of positions."""
     size = block_positions(len(group.codes))
     for at in range(0, len(group.codes), size):

@@ -13,47 +13,52 @@ from fmapzip.hardware.dct_cm_choice import CODE_BITS
 from fmapzip.hardware.network import close_up, moves, ranks
 from fmapzip.hardware.ring import choose
 from fmapzip.hardware.streams import beats
-from fmapzip.reference.bit_blocks import BLOCK, SPLITS
+from fmapzip.reference.bit_blocks import BLOCK, MASK_ALL_ZEROS, MASK_MIXED, MASK_NO_ZEROS, SPLITS
 
 SLICE, WORD = 8, 16
 """Positions of a plane, and bits of codes, that are kept together."""
 PLANES = 4
 SMALL_BITS = max(split[1] for split in SPLITS)
-WORDS = BLOCK * CODE_BITS // WORD
-"""Words of a section of codes."""
+MASK_SPLIT = SPLITS.index((1, 0, 0))
+"""The split that is a zero bitmap alone, where the last class has no bits."""
 
-SECTIONS = data.StructLayout(
-    {
-        "split": 4,
-        "last_bits": 4,
-        "size": range(BLOCK + 1),
-        "final": 1,
-        "small": range(512),
-        "last": range(1024),
-        "half": 1,
-    }
-)
-"""A sorted block: its split and width, how many positions, whether the tile ends with it, bits of small codes and of
-the last class, and which half of the memories it is in."""
 
-MEMORIES = wiring.Signature(
-    {
-        "plane_address": Out(4),
-        "planes": In(PLANES * SLICE),
-        "small_address": Out(range(2 * WORDS)),
-        "small": In(WORD),
-        "last_address": Out(range(2 * WORDS)),
-        "last": In(WORD),
-    }
-)
-"""How a sorted block is read, from the reader: planes of class bits, words of small codes and of the last class."""
+def words_of(code_bits: int) -> int:
+    """Words of a section of codes, as a power of two."""
+    return 1 << (BLOCK * code_bits // WORD - 1).bit_length()
+
+
+def sections(rows: bool) -> data.StructLayout:
+    """What is told of a sorted block.
+
+    Its split and width, how many positions, whether the tile ends with it, bits of small codes and of the last class,
+    and which half of the memories it is in; with `rows` whether it is a row of a zero mask, and its mode.
+    """
+    fields = {"split": 4, "last_bits": 4, "size": range(BLOCK + 1), "final": 1, "small": range(512)}
+    of_rows = {"mask": 1, "mode": 2} if rows else {}
+    return data.StructLayout({**fields, "last": range(1024), "half": 1, **of_rows})
+
+
+def memories(code_bits: int) -> wiring.Signature:
+    """How a sorted block is read, from the reader: planes of class bits, words of small codes and of the last class."""
+    words = words_of(code_bits)
+    return wiring.Signature(
+        {
+            "plane_address": Out(4),
+            "planes": In(PLANES * SLICE),
+            "small_address": Out(range(2 * words)),
+            "small": In(WORD),
+            "last_address": Out(range(2 * words)),
+            "last": In(WORD),
+        }
+    )
 
 
 class CodeWords(wiring.Component):
     """Codes of some bits to words in one half of a memory, and `data`, the word of `address` at the last clock."""
 
-    def __init__(self, bits: int) -> None:
-        self._bits = bits
+    def __init__(self, bits: int, words: int) -> None:
+        self._bits, self._words = bits, words
         super().__init__(
             {
                 "half": In(1),
@@ -62,7 +67,7 @@ class CodeWords(wiring.Component):
                 "add": In(1),
                 "flush": In(1),
                 "total": Out(range(BLOCK * bits + 1)),
-                "address": In(range(2 * WORDS)),
+                "address": In(range(2 * self._words)),
                 "data": Out(WORD),
             }
         )
@@ -70,7 +75,7 @@ class CodeWords(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         """The gates."""
         m = Module()
-        m.submodules.memory = memory = Memory(shape=WORD, depth=2 * WORDS, init=[])
+        m.submodules.memory = memory = Memory(shape=WORD, depth=2 * self._words, init=[])
         write, read = memory.write_port(), memory.read_port()
         held, both = Signal(WORD - 1), Signal(WORD - 1 + self._bits)
         level, reached = Signal(range(WORD)), Signal(range(WORD + self._bits))
@@ -78,7 +83,7 @@ class CodeWords(wiring.Component):
             both.eq(held | self.code << level),
             level.eq(self.total),
             reached.eq(level + self.width),
-            write.addr.eq(Cat((self.total >> 4)[:5], self.half)),
+            write.addr.eq(Cat((self.total >> 4)[: self._words.bit_length() - 1], self.half)),
             write.data.eq(Mux(self.flush, held, both)),
             write.en.eq((self.add & (reached >= WORD)) | (self.flush & level.any())),
             read.addr.eq(self.address),
@@ -95,31 +100,40 @@ class Sorter(wiring.Component):
     """Codes of a block, one a cycle from where `start`, to planes of class bits and words of codes.
 
     `next` asks for the code behind; `sections` are handed over where `done` and `free`.
+
+    Parameters
+    ----------
+    code_bits : int, optional
+        Of a code.
+    rows : bool, optional
+        Whether there are rows of a zero mask, where `mask`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, code_bits: int = CODE_BITS, rows: bool = False) -> None:
+        self._code_bits, self._rows = code_bits, rows
         super().__init__(
             {
-                "code": In(CODE_BITS),
+                "code": In(code_bits),
                 "chosen": In(1),
                 "split": In(4),
                 "last_bits": In(4),
                 "size": In(range(BLOCK + 1)),
                 "final": In(1),
+                **({"mask": In(1)} if rows else {}),
                 "taken": Out(1),
                 "next": Out(1),
-                "sections": Out(SECTIONS),
+                "sections": Out(sections(rows)),
                 "done": Out(1),
                 "free": In(1),
-                "memories": In(MEMORIES),
+                "memories": In(memories(code_bits)),
             }
         )
 
     def elaborate(self, platform: Any) -> Module:
         """The gates."""
         m = Module()
-        m.submodules.small = small = CodeWords(SMALL_BITS)
-        m.submodules.last = last = CodeWords(CODE_BITS)
+        m.submodules.small = small = CodeWords(SMALL_BITS, words_of(self._code_bits))
+        m.submodules.last = last = CodeWords(self._code_bits, words_of(self._code_bits))
         m.submodules.planes = memory = Memory(shape=PLANES * SLICE, depth=2 * BLOCK // SLICE, init=[])
         write, read = memory.write_port(), memory.read_port(domain="comb")
         half, left, at, final = Signal(), Signal(range(BLOCK + 1)), Signal(range(BLOCK)), Signal()
@@ -130,13 +144,13 @@ class Sorter(wiring.Component):
         )
         reaches = [Signal(name=f"reaches_{i}") for i in range(PLANES)]
         m.d.comb += reaches[0].eq(~zero_bitmap | self.code.any())
-        ends = [Signal(CODE_BITS, name=f"end_{i}") for i in range(PLANES)]
+        ends = [Signal(self._code_bits, name=f"end_{i}") for i in range(PLANES)]
         for i in range(1, PLANES):
             m.d.comb += ends[i].eq(zero_bitmap + (i << small_bits))
             m.d.comb += reaches[i].eq(self.code >= ends[i])
-        end, in_last = choose(m, dict(enumerate(ends)), selectors, CODE_BITS), Signal()
+        end, in_last = choose(m, dict(enumerate(ends)), selectors, self._code_bits), Signal()
         m.d.comb += in_last.eq(choose(m, dict(enumerate(reaches)), selectors, 1))
-        low = Signal(CODE_BITS)
+        low = Signal(self._code_bits)
         m.d.comb += low.eq(self.code - zero_bitmap)
         masked = Cat(low[i] & (i < small_bits) for i in range(SMALL_BITS))
         gathered = [Signal(SLICE, name=f"gathered_{i}") for i in range(PLANES)]
@@ -163,10 +177,15 @@ class Sorter(wiring.Component):
             self.sections.last.eq(last.total),
             self.sections.half.eq(half),
         ]
+        if self._rows:
+            self._mask_mode(m)
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += [split.eq(self.split), width.eq(self.last_bits), size.eq(self.size), left.eq(self.size)]
                 m.d.sync += [final.eq(self.final), at.eq(0)]
+                if self._rows:
+                    with m.If(self.mask):
+                        m.d.sync += [split.eq(MASK_SPLIT), width.eq(0)]
                 with m.If(self.chosen):
                     m.d.comb += self.taken.eq(1)
                     m.next = "SORT"
@@ -187,20 +206,32 @@ class Sorter(wiring.Component):
                     m.next = "IDLE"
         return m
 
+    def _mask_mode(self, m: Module) -> None:
+        """Whether a block is a row of a zero mask, and whether all or none of its positions are zero."""
+        mask, zeros, others = Signal(), Signal(), Signal()
+        with m.If(self.taken):
+            m.d.sync += [mask.eq(self.mask), zeros.eq(0), others.eq(0)]
+        with m.If(self.next):
+            m.d.sync += [zeros.eq(zeros | ~self.code.any()), others.eq(others | self.code.any())]
+        mode = Mux(zeros & others, MASK_MIXED, Mux(zeros, MASK_ALL_ZEROS, MASK_NO_ZEROS))
+        m.d.comb += [self.sections.mask.eq(mask), self.sections.mode.eq(mode)]
+
 
 class Assembler(wiring.Component):
     """Sorted blocks to bits: header, zero bitmap and selectors of 8 positions a cycle, words of codes.
 
-    It takes `sections` where `start` and `free`, and reads what they left in the memories.
+    It takes `sections` where `start` and `free`, and reads what they left in the memories. Its parameters are those of
+    `Sorter`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, code_bits: int = CODE_BITS, rows: bool = False) -> None:
+        self._code_bits, self._rows = code_bits, rows
         super().__init__(
             {
-                "sections": In(SECTIONS),
+                "sections": In(sections(rows)),
                 "start": In(1),
                 "free": Out(1),
-                "memories": Out(MEMORIES),
+                "memories": Out(memories(code_bits)),
                 "output": Out(beats(WORD, 1)),
             }
         )
@@ -208,8 +239,8 @@ class Assembler(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         """The gates."""
         m, out = Module(), self.output
-        held, stage, number, left = Signal(SECTIONS), Signal(2), Signal(3), Signal(range(BLOCK + 1))
-        word, next_word = Signal(range(WORDS)), Signal(range(WORDS))
+        held, stage, number, left = Signal(sections(self._rows)), Signal(2), Signal(3), Signal(range(BLOCK + 1))
+        word, next_word = (Signal(range(words_of(self._code_bits)), name=name) for name in ("word", "next_word"))
         zero_bitmap = choose(m, {i: split[0] for i, split in enumerate(SPLITS)}, held.split, 1)
         selectors = choose(m, {i: split[2] for i, split in enumerate(SPLITS)}, held.split, 2)
         taken = Signal()
@@ -230,12 +261,8 @@ class Assembler(wiring.Component):
                 with m.If(self.start):
                     m.next = "HEADER"
             with m.State("HEADER"):
-                self._put(m, Cat(held.last_bits, held.split), 8)
                 m.d.sync += stage.eq(~zero_bitmap)
-                with m.If(taken):
-                    m.next = "STAGE"
-                    with m.If(~zero_bitmap & (selectors == 0)):
-                        m.next = "SMALL"
+                self._header(m, held, taken, ~zero_bitmap & (selectors == 0))
             with m.State("STAGE"):
                 self._put(m, Cat(closed), total)
                 with m.If(taken):
@@ -263,6 +290,19 @@ class Assembler(wiring.Component):
                 with m.If(~held.final | taken):
                     m.next = "IDLE"
         return m
+
+    def _header(self, m: Module, held: Any, taken: Any, one_class: Any) -> None:
+        """A block's header; a row of a zero mask says in its own whether bits follow."""
+        self._put(m, Cat(held.last_bits, held.split), 8)
+        with m.If(taken):
+            m.next = "STAGE"
+            with m.If(one_class):
+                m.next = "SMALL"
+        if self._rows:
+            with m.If(held.mask):
+                self._put(m, held.mode, 2)
+                with m.If(taken & (held.mode != MASK_MIXED)):
+                    m.next = "END"
 
     def _answers(self, m: Module, stage: Any, left: Any, zero_bitmap: Any) -> tuple[list[Any], Any]:
         """Bits of a slice of a stage: those of the positions that it asks about, closed up, and how many."""

@@ -114,6 +114,11 @@ class Reader:
         self._bits = np.unpackbits(np.frombuffer(body, np.uint8), bitorder="little")
         self._at = 0
 
+    @property
+    def place(self) -> int:
+        """Bits that were read."""
+        return self._at
+
     def bits(self, count: int) -> NDArray[np.uint8]:
         """The next ``count`` bits."""
         self._at += count
