@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PureWindowsPath
@@ -81,14 +83,18 @@ def write_arrays(path: Path, arrays: Iterable[tuple[str, Array]], kind: str) -> 
 
 
 def load_npy(path: Path, mmap_mode: Literal["r"] | None = None) -> Array:
-    """The array of a ``.npy`` file.
+    """The array of a ``.npy`` file; one that is no path of this machine is read whole.
 
     Raises
     ------
     ValueError, EOFError, OSError
         It is damaged, holds pickled objects, or is another file that was renamed (an ``.npz``).
     """
-    found = np.load(path, mmap_mode, allow_pickle=False)
+    found: Any
+    if isinstance(path, os.PathLike):
+        found = np.load(path, mmap_mode, allow_pickle=False)
+    else:
+        found = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
     if not isinstance(found, np.ndarray):
         found.close()
         raise ValueError("a .npz file that is named .npy")

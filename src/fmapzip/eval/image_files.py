@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fmapzip.errors import InvalidInput, MissingExtra
+from fmapzip.eval.places import is_local
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -87,6 +88,8 @@ def _opened(
     from PIL import Image, UnidentifiedImageError
 
     try:
+        if not isinstance(source, io.BytesIO) and not is_local(source):
+            source = io.BytesIO(source.read_bytes())
         with Image.open(source) as file:
             check_size(name, file.size, max_aspect)
             return convert(file)

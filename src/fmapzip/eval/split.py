@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 from fmapzip.errors import InvalidInput
 from fmapzip.eval.data import DEMO_PARTS, Dataset, load_data
+from fmapzip.eval.places import place_of
 from fmapzip.eval.preprocess import Preprocessing
 
 STANDARD = "every:5"
@@ -65,6 +65,6 @@ def split(
 
 
 def _from_elsewhere(data: Dataset, calib: str, preprocessing: Preprocessing | None, frames: int | None) -> Split:
-    if calib not in DEMO_PARTS and not Path(calib).exists():
+    if calib not in DEMO_PARTS and not place_of(calib).exists():
         raise InvalidInput(f"--calib {calib}: neither every:K, first:N nor a data directory")
     return Split(load_data(calib, preprocessing, frames), data, data, calib)

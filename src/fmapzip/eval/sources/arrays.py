@@ -9,6 +9,7 @@ from pathlib import Path
 from fmapzip.arrays import read_npy
 from fmapzip.errors import InvalidInput
 from fmapzip.eval.dataset import Dataset
+from fmapzip.eval.places import is_local
 from fmapzip.eval.preprocess import Pixels, Preprocessing
 
 
@@ -33,7 +34,7 @@ class Row:
 
 def rows_of(path: Path) -> list[Row]:
     """The samples of a file: floats ``[N, C, H, W]`` and images of 8 bits ``[N, H, W, C]`` are N, all else is one."""
-    if path.suffix.lower() != ".npy":
+    if path.suffix.lower() != ".npy" or not is_local(path):
         return [Row(path, None)]
     array = read_npy(path, "r")
     if array.ndim < 4:
@@ -41,9 +42,9 @@ def rows_of(path: Path) -> list[Row]:
     return [Row(path, place) for place in range(len(array))]
 
 
-def from_array_file(spec: str, preprocessing: Preprocessing) -> Dataset:
+def from_array_file(spec: str, file: Path, preprocessing: Preprocessing) -> Dataset:
     """The samples of one ``.npy`` file."""
-    rows = rows_of(Path(spec))
+    rows = rows_of(file)
     if not rows:
         raise InvalidInput(f"{spec}: holds no samples")
     return of_rows(spec, rows, "none: an array", preprocessing)

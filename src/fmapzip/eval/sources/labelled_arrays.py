@@ -12,7 +12,7 @@ from fmapzip.eval.dataset import Dataset
 from fmapzip.eval.preprocess import Pixels, Preprocessing
 
 
-def from_labelled_arrays(spec: str, preprocessing: Preprocessing) -> Dataset:
+def from_labelled_arrays(spec: str, file: Path, preprocessing: Preprocessing) -> Dataset:
     """The samples of an ``.npz`` file: ``images``, as a ``.npy`` file has them, and class indexes ``labels`` if any.
 
     Raises
@@ -20,13 +20,13 @@ def from_labelled_arrays(spec: str, preprocessing: Preprocessing) -> Dataset:
     InvalidInput
         The file is damaged, has no images, or labels that are not one whole number an image.
     """
-    arrays = dict(read_arrays(Path(spec)))
+    arrays = dict(read_arrays(file))
     images, labels = arrays.get("images"), arrays.get("labels")
     if images is None or images.ndim < 4 or not len(images):
         raise InvalidInput(f"{spec}: holds no array 'images' of several samples, but {', '.join(arrays)}")
     if labels is not None and (labels.dtype.kind not in "iu" or labels.shape != (len(images),)):
         raise InvalidInput(f"{spec}: {len(images)} images, but 'labels' are {labels.dtype} {list(labels.shape)}")
-    names = tuple(f"{Path(spec).name}[{place}]" for place in range(len(images)))
+    names = tuple(f"{file.name}[{place}]" for place in range(len(images)))
 
     def read(i: int, by: Preprocessing = preprocessing) -> Pixels:
         return by.of_array(images[i], f"{spec}[{i}]")

@@ -11,6 +11,7 @@ import numpy as np
 
 from fmapzip.errors import InvalidInput
 from fmapzip.eval.dataset import Dataset
+from fmapzip.eval.places import read_range
 from fmapzip.eval.preprocess import Pixels, Preprocessing
 from fmapzip.eval.sources.folders import IMAGES, class_index
 
@@ -30,9 +31,7 @@ class _Member:
 
     def read(self) -> bytes:
         try:
-            with self.tar.open("rb") as file:
-                file.seek(self.offset)
-                data = file.read(self.size)
+            data = read_range(self.tar, self.offset, self.size)
         except OSError as error:
             raise InvalidInput(f"{self.tar}: {error.strerror}") from error
         if len(data) < self.size:
@@ -86,7 +85,7 @@ def from_tars(spec: str, files: Sequence[Path], preprocessing: Preprocessing) ->
 def _members(file: Path) -> Iterator[tuple[str, str, _Member]]:
     """Key, ending and place of every file in a tar file."""
     try:
-        with tarfile.open(file, "r:") as tar:
+        with file.open("rb") as opened, tarfile.open(fileobj=opened, mode="r:") as tar:
             for entry in tar:
                 folder, slash, base = entry.name.rpartition("/")
                 key, dot, ending = base.partition(".")
