@@ -10,67 +10,15 @@ from numpy.typing import NDArray
 
 import fmapzip
 from fmapzip import Plan, QuantParams, TapPlan, _core, registry
-from fmapzip.codecs.context_rans_head_parameters import HeadParameters
-from fmapzip.codecs.context_rans_parameters import ContextParameters, PredictionParameters
 from fmapzip.errors import CorruptFrame
 from fmapzip.reference import encode as reference_encode
 from fmapzip.reference.context_parameters import read
 from fmapzip.reference.context_rans import Predictions
 from strategies import related
+from untrained import arbitrary_head as arbitrary
 
 SHAPES = [(16, 16, 0, 5, 5), (33, 4, 16, 7, 9), (64, 16, 32, 9, 3), (40, 8, 64, 6, 1), (100, 12, 48, 1, 8)]
 """Channels, width of a span, rank, rows, columns."""
-
-
-def arbitrary(
-    channels: int, width: int, rank: int, below: int, large: bool, seed: int, spread_shift: int = 4
-) -> ContextParameters:
-    """Parameters of no training: large ones take every number to the ends of its range."""
-    rng = np.random.default_rng(seed)
-    small, wide = (127, 32767) if large else (20, 300)
-
-    def some(most: int, *shape: int) -> NDArray[np.int64]:
-        return rng.integers(-most, most + 1, shape)
-
-    prediction = PredictionParameters(
-        width=width,
-        gather_shift=0 if large else 3,
-        spread_shift=spread_shift,
-        origin=48,
-        first_activity=int(rng.integers(256)),
-        distance_weights=tuple((some(small, 6) // 2).tolist()),
-        distance_offset=int(some(wide)),
-        own=some(small, channels, 7) // 2,
-        offsets=some(wide, channels),
-        shifts=some(wide, channels),
-        spread_bias=some(wide, channels),
-        zero_bias=some(wide, channels),
-        zero_of_mean=some(wide if large else 60, channels),
-        gather=some(small, channels, rank),
-        spread=some(small, channels, rank),
-    )
-    head = HeadParameters(
-        unit_shift=0 if large else 5,
-        output_shifts=(0, 1, 0) if large else (2, 1, 3),
-        west=some(small, channels, rank),
-        north=some(small, channels, rank),
-        traits=rng.integers(0, 128, (channels, 2)),
-        units=some(small, 32, 20),
-        unit_bias=some(wide, 32),
-        of_units=some(small, 3, 32),
-        of_inputs=some(small, 3, 20),
-        output_bias=some(wide, 3),
-        table_of=np.zeros(2048, np.int64),
-    )
-    return ContextParameters(
-        below=below,
-        table_of=np.zeros(0, np.int64),
-        zero_class_of=np.zeros(0, np.int64),
-        raw_bits=np.full((1, 16), 4),
-        log_frequencies=np.full((1, 16), 32),
-        prediction=prediction,
-        head=head,
-    )
 
 
 def planned(codec: fmapzip.Codec, maps: NDArray[Any]) -> Plan:

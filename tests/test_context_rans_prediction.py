@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,68 +11,17 @@ from numpy.typing import NDArray
 import fmapzip
 from fmapzip import Plan, QuantParams, TapPlan, _core, registry
 from fmapzip.codecs import context_rans_training as training
-from fmapzip.codecs.context_rans_parameters import ContextParameters, PredictionParameters
 from fmapzip.codecs.context_rans_samples import Axis, sample
 from fmapzip.errors import CorruptFrame
 from fmapzip.reference import encode as reference_encode
 from fmapzip.reference.context_parameters import read
 from fmapzip.reference.context_rans import Predictions
 from strategies import related
+from untrained import arbitrary_prediction as arbitrary
+from untrained import mild_numbers
 
 SHAPES = [(16, 16, 0, 5, 5), (33, 4, 16, 7, 9), (64, 16, 32, 9, 3), (64, 8, 64, 6, 1), (100, 12, 48, 1, 8)]
 """Channels, width of a span, rank, rows, columns."""
-
-
-def pairs_that_fit(weights: NDArray[np.int64]) -> NDArray[np.int64]:
-    weights = weights.copy()
-    for i in range(0, weights.shape[-1] - 1, 2):
-        over = abs(weights[..., i]) + abs(weights[..., i + 1]) > 128
-        weights[..., i][over] //= 2
-        weights[..., i + 1][over] //= 2
-    return weights
-
-
-def arbitrary(channels: int, width: int, rank: int, below: int, large: bool, seed: int, **others: Any) -> bytes:
-    """Parameters of no training, but for `others`: large ones take every number to the ends of its range."""
-    rng = np.random.default_rng(seed)
-    small, wide = (127, 32767) if large else (20, 300)
-
-    def some(most: int, *shape: int) -> NDArray[np.int64]:
-        return rng.integers(-most, most + 1, shape)
-
-    prediction = PredictionParameters(
-        width=width,
-        gather_shift=0 if large else 3,
-        spread_shift=2,
-        origin=48,
-        first_activity=int(rng.integers(256)),
-        distance_weights=tuple(pairs_that_fit(some(small, 6)).tolist()),
-        zero_of_present=tuple(some(small, 4).tolist()),
-        zero_of_fold=int(some(small)),
-        distance_offset=int(some(wide)),
-        spread_of_log=int(some(wide)),
-        spread_of_mean=int(some(wide)),
-        spread_of_activity=int(some(wide)),
-        zero_of_log=int(some(wide)),
-        zero_of_activity=int(some(wide)),
-        fold_origin=int(some(wide)),
-        own=pairs_that_fit(some(small, channels, 7)),
-        offsets=some(wide, channels),
-        shifts=some(wide, channels),
-        spread_bias=some(wide, channels),
-        zero_bias=some(wide, channels),
-        zero_of_mean=some(wide if large else 60, channels),
-        gather=some(small, channels, rank),
-        spread=some(small, channels, rank),
-    )
-    return ContextParameters(
-        below=below,
-        table_of=np.zeros(1, np.int64),
-        zero_class_of=np.zeros(1, np.int64),
-        raw_bits=np.full((1, 16), 4),
-        log_frequencies=np.full((1, 16), 32),
-        prediction=replace(prediction, **others),
-    ).to_bytes()
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -97,15 +45,7 @@ def test_frames_of_arbitrary_parameters_are_those_of_the_reference(
     q = related((channels, rows, columns), below, seed=rank)
     q[np.random.default_rng(rows).random(q.shape) < 0.7] = 0
     codec, quantizer = registry.make("context-rans", level="max"), QuantParams("int8" if below else "uint8", (1.0,))
-    bias = np.random.default_rng(width).integers(2000, 2400, channels)
-    mild = {
-        "zero_of_log": 9,
-        "zero_of_activity": -7,
-        "zero_of_fold": 0,
-        "zero_of_mean": np.ones_like(bias),
-        "zero_bias": bias,
-    }
-    parameters = arbitrary(channels, width, rank, below, False, seed=channels, **mild)
+    parameters = arbitrary(channels, width, rank, below, False, seed=channels, **mild_numbers(channels, 2000))
     plan = Plan((TapPlan("t", q.shape, quantizer, codec, parameters),))
     frame = fmapzip.encode(q, plan=plan, tap="t")
     assert len(frame) < 0.9 * q.size + 60
