@@ -143,6 +143,29 @@ def test_an_interrupted_search_goes_on_to_the_same_plan(network: nn.Module, imag
     assert again.plan == whole.plan
 
 
+def test_training_that_was_interrupted_goes_on_from_the_maps_that_were_done(
+    network: nn.Module, images: Batches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings: dict[str, Any] = {"codecs": [ContextRans(level="max")], "state": tmp_path / "state"}
+    trained = []
+    train = ContextRans.train_values
+    monkeypatch.setattr(ContextRans, "train_values", lambda codec, *maps: trained.append(codec) or train(codec, *maps))
+
+    class Interrupt(Exception):
+        pass
+
+    def interrupt(stage: str, done: int, total: int | None) -> None:
+        if stage == "training context-rans" and done == 1:
+            raise Interrupt
+
+    with pytest.raises(Interrupt):
+        make_plan(network, images, Budget("kl", 0), progress=interrupt, **settings)
+    done = len(trained)
+    found = make_plan(network, images, Budget("kl", 0), **settings)
+    assert [codec.level for codec in trained[done:]].count("max") == len(found.plan) - 1
+    assert make_plan(network, images, Budget("kl", 0), codecs=settings["codecs"]).plan == found.plan
+
+
 def test_after_the_time_limit_few_candidates_and_estimates_are_left(network: nn.Module, images: Batches) -> None:
     found = _plan(network, images, Budget("kl", 0.001), time_limit=0)
     assert found.met

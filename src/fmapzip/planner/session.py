@@ -185,7 +185,7 @@ class Session:
         return CandidateSearch(meter, bases, sensitivities, options, self.calibration.images, in_draft), slow
 
     def _train(self, chosen: Sequence[Candidate]) -> Plan:
-        return trained(self.captured, self.calibration, self.batches, chosen, {}, self.progress)
+        return trained(self.captured, self.calibration, self.batches, chosen, {}, self.progress, self.cache)
 
 
 def open_session(

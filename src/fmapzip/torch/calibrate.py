@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,6 +30,14 @@ from fmapzip.torch.metrics import ClassEvidence
 from fmapzip.torch.slot import Action
 
 TRAINING_IMAGES = 64
+
+Keep = Callable[[str, Callable[[], bytes]], bytes]
+
+
+def train_anew(name: str, train: Callable[[], bytes]) -> bytes:
+    """Parameters that are not kept."""
+    del name
+    return train()
 
 
 @dataclass(frozen=True)
@@ -62,16 +72,32 @@ class Calibration:
         """Return the training maps of a tap, [N, *shape]."""
         return fmapzip.decode_batch(self.frames[index])
 
-    def plan(self, codec: Codec | Sequence[Codec], progress: Progress = ignore_progress) -> Plan:
-        """Train one codec for all taps, or one for each, and return the plan."""
+    def plan(
+        self, codec: Codec | Sequence[Codec], progress: Progress = ignore_progress, keep: Keep = train_anew
+    ) -> Plan:
+        """Train one codec for all taps, or one for each, and return the plan.
+
+        `keep` takes a name that tells codec and maps from all others, and what makes parameters of them.
+        """
         codecs = [codec] * len(self.taps) if isinstance(codec, Codec) else list(codec)
+
+        def train(i: int, chosen: Codec) -> bytes:
+            return keep(self._name(i, chosen), lambda: chosen.train_for(self.maps(i), self.quantizers[i]))
+
         planned = []
         for i, (tap, quantizer, chosen) in enumerate(zip(self.taps, self.quantizers, codecs, strict=True)):
-            planned.append(TapPlan(tap.name, tap.shape, quantizer, chosen, chosen.train_for(self.maps(i), quantizer)))
+            planned.append(TapPlan(tap.name, tap.shape, quantizer, chosen, train(i, chosen)))
             progress(f"training {chosen.id}", i + 1, len(codecs))
         map_bytes = [self.images * prod(tap.shape) for tap in self.taps]
-        within = within_share(planned, map_bytes, lambda i, other: other.train_for(self.maps(i), self.quantizers[i]))
-        return Plan(tuple(within), self.metadata)
+        return Plan(tuple(within_share(planned, map_bytes, train)), self.metadata)
+
+    def _name(self, index: int, codec: Codec) -> str:
+        """Of the parameters of a codec for the maps of a tap."""
+        digest = hashlib.sha256()
+        for frame in self.frames[index]:
+            digest.update(frame)
+        settings = json.dumps([codec.config(), self.quantizers[index].to_json()], sort_keys=True)
+        return f"{self.taps[index].name} {settings} {digest.hexdigest()}"
 
 
 def calibrate(
