@@ -272,7 +272,9 @@ def speed(found: Values) -> str:
             f"{row['decode_mb_per_s']:.0f}",
             f"{row['encode_x_memcpy']:.3f}, {row['decode_x_memcpy']:.3f}",
             f"{row['encode_x_zstd1']:.2f}, {row['decode_x_zstd1']:.2f}",
-            f"{row['encode_two_threads_x']:.2f}, {row['decode_two_threads_x']:.2f}",
+            ""
+            if row["encode_two_threads_x"] is None
+            else f"{row['encode_two_threads_x']:.2f}, {row['decode_two_threads_x']:.2f}",
         ]
         for row in found["rows"]
     ]
@@ -286,7 +288,7 @@ def speed(found: Values) -> str:
         f"`import fmapzip` takes {1e3 * found['import_seconds']:.0f} ms beyond NumPy. Pairs are encode, decode. "
         f"zstd -1 in the same runs: {_span(found, 'zstd1_encode_mb_per_s')} and "
         f"{_span(found, 'zstd1_decode_mb_per_s')} MB/s at a ratio of "
-        f"{found['rows'][0]['zstd1_ratio']:.3f}. Tables were trained on four of the images."
+        f"{found['rows'][0]['zstd1_ratio']:.3f}. Tables were trained on four of the images.{_other_maps(found)}"
     )
     tables = [
         table(head, rows),
@@ -294,6 +296,19 @@ def speed(found: Values) -> str:
         table(["codec", "instructions", "frame", "encode", "decode"], latency),
     ]
     return "\n\n".join(["## Speed against memcpy", intro, *tables])
+
+
+def _other_maps(found: Values) -> str:
+    """Which maps rows were measured on that came later."""
+    told: dict[str, list[str]] = {}
+    for row in found["rows"]:
+        if "archive" not in row:
+            continue
+        where = f"{row['taps']} maps of `{row['archive']}`, {row['images']} images, commit {row['commit']}"
+        where += ", least processor time beside other programs" if row["busy"] else ""
+        codecs = told.setdefault(where, [])
+        codecs += [name for name in (f"`{row['codec']}`",) if name not in codecs]
+    return "".join(f" {', '.join(codecs)}: {where}, plans of all images." for where, codecs in told.items())
 
 
 def _span(found: Values, key: str) -> str:

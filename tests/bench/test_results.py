@@ -361,3 +361,17 @@ def test_a_tuning_counts_losses_from_the_better_network(results: ModuleType) -> 
     text = sys.modules["results_tune"].tunings([found])
     assert "| `zvc` | 4 | 4.200 | 82.0% | 2.00 | 0.0200 | 60 s |" in text
     assert "at most 2.0%" in text
+
+
+def test_the_table_of_ratios_and_multiplications_is_that_of_the_results(results: ModuleType) -> None:
+    del results
+    files = ("resnet50v2", "squeezenet", "mobilenetv2", "efficientnet_lite0", "cifar_resnet20")
+    lines = (BENCH.parent / "docs" / "METHODS.md").read_text().splitlines()
+    for level in ("fast", "default", "max", "ultra"):
+        ratios = []
+        for name in files:
+            report = json.loads((BENCH / "results" / f"eval_{name}.json").read_text())
+            settings = {"codec": "context-rans", "level": level, "step": 1}
+            ratios += [found["ratio_total"] for found in report["codecs"] if found["config"] == settings]
+        [row] = [line for line in lines if re.match(rf"\| `{level}`: \d", line)]
+        assert row.split(" | ")[1:] == [*(f"{ratio:.3f}" for ratio in ratios[:-1]), f"{ratios[-1]:.3f} |"]
