@@ -158,6 +158,19 @@ def test_finer_grids_cut_nothing_off_below_a_zero_point() -> None:
     assert (cut.dequantize(cut.quantize(maps, 1), 1).max(axis=(0, 2, 3)) >= 0.499 * maps.max(axis=(0, 2, 3))).all()
 
 
+def test_a_channel_of_small_values_that_much_hangs_on_gets_a_grid_that_just_holds_it() -> None:
+    rng = np.random.default_rng(1)
+    reach = np.array([1, 40, 40, 40], np.float32)
+    maps = np.maximum(rng.normal(size=(2, 4, 40, 5)).astype(np.float32) * reach[:, None, None], 0)
+    base = calibrate(maps, "minmax")
+    model = TapModel(maps, base, np.array([1e6, 1.0, 1.0, 1.0]))
+    grid = model.grid(1.0, True, 1.0)
+    least = grid.dequantize(grid.quantize(maps, 1), 1).max(axis=(0, 2, 3))
+    assert least == pytest.approx(maps.max(axis=(0, 2, 3)), rel=0.01)
+    assert grid.scale[0] < base.scale[0] / 20
+    assert grid.scale[1:] == (4 * base.scale[0],) * 3
+
+
 def test_measurements_of_few_images_yield_to_estimates_and_many_do_not() -> None:
     rng = np.random.default_rng(0)
     few = rng.exponential(size=(20, 16))

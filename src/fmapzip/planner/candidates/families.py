@@ -9,6 +9,7 @@ from fmapzip import registry
 from fmapzip.codecs.base import Codec, Tradeoff
 from fmapzip.planner.candidate import Candidate
 from fmapzip.planner.candidates.tap_model import TapModel
+from fmapzip.quantize import QuantParams
 
 # Nominal steps, in steps of the calibrated 8-bit grid, half an octave apart.
 STEPS = tuple(2.0 ** (k / 2) for k in range(-2, 12))
@@ -73,9 +74,8 @@ def _requantizing(model: TapModel, tradeoff: Tradeoff, shaped: bool) -> Family:
 
     def make(step: float) -> Candidate:
         division = model.division(step, shaped, tradeoff)
-        clip_ratio = step / division
-        grid = model.grid(clip_ratio, shaped, min(1.0, step))
-        return Candidate(grid, tradeoff.at(division, model.values), step, clip_ratio, shaped)
+        codec, clip_ratio = tradeoff.at(division, model.values), step / division
+        return Candidate(_grid(model, codec, step, clip_ratio, shaped), codec, step, clip_ratio, shaped)
 
     return Family(make)
 
@@ -86,4 +86,14 @@ def _on_the_calibrated_grid(model: TapModel, tradeoff: Tradeoff) -> Family:
 
 def _coarser(model: TapModel, codec: Codec, shaped: bool) -> Family:
     """A lossless codec on coarser grids."""
-    return Family(lambda step: Candidate(model.grid(step, shaped, min(1.0, step)), codec, step, step, shaped))
+    return Family(lambda step: Candidate(_grid(model, codec, step, step, shaped), codec, step, step, shaped))
+
+
+def _grid(model: TapModel, codec: Codec, step: float, clip_ratio: float, shaped: bool) -> QuantParams:
+    """A grid as fine as the step asks for; where channels have their own, what seems better of clipping and not."""
+    if step >= 1 or not shaped:
+        return model.grid(clip_ratio, shaped, 1.0)
+    grids = [model.grid(clip_ratio, shaped, least) for least in (step, 1.0)]
+    estimates = [model.distortion(grid, codec) for grid in grids]
+    known = [(estimate, i) for i, estimate in enumerate(estimates) if estimate is not None]
+    return grids[min(known)[1]] if known else grids[0]

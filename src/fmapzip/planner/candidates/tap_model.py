@@ -13,7 +13,7 @@ from fmapzip.codecs.base import Codec, Tradeoff
 from fmapzip.quantize import QuantParams
 from fmapzip.zero_point import values
 
-_MOST_STRETCH = 4.0
+_FINEST, _COARSEST = 1 / 64, 4.0  # of a channel's grid, relative to the others'
 _VALUES = 1 << 21  # that an estimate looks at, about
 # How many steps of a grid make a nominal step: more of them place reconstruction points better, and leave less room
 # for large values. Odd, so that the values of a step have one in their middle.
@@ -112,11 +112,12 @@ class TapModel:
 
 
 def stretches(sensitivities: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return each channel's grid relative to the others': the inverse root of its sensitivity, within a factor of 4.
+    """Return each channel's grid relative to the others': the inverse root of its sensitivity, within limits.
 
     At high rate, steps that give all channels the same distortion a value take the fewest bits for it (reverse
-    water-filling).
+    water-filling). Sensitivities are estimates: one that is too high costs some bits, one that is too low a channel, so
+    that grids are made less coarse than fine.
     """
     usual = np.exp(np.mean(np.log(sensitivities[sensitivities > 0]))) if (sensitivities > 0).any() else 1.0
     wanted = np.sqrt(usual / np.maximum(sensitivities, usual * 1e-6))
-    return np.clip(wanted, 1 / _MOST_STRETCH, _MOST_STRETCH)
+    return np.clip(wanted, _FINEST, _COARSEST)
