@@ -67,9 +67,9 @@ def test_a_plan_loses_no_more_than_it_may_and_spends_most_of_it() -> None:
 def test_more_is_spent_where_eight_bits_alone_exceed_what_the_search_starts_from(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from fmapzip.planner import planner
+    from fmapzip.planner import session
 
-    monkeypatch.setitem(planner._STARTS, "noise", Budget("sqnr", 90))
+    monkeypatch.setitem(session._STARTS, "noise", Budget("sqnr", 90))
     found = planned(3.0, time_limit=0)
     assert found.met
     assert found.task is not None
