@@ -155,6 +155,14 @@ def _default_decoder(lanes: int, tables: int) -> Decoder:
     return Decoder(lanes, rans.span_depth(lanes), rans.row_depth(lanes), tables)
 
 
+def _channels_encoder(lanes: int, tables: int, groups: int) -> Encoder:
+    return Encoder(lanes, rans.span_depth(lanes), groups, rans.row_depth(lanes), tables, channels=True)
+
+
+def _channels_decoder(lanes: int, tables: int) -> Decoder:
+    return Decoder(lanes, rans.span_depth(lanes), rans.row_depth(lanes), tables, channels=True)
+
+
 BLOCKS = (
     Block("zvc-encoder", "zvc", POWERS, ZvcEncoder, cases.zvc_encoder),
     Block("zvc-decoder", "zvc", POWERS, ZvcDecoder, cases.zvc_decoder),
@@ -172,6 +180,8 @@ BLOCKS = (
     _rans("context-rans-fast-decoder", _fast_decoder, cases.fast_decoder, {"level": "fast"}),
     _rans("context-rans-encoder", _default_encoder, cases.default_encoder, SHARED),
     _rans("context-rans-decoder", _default_decoder, cases.default_decoder, SHARED),
+    _rans("context-rans-channels-encoder", _channels_encoder, cases.channels_encoder, {"level": "default"}),
+    _rans("context-rans-channels-decoder", _channels_decoder, cases.channels_decoder, {"level": "default"}),
 )
 
 

@@ -191,6 +191,11 @@ def default_decoder(tile: Tile, lanes: int) -> Case:
     return _rans_decoder(tile, lanes, rans.default_table(tile, lanes))
 
 
+def channels_decoder(tile: Tile, lanes: int) -> Case:
+    """The same where channels have weights and biases of their own."""
+    return _rans_decoder(tile, lanes, rans.default_table(tile, lanes, channels_own=True))
+
+
 def _rans_decoder(tile: Tile, lanes: int, table: list[int]) -> Case:
     inputs = {"tile": [rans.tile_word(tile, lanes)], "table": table, "body": words(tile.body, body_bytes(lanes))}
     return Case(inputs, {"values": rans.value_words(tile, lanes), "status": [status_word(Error.NONE)]})
@@ -204,6 +209,11 @@ def fast_encoder(tile: Tile, lanes: int) -> Case:
 def default_encoder(tile: Tile, lanes: int) -> Case:
     """The same in contexts of neighbours."""
     return _rans_encoder(tile, lanes, rans.default_table(tile, lanes, encodes=True))
+
+
+def channels_encoder(tile: Tile, lanes: int) -> Case:
+    """The same where channels have weights and biases of their own."""
+    return _rans_encoder(tile, lanes, rans.default_table(tile, lanes, encodes=True, channels_own=True))
 
 
 def _rans_encoder(tile: Tile, lanes: int, table: list[int]) -> Case:

@@ -29,10 +29,12 @@ class Decoder(wiring.Component):
         Values of a row of a tile for each lane, where contexts come from neighbours; 0 where channels give them.
     tables : int
         Token tables that there is room for.
+    channels : bool, optional
+        Whether channels have weights and biases of their own.
     """
 
-    def __init__(self, lanes: int, depth: int, row: int = 0, tables: int = TABLES) -> None:
-        self._lanes, self._depth, self._row, self._tables = lanes, depth, row, tables
+    def __init__(self, lanes: int, depth: int, row: int = 0, tables: int = TABLES, channels: bool = False) -> None:
+        self._lanes, self._depth, self._row, self._tables, self._channels = lanes, depth, row, tables, channels
         super().__init__(
             {
                 "tile": In(stream.Signature(TILE)),
@@ -93,7 +95,7 @@ class Decoder(wiring.Component):
         expand = Expand(self._lanes, self._depth, companded=self._row > 0)
         contexts: ChannelContexts | NeighbourContexts
         if self._row:
-            contexts = NeighbourContexts(self._lanes, self._depth, self._row)
+            contexts = NeighbourContexts(self._lanes, self._depth, self._row, self._channels)
             m.d.comb += [
                 expand.wait.eq(contexts.busy),
                 contexts.tile.eq(tile),

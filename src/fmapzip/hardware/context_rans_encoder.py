@@ -33,9 +33,14 @@ class Encoder(wiring.Component):
         Values of a row of a tile for each lane, where contexts come from neighbours; 0 where channels give them.
     tables : int
         Token tables that there is room for.
+    channels : bool, optional
+        Whether channels have weights and biases of their own.
     """
 
-    def __init__(self, lanes: int, depth: int, groups: int, row: int = 0, tables: int = TABLES) -> None:
+    def __init__(
+        self, lanes: int, depth: int, groups: int, row: int = 0, tables: int = TABLES, channels: bool = False
+    ) -> None:
+        self._channels = channels
         self._lanes, self._depth, self._groups, self._row, self._tables = lanes, depth, groups, row, tables
         super().__init__(
             {
@@ -50,7 +55,7 @@ class Encoder(wiring.Component):
         """The gates."""
         m, tile, clear, write, start = Module(), Signal(TILE), Signal(), Signal(), Signal()
         again = ResetInserter(clear)
-        held = Symbols(self._lanes, self._depth, self._groups, self._tables, self._row > 0)
+        held = Symbols(self._lanes, self._depth, self._groups, self._tables, self._row > 0, self._channels)
         coder = EncoderCoder(self._lanes)
         packer = Packer(body_words(self._lanes), WORD_BITS)
         m.submodules.held, m.submodules.coder, m.submodules.packer = again(held), again(coder), again(packer)
@@ -90,7 +95,7 @@ class Encoder(wiring.Component):
         for i, read in enumerate(ports):
             m.d.comb += [read.addr.eq(self.values.payload.data[i]), read.en.eq(taken)]
         if self._row:
-            cells = NeighbourCells(self._lanes, self._depth, self._row)
+            cells = NeighbourCells(self._lanes, self._depth, self._row, self._channels)
             m.submodules.cells = again(cells)
             m.d.comb += [
                 cells.write.eq(write),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fmapzip import _core
 from fmapzip.errors import InvalidInput
 from fmapzip.frame import parse_only
-from fmapzip.hardware.rans_tile import LAST_LOAD, TABLES, TILE, Target, load_word
+from fmapzip.hardware.rans_tile import LAST_LOAD, PART_PLACE, TABLES, TILE, Part, Target, load_word
 from fmapzip.hardware.streams import beat, words
 from fmapzip.hardware.tiles import Tile
 from fmapzip.reference.context_parameters import Parameters, read
@@ -152,8 +152,10 @@ def fast_table(tile: Tile, lanes: int, encodes: bool = False) -> list[int]:
     return _ended(found + token_words(p) + _span_contexts(p, tile, lanes))
 
 
-def default_table(tile: Tile, lanes: int, encodes: bool = False) -> list[int]:
+def default_table(tile: Tile, lanes: int, encodes: bool = False, channels_own: bool = False) -> list[int]:
     """The words of `table` that a tile of level ``default`` needs, for a decoder or an encoder.
+
+    With `channels_own` they are for a block whose channels have weights and biases of their own.
 
     Raises
     ------
@@ -163,7 +165,7 @@ def default_table(tile: Tile, lanes: int, encodes: bool = False) -> list[int]:
     p, (channels, rows, width) = read(tile.parameters), tile.values.shape
     if not p.neighbours:
         raise InvalidInput("the block takes tiles of context-rans:level=default")
-    if p.channel_weights is not None:
+    if p.channel_weights is not None and not channels_own:
         raise InvalidInput("the block takes one set of weights for all channels: context-rans:weights=shared")
     taken, bits = lanes_of(p, (channels, rows, width)), (lanes - 1).bit_length()
     if rows > 1 and -(-channels // taken) * width > row_depth(lanes):
@@ -171,16 +173,40 @@ def default_table(tile: Tile, lanes: int, encodes: bool = False) -> list[int]:
     table = compand(p.below)[p.value_of]
     stands = zip(p.index_of, table[p.index_of], strict=True) if encodes else zip(p.value_of, table, strict=True)
     found = [load_word(Target.VALUES, byte, int(v) | int(x) << 8) for byte, (v, x) in enumerate(stands)]
-    contexts = context_bits(p.table_of, p.zero_class_of)
+    contexts = class_bits(p) if channels_own else context_bits(p.table_of, p.zero_class_of)
     found += [load_word(Target.CONTEXTS, cell, context) for cell, context in enumerate(contexts)]
     levels = [*p.levels, *p.spread_levels]
     found += [load_word(Target.LEVELS, i, int(level)) for i, level in enumerate(levels)]
     offsets = np.full(channels, p.offset) if p.offsets is None else p.offsets
     places = [i // taken << bits | i % taken for i in range(channels)]
     found += [load_word(Target.OFFSETS, place, int(o) % 65536) for place, o in zip(places, offsets, strict=True)]
+    if channels_own:
+        found += _own_words(p, places)
     registers = [*p.weights, *p.spread_weights, table[0]]
     found += [load_word(Target.REGISTERS, i, int(value) % 256) for i, value in enumerate(registers)]
     return _ended(found + token_words(p))
+
+
+def _own_words(p: Parameters, places: list[int]) -> list[int]:
+    """The words of what each channel has of its own, by the place of its offset."""
+    count = len(places)
+    weights = np.broadcast_to(p.weights if p.channel_weights is None else p.channel_weights, (count, 4)) % 256
+    columns = {
+        Part.WEIGHTS: weights[:, 0] | weights[:, 1] << 8,
+        Part.WEIGHTS + 1: weights[:, 2] | weights[:, 3] << 8,
+        Part.SPREAD_BIAS: np.broadcast_to(p.spread_biases, count) % (1 << 16),
+        Part.ZERO_BIAS: np.broadcast_to(p.zero_biases, count) % (1 << 7),
+    }
+    return [
+        load_word(Target.CHANNELS, place | part << PART_PLACE, int(value))
+        for part, column in columns.items()
+        for place, value in zip(places, column, strict=True)
+    ]
+
+
+def class_bits(p: Parameters) -> list[int]:
+    """Token tables and zero classes of cells."""
+    return [int(t) | int(z) << 6 for t, z in zip(p.table_of, p.zero_class_of, strict=True)]
 
 
 def _ended(table: list[int]) -> list[int]:

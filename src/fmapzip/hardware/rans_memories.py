@@ -9,7 +9,7 @@ from amaranth.hdl import Cat, Module
 from amaranth.lib.memory import Memory
 
 from fmapzip.hardware.rans_lane import TABLE, TOKEN, TOKENS
-from fmapzip.hardware.rans_tile import CONTEXT, Target
+from fmapzip.hardware.rans_tile import CONTEXT, PART_BITS, PART_PLACE, Target
 
 CELLS = 128
 """Cells of means and spreads that there is room for."""
@@ -31,10 +31,10 @@ def table_memories(m: Module, lanes: int, tables: int, write: Any, load: Any) ->
     ]
 
 
-def cell_memories(m: Module, lanes: int, write: Any, load: Any) -> list[Any]:
+def cell_memories(m: Module, lanes: int, write: Any, load: Any, kind: Any = CONTEXT) -> list[Any]:
     """Read ports of the contexts of cells."""
     chosen = write & (load.target == Target.CONTEXTS)
-    return [_memory(m, f"cells_{lane}", CONTEXT.size, CELLS, load.address, load.data, chosen) for lane in range(lanes)]
+    return [_memory(m, f"cells_{lane}", kind.size, CELLS, load.address, load.data, chosen) for lane in range(lanes)]
 
 
 def channel_memories(m: Module, lanes: int, depth_of: Callable[[int], int], write: Any, load: Any) -> list[Any]:
@@ -45,6 +45,14 @@ def channel_memories(m: Module, lanes: int, depth_of: Callable[[int], int], writ
         _memory(m, f"contexts_{lane}", CONTEXT.size, depth_of(lane), address, load.data, chosen & (own == lane))
         for lane in range(lanes)
     ]
+
+
+def own_memory(m: Module, lane: int, lanes: int, depth: int, part: int, write: Any, load: Any) -> Any:
+    """The read port of what channels have of their own, for the groups of a span on a lane."""
+    bits = (lanes - 1).bit_length()
+    here = Cat(load.address[:bits], load.address[PART_PLACE:]) == (lane | part << bits)
+    address, chosen = load.address[bits:PART_PLACE], write & (load.target == Target.CHANNELS) & here
+    return _memory(m, f"channels_{part}_{lane}", PART_BITS[part], depth, address, load.data, chosen)
 
 
 def _memory(

@@ -11,7 +11,8 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from fmapzip.hardware.arithmetic import Sum
-from fmapzip.hardware.rans_tile import LOAD, TILE, Register, Target
+from fmapzip.hardware.rans_memories import own_memory
+from fmapzip.hardware.rans_tile import LOAD, TILE, Part, Register, Target
 
 LEVELS, CELL_BITS, WEIGHTS = 64, 7, 4
 SUM_BITS = 18
@@ -50,10 +51,12 @@ class NeighbourCells(wiring.Component):
         Groups of the longest span.
     row : int
         Values of a row of a tile for each lane.
+    channels : bool, optional
+        Whether channels have weights and biases of their own.
     """
 
-    def __init__(self, lanes: int, depth: int, row: int) -> None:
-        self._lanes, self._depth, self._row = lanes, depth, row
+    def __init__(self, lanes: int, depth: int, row: int, channels: bool = False) -> None:
+        self._lanes, self._depth, self._row, self._channels = lanes, depth, row, channels
         super().__init__(
             {
                 **ports(lanes),
@@ -76,7 +79,8 @@ class NeighbourCells(wiring.Component):
         for i in range(self._lanes):
             x = Signal(8, name=f"x_{i}")
             m.d.comb += x.eq(Mux(walk.initial, nothing, self.found[16 * i + 8 : 16 * i + 16]))
-            sums = self._sums(m, self._neighbours(m, walk, x, i), weights)
+            own = self._own_weights(m, walk, i) if self._channels else weights[:WEIGHTS]
+            sums = self._sums(m, self._neighbours(m, walk, x, i), [*own, *weights[WEIGHTS:]])
             m.d.comb += self.cells[i].eq(self._cell(m, sums, walk, i))
         return m
 
@@ -162,13 +166,10 @@ class NeighbourCells(wiring.Component):
         """The number of the cell that mean and spread lie in."""
         offset = self._offset(m, walk, lane)
         mean, spread = sums
-        saturated, moved = Signal(range(-(1 << 15), 1 << 15)), Signal(range(-(1 << 16), 1 << 16))
-        with m.If(mean[15:] == mean[17].replicate(3)):
-            m.d.comb += saturated.eq(mean)
-        with m.Else():
-            m.d.comb += saturated.eq(Cat((~mean[17]).replicate(15), mean[17]).as_signed())
-        m.d.comb += moved.eq(saturated + offset)
-        found = Signal(CELL_BITS)
+        moved, found = _moved(m, mean, offset), Signal(CELL_BITS)
+        if self._channels:
+            bias = self._of_channel(m, walk.group_before, Part.SPREAD_BIAS, lane)
+            spread = _moved(m, spread, bias.as_signed())
         levels = [self._level(m, place, half, lane) for half, place in enumerate((moved, spread))]
         m.d.comb += found.eq(levels[0] + levels[1])
         return found
@@ -184,6 +185,17 @@ class NeighbourCells(wiring.Component):
             read.addr.eq(walk.group_before),
         ]
         return read.data.as_signed()
+
+    def _own_weights(self, m: Module, walk: _Walk, lane: int) -> Sequence[Any]:
+        """The weights of a lane's channel."""
+        both = [self._of_channel(m, walk.group, Part.WEIGHTS + half, lane) for half in range(2)]
+        return [word[8 * i : 8 * i + 8] for word in both for i in range(2)]
+
+    def _of_channel(self, m: Module, group: Any, part: int, lane: int) -> Any:
+        """What a lane's channel of a group has of its own, a clock later."""
+        read = own_memory(m, lane, self._lanes, self._depth, part, self.write, self.load)
+        m.d.comb += read.addr.eq(group)
+        return read.data
 
     def _level(self, m: Module, place: Any, half: int, lane: int) -> Any:
         """The level of a mean (half 0, times the levels of spreads) or of a spread."""
@@ -210,6 +222,17 @@ class _Walk:
         self.first, self.last, self.pair = Signal(), Signal(), Signal()
         self.group, self.group_before = Signal(range(depth)), Signal(range(depth))
         self.ahead, self.behind, self.behind_before = Signal(range(row)), Signal(range(row)), Signal(range(row))
+
+
+def _moved(m: Module, number: Any, offset: Any) -> Any:
+    """A number, saturated to 16 bits, and an offset."""
+    saturated, moved = Signal(range(-(1 << 15), 1 << 15)), Signal(range(-(1 << 16), 1 << 16))
+    with m.If(number[15:] == number[17].replicate(3)):
+        m.d.comb += saturated.eq(number)
+    with m.Else():
+        m.d.comb += saturated.eq(Cat((~number[17]).replicate(15), number[17]).as_signed())
+    m.d.comb += moved.eq(saturated + offset)
+    return moved
 
 
 def _distance(m: Module, a: Any, b: Any) -> Any:

@@ -18,7 +18,8 @@ from fmapzip.hardware.rans_memories import cell_memories, channel_memories, tabl
 from fmapzip.hardware.rans_neighbour_cells import CELL_BITS
 from fmapzip.hardware.rans_regroup import Regroup
 from fmapzip.hardware.rans_spans_back import SpansBack
-from fmapzip.hardware.rans_tile import CONTEXT, LOAD, TABLE_NUMBER_BITS, TILE
+from fmapzip.hardware.rans_tile import CLASS, CONTEXT, LOAD, TABLE_NUMBER_BITS, TILE
+from fmapzip.hardware.rans_zero_biases import moved_contexts
 from fmapzip.hardware.streams import beat
 
 TOKEN = data.StructLayout({"index": 8, "table": TABLE_NUMBER_BITS})
@@ -47,11 +48,15 @@ class Symbols(wiring.Component):
         Token tables.
     neighbours : bool
         Whether the cells of values are held and lead to contexts; else the places of values in their span do.
+    channels : bool, optional
+        Whether channels have zero biases of their own.
     """
 
-    def __init__(self, lanes: int, depth: int, groups: int, tables: int, neighbours: bool) -> None:
+    def __init__(
+        self, lanes: int, depth: int, groups: int, tables: int, neighbours: bool, channels: bool = False
+    ) -> None:
         self._lanes, self._depth, self._groups, self._tables = lanes, depth, groups, tables
-        self._neighbours = neighbours
+        self._neighbours, self._channels = neighbours, channels
         held = {"put_cells": In(1), "cells": In(CELL_BITS * lanes)} if neighbours else {}
         super().__init__(
             {
@@ -142,16 +147,19 @@ class Symbols(wiring.Component):
 
     def _contexts(self, m: Module, spans: SpansBack) -> list[Any]:
         """The contexts of the group that the walk was at two clocks before."""
+        inside = Signal(12)
+        if self._channels or not self._neighbours:
+            m.d.sync += inside.eq(spans.inside)
         if self._neighbours:
             cells, _ = self._held(m, "cells_held", self.put_cells, self.cells, spans.at)
-            ports = cell_memories(m, self._lanes, self.write, self.load)
+            ports = cell_memories(m, self._lanes, self.write, self.load, CLASS if self._channels else CONTEXT)
             addresses = [cells.word_select(i, CELL_BITS) for i in range(self._lanes)]
         else:
-            inside = Signal(12)
-            m.d.sync += inside.eq(spans.inside)
             depth, addresses = self._depth, [inside] * self._lanes
             ports = channel_memories(m, self._lanes, lambda lane: fast_depth(lane, depth), self.write, self.load)
         m.d.comb += [read.addr.eq(address) for read, address in zip(ports, addresses, strict=True)]
+        if self._channels:
+            return moved_contexts(m, self._depth, ports, inside, 1, self.write, self.load)
         return [data.View(CONTEXT, read.data) for read in ports]
 
     def _gathered(self, m: Module, walk: _Walk, contexts: Sequence[Any]) -> tuple[Any, Any]:

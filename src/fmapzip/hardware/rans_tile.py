@@ -14,6 +14,8 @@ TABLES = 1 << TABLE_NUMBER_BITS
 """Token tables that the format has at most."""
 CONTEXT = data.StructLayout({"table": TABLE_NUMBER_BITS, "zero": FLAG_BITS})
 """Where a value's context leads: the number of its token table, and of 4096 the frequency of its zero flag."""
+CLASS = data.StructLayout({"table": TABLE_NUMBER_BITS, "zero_class": 6})
+"""The same of a cell, where a channel's bias moves the class of the frequency."""
 
 TILE = data.StructLayout(
     {
@@ -40,6 +42,7 @@ class Target:
     LEVELS = 3
     OFFSETS = 4
     REGISTERS = 5
+    CHANNELS = 6
 
 
 class Register:
@@ -48,6 +51,18 @@ class Register:
     WEIGHTS = 0
     NOTHING = 8
 
+
+class Part:
+    """What a channel has of its own, as the highest bits of an address: its weights, two a word, and its biases."""
+
+    WEIGHTS = 0
+    SPREAD_BIAS = 2
+    ZERO_BIAS = 3
+
+
+PART_BITS = (16, 16, 16, 7)
+PART_PLACE = 14
+"""The bit of an address where the part begins."""
 
 LOAD = data.StructLayout({"data": 19, "address": 16, "target": 3, "last": 1})
 """A word of `table`: what is written where, and whether the tile begins after it."""
