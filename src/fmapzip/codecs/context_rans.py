@@ -52,7 +52,7 @@ class ContextRans(Codec):
         (no plan) by at most half of it, rounded up.
     weights : {"channel", "shared"}
         What a plan may give each channel at level ``default``: weights of its own for the mean, and biases of spread
-        and zero, where calibration says that they pay; or one set of weights for all channels, as hardware blocks take.
+        and zero, where calibration says that they pay; or one set of weights for all channels, for smaller hardware.
     tables : int, optional
         How many token tables a plan may have, up to 64: by default 8, 32 and 64 at ``fast``, ``default`` and ``max``.
         Hardware holds each of them once for each lane.
