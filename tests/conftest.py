@@ -13,9 +13,36 @@ from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-# The same examples on every run: a failure in CI is a failure at the desk.
+# The same examples on every run: a failure in CI is a failure at the desk. By night there are more, and others.
 settings.register_profile("fmapzip", deadline=None, derandomize=True, max_examples=60)
+settings.register_profile("nightly", deadline=None, max_examples=300, print_blob=True)
 settings.load_profile("fmapzip")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What `nox -s nightly` gives."""
+    parser.addoption("--nightly", action="store_true", help="run long tests and long forms of tests too")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """More examples by night."""
+    if config.getoption("--nightly"):
+        settings.load_profile("nightly")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave long tests to the night."""
+    if config.getoption("--nightly"):
+        return
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.skip(reason="long: nox -s nightly runs it"))
+
+
+@pytest.fixture(scope="session")
+def nightly(request: pytest.FixtureRequest) -> bool:
+    """Whether a test that has a short form runs its long one."""
+    return bool(request.config.getoption("--nightly"))
 
 
 @pytest.fixture(scope="session")
