@@ -91,15 +91,13 @@ class KnownPositions {
 
   // Of kKnownPositions positions; what is said of those behind the last means nothing.
   void find_contexts(uint32_t first) {
-    for (uint32_t b = 0; b < kKnownPositions; ++b) {
-      open(std::min(first + b, positions_ - 1), steps_[b]);
-      known_.find_residuals(t_, steps_[b]);
-    }
+    for (uint32_t b = 0; b < kKnownPositions; ++b) open(std::min(first + b, positions_ - 1), steps_[b]);
+    known_.find_residuals(t_, steps_);
     known_.gather(t_, steps_);
     known_.project(t_, steps_);
+    known_.predict(t_, steps_);
     for (uint32_t b = 0; b < std::min(kKnownPositions, positions_ - first); ++b) {
       const size_t kept = ((first + b) & (slots_ - 1)) * stride_;
-      known_.predict(t_, steps_[b]);
       kernels_.predicted_contexts(tables_, steps_[b].context, channels_, table_ + kept, zero_class_ + kept);
     }
   }

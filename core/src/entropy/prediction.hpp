@@ -105,14 +105,14 @@ struct PredictionStep {
 // The same for an encoder, which knows all values: kKnownPositions positions at once, each with a step that
 // is all its channels, so that loadings are fetched once for all of them.
 struct KnownKernels {
-  // What values of a position differ from their means by.
-  void (*find_residuals)(const PredictionTables&, const PredictionStep&);
-  // From residuals of the positions to factors and activities of all their spans.
+  // What values differ from their means by.
+  void (*find_residuals)(const PredictionTables&, const PredictionStep* positions);
+  // From residuals to factors and activities of all spans.
   void (*gather)(const PredictionTables&, const PredictionStep* positions);
   // What these factors say of means.
   void (*project)(const PredictionTables&, const PredictionStep* positions);
-  // The three numbers of the contexts of a position from what is projected.
-  void (*predict)(const PredictionTables&, const PredictionStep&);
+  // The three numbers of contexts from what is projected.
+  void (*predict)(const PredictionTables&, const PredictionStep* positions);
 };
 
 extern const KnownKernels kAvx512KnownKernels;

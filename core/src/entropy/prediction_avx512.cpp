@@ -67,7 +67,11 @@ void project(const PredictionTables& t, const PredictionStep& step) {
 
 void predict(const PredictionTables& t, const PredictionStep& step) {
   project(t, step);
-  predict_values(t, step);
+  const Predictor predictor(t);
+  const PredictionStep copy = step;  // which nothing that is written changes
+  uint32_t c = step.first / kPredictionChunk * kPredictionChunk;
+  for (; c + 3 * kPredictionChunk < copy.end; c += 4 * kPredictionChunk) predictor.chunks<4, true>(copy, c);
+  for (; c < copy.end; c += kPredictionChunk) predictor.chunks<1, true>(copy, c);
 }
 
 template <uint32_t kVectors>

@@ -7,24 +7,27 @@ namespace {
 
 #include "entropy/prediction_avx512.inc"
 
-void find_known_residuals(const PredictionTables& t, const PredictionStep& step) {
-  const auto row = [&](int k, uint32_t c)
-                       __attribute__((always_inline)) { return load(step.neighbours[k] + c); };
-  for (uint32_t c = 0; c < step.end; c += 64) {
-    __m512i near[4], far[4], whole[4];
-    as_columns(row(0, c), row(1, c), row(2, c), row(3, c), near);
-    as_columns(row(4, c), row(5, c), row(6, c), row(6, c), far);
+// Channels outside and positions inside, so that what is a channel's own is fetched once.
+void find_known_residuals(const PredictionTables& t, const PredictionStep* positions) {
+  for (uint32_t c = 0; c < positions->end; c += 64) {
+    for (uint32_t b = 0; b < kKnownPositions; ++b) {
+      const PredictionStep& step = positions[b];
+      const auto row = [&](int k) __attribute__((always_inline)) { return load(step.neighbours[k] + c); };
+      __m512i near[4], far[4], whole[4];
+      as_columns(row(0), row(1), row(2), row(3), near);
+      as_columns(row(4), row(5), row(6), row(6), far);
 #pragma GCC unroll 4
-    for (uint32_t i = 0; i < 4; ++i) {
-      whole[i] = whole_of(own_mean(t.offsets, t.near, t.far, c + 16 * i, near[i], far[i]));
+      for (uint32_t i = 0; i < 4; ++i) {
+        whole[i] = whole_of(own_mean(t.offsets, t.near, t.far, c + 16 * i, near[i], far[i]));
+      }
+      const auto half = [&](uint32_t i) __attribute__((always_inline)) {
+        const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+        const __m512i means = _mm512_permutexvar_epi64(order, _mm512_packs_epi32(whole[i], whole[i + 1]));
+        const auto* at = reinterpret_cast<const __m256i*>(step.current + c + 16 * i);
+        return _mm512_sub_epi16(_mm512_cvtepu8_epi16(_mm256_loadu_si256(at)), means);
+      };
+      store(step.residuals + c, residual_bytes(half(0), half(2)));
     }
-    const auto half = [&](uint32_t i) __attribute__((always_inline)) {
-      const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
-      const __m512i means = _mm512_permutexvar_epi64(order, _mm512_packs_epi32(whole[i], whole[i + 1]));
-      const auto* at = reinterpret_cast<const __m256i*>(step.current + c + 16 * i);
-      return _mm512_sub_epi16(_mm512_cvtepu8_epi16(_mm256_loadu_si256(at)), means);
-    };
-    store(step.residuals + c, residual_bytes(half(0), half(2)));
   }
 }
 
@@ -151,7 +154,17 @@ void project_known(const PredictionTables& t, const PredictionStep* positions) {
   }
 }
 
-void predict_known(const PredictionTables& t, const PredictionStep& step) { predict_values(t, step); }
+void predict_known(const PredictionTables& t, const PredictionStep* positions) {
+  const Predictor predictor(t);
+  const uint32_t end = positions->end;
+  uint32_t c = 0;
+  for (; c + 3 * kPredictionChunk < end; c += 4 * kPredictionChunk) {
+    for (uint32_t b = 0; b < kKnownPositions; ++b) predictor.chunks<4, false>(positions[b], c);
+  }
+  for (; c < end; c += kPredictionChunk) {
+    for (uint32_t b = 0; b < kKnownPositions; ++b) predictor.chunks<1, false>(positions[b], c);
+  }
+}
 
 }  // namespace
 
