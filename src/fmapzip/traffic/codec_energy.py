@@ -59,7 +59,7 @@ ENCODERS = {
 }
 DECODERS = {
     "zvc": Logic("zvc-decoder", 8, 4.79, 7.95, 0.212),
-    "dct-cm": Logic("dct-cm-points-decoder", 1, 6.22, 0.98, 0.035),
+    "dct-cm": Logic("dct-cm-points-decoder", 1, 6.22, 0.93, 0.035),
 }
 
 
