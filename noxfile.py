@@ -70,7 +70,7 @@ def sanitizers(session: nox.Session) -> None:
 def emulated(session: nox.Session) -> None:
     """The core's own tests on other processors; frames become there what they become here. ``-- windows``: under Wine.
 
-    CI leaves Wine out: one test with threads once stood still there.
+    CI leaves Wine out.
     """
     frames = sorted(str(path) for path in Path("tests").glob("golden*/**/*.fmap"))
     _build(session, "build/native", "-DFMAPZIP_TESTS=ON", target="frames")

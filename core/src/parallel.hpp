@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <condition_variable>
 #include <cstddef>
 #include <exception>
 #include <mutex>
@@ -46,13 +47,20 @@ void parallel_for(size_t count, size_t workers, const Task& task) {
   };
   // The C library ends the process where a thread's first exception finds no memory for its thread-local
   // data: each thread asks for it before any of them works and takes memory.
-  std::atomic<size_t> ready{0};
-  std::atomic<bool> begin{false};
+  // They meet at a condition variable: std::atomic's wait can miss its notification where libstdc++ (12) has
+  // no futex to build it on.
+  std::mutex gate;
+  std::condition_variable is_ready, may_begin;
+  size_t ready = 0;
+  bool begin = false;
   const auto started = [&](size_t worker) noexcept {
     (void)std::current_exception();  // unlike uncaught_exceptions(), a call that is not left out
-    ++ready;
-    ready.notify_one();
-    begin.wait(false);
+    {
+      std::unique_lock lock(gate);
+      ++ready;
+      is_ready.notify_one();
+      may_begin.wait(lock, [&] { return begin; });
+    }
     run(worker);
   };
   {
@@ -63,9 +71,12 @@ void parallel_for(size_t count, size_t workers, const Task& task) {
     } catch (const std::system_error&) {
     } catch (const std::bad_alloc&) {
     }
-    for (size_t seen = ready; seen < pool.size(); seen = ready) ready.wait(seen);
-    begin = true;
-    begin.notify_all();
+    {
+      std::unique_lock lock(gate);
+      is_ready.wait(lock, [&] { return ready == pool.size(); });
+      begin = true;
+    }
+    may_begin.notify_all();
     run(0);
   }
   if (failure) std::rethrow_exception(failure);
