@@ -33,6 +33,8 @@ void require(const Status& status, const std::string& of) {
       raise_error("LimitExceeded", where);
     case Code::invalid_argument:
       raise_error("InvalidInput", status.what);
+    case Code::reference:
+      raise_error("ReferenceMismatch", status.what);
   }
 }
 

@@ -25,6 +25,12 @@ class Codec {
     require(moved(make_codec(number, parameters_, channels, codec_), offset), of);
   }
 
+  // The same with reference maps.
+  Codec(const Codec& without, std::span<const ReferenceMap> maps)
+      : number_(without.number_), parameters_(without.parameters_) {
+    require(without.tiles().given(maps, codec_));
+  }
+
   uint8_t number() const { return number_; }
   const std::vector<uint8_t>& parameters() const { return parameters_; }
   const TileCodec& tiles() const { return *codec_; }

@@ -1,5 +1,7 @@
 #include "context_training.hpp"
 
+#include <nanobind/stl/vector.h>
+
 #include <cstring>
 
 #include "buffers.hpp"
@@ -95,33 +97,39 @@ class Statistics {
     return nb::make_tuple(bytes_of(symbols), bytes_of(zeros));
   }
 
-  nb::bytes count_head(const AnyArray& array) const {
+  nb::bytes count_head(const AnyArray& array, const std::vector<AnyArray>& references) const {
     const MapArgument maps = checked(array);
     require_head();
+    const auto given = given_maps(maps, references);
+    Status status;
     std::vector<int64_t> symbols(kHeadCells * ContextStatistics::kSymbols);
     {
       const nb::gil_scoped_release release;
-      ContextStatistics(model_).count_head(maps.samples, symbols);
+      status = ContextStatistics(model_).count_head(maps.samples, given, symbols);
     }
+    require(status);
     return bytes_of(symbols);
   }
 
   // `wanted`: positions as the bytes of int64.
-  nb::tuple hear(const AnyArray& array, nb::handle wanted) const {
+  nb::tuple hear(const AnyArray& array, nb::handle wanted, const std::vector<AnyArray>& references) const {
     const MapArgument maps = checked(array);
     require_head();
+    const auto given = given_maps(maps, references);
+    Status status;
     const Bytes bytes(wanted);
     std::vector<int64_t> positions(bytes.span().size() / sizeof(int64_t));
     if (!positions.empty()) {
       std::memcpy(positions.data(), bytes.span().data(), positions.size() * sizeof(int64_t));
     }
     const size_t values = positions.size() * model_.params().channels;
-    std::vector<uint8_t> inputs(values * kHeadInputs);
+    std::vector<uint8_t> inputs(values * model_.params().head.inputs);
     std::vector<int32_t> means(values);
     {
       const nb::gil_scoped_release release;
-      ContextStatistics(model_).hear(maps.samples, positions, inputs, means);
+      status = ContextStatistics(model_).hear(maps.samples, given, positions, inputs, means);
     }
+    require(status);
     return nb::make_tuple(bytes_of(inputs), bytes_of(means));
   }
 
@@ -136,6 +144,18 @@ class Statistics {
       count(ContextStatistics(model_), std::span<const ConstView>(maps.samples), found);
     }
     return bytes_of(found);
+  }
+
+  // Of each map those that it refers to, from batches of them.
+  static std::vector<std::vector<ReferenceMap>> given_maps(const MapArgument& maps,
+                                                           const std::vector<AnyArray>& references) {
+    std::vector<std::vector<ReferenceMap>> given(references.empty() ? 0 : maps.samples.size());
+    for (const AnyArray& array : references) {
+      const MapArgument of = read_maps(array, true);
+      if (of.samples.size() != given.size()) raise_error("InvalidInput", "a reference map is missing");
+      for (size_t i = 0; i < given.size(); ++i) given[i].push_back({of.samples[i], of.dtype});
+    }
+    return given;
   }
 
   void require_head() const {
@@ -187,8 +207,9 @@ void bind_context_training(nb::module_& m) {
       .def("count", &Statistics::count, nb::arg("maps").noconvert(), nb::arg("axis"))
       .def("count_channels", &Statistics::count_channels, nb::arg("maps").noconvert())
       .def("count_predicted", &Statistics::count_predicted, nb::arg("maps").noconvert())
-      .def("count_head", &Statistics::count_head, nb::arg("maps").noconvert())
-      .def("hear", &Statistics::hear, nb::arg("maps").noconvert(), nb::arg("positions"));
+      .def("count_head", &Statistics::count_head, nb::arg("maps").noconvert(), nb::arg("references"))
+      .def("hear", &Statistics::hear, nb::arg("maps").noconvert(), nb::arg("positions"),
+           nb::arg("references"));
 }
 
 }  // namespace fmapzip::python

@@ -73,6 +73,17 @@ FrameInfo header_of(const MapArgument& map, uint8_t number, std::span<const uint
   return info;
 }
 
+std::vector<ReferenceMap> reference_maps(const std::vector<AnyArray>& arrays) {
+  std::vector<ReferenceMap> maps;
+  for (const AnyArray& array : arrays) {
+    const MapArgument map = read_maps(array, false);
+    if (map.samples[0].shape.size() == 0)
+      raise_error("InvalidInput", "a reference map has at least one value");
+    maps.push_back({map.samples[0], map.dtype});
+  }
+  return maps;
+}
+
 void encode_one(const MapArgument& map, const Codec& codec, const HeaderOptions& options, int threads,
                 ByteBuffer& out) {
   const FrameInfo info = header_of(map, codec.number(), codec.parameters(), options);
@@ -356,6 +367,13 @@ NB_MODULE(_core, m) {
           },
           nb::arg("number"), nb::arg("parameters"))
       .def_prop_ro("number", &python::Codec::number)
+      .def_prop_ro("references", [](const python::Codec& c) { return c.tiles().references(); })
+      .def(
+          "given",
+          [](const python::Codec& c, const std::vector<AnyArray>& references) {
+            return python::Codec(c, reference_maps(references));
+          },
+          nb::arg("references").noconvert())
       .def_prop_ro("parameters", [](const python::Codec& c) { return to_bytes(c.parameters()); });
 
   m.def("encode", &encode, nb::arg("q").noconvert(), nb::arg("codec"), nb::arg("scales"),

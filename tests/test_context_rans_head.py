@@ -32,7 +32,7 @@ def test_the_core_tells_what_the_reference_does(shape: tuple[int, int, int, int,
     channels, width, rank, rows, columns = shape
     parameters = arbitrary(channels, width, rank, below, large, seed=channels).to_bytes()
     q = related((channels, rows, columns), below, seed=rank)
-    counted = np.frombuffer(_core.ContextStatistics(parameters).count_head(q[None]), np.int64).reshape(2048, 256)
+    counted = np.frombuffer(_core.ContextStatistics(parameters).count_head(q[None], []), np.int64).reshape(2048, 256)
     p = read(parameters)
     assert p.prediction is not None
     assert p.prediction.head is not None

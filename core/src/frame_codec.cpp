@@ -12,7 +12,8 @@ namespace {
 // The values of `tile` counted from its zero point.
 ConstView from_zero(ConstView tile, int16_t zero_point, Scratch& scratch) {
   if (zero_point == 0) return tile;
-  const MutView values = planar_view(scratch.get(Scratch::kZeroPointSlot, tile.shape.size()), tile.shape);
+  MutView values = planar_view(scratch.get(Scratch::kZeroPointSlot, tile.shape.size()), tile.shape);
+  values.top = tile.top;
   load_planar(tile, values.data);
   add_to_all(static_cast<uint8_t>(-zero_point), values);
   return as_const(values);
@@ -111,6 +112,7 @@ Status encode_frame(ConstView map, FrameInfo info, const TileCodec& codec, int t
   if (map.shape.size() == 0) return invalid("a map has at least one value");
   if (map.shape.size() > UINT32_MAX) return invalid("a map has fewer than 2^32 values");
   if (const Status s = codec.check(map.shape, info.range()); !s.ok()) return s;
+  if (const Status s = codec.ready(map.shape); !s.ok()) return s;
   info.tile_rows = codec.tile_rows(map.shape);
   if (const Status s = check_header(info); !s.ok()) return s;
   const size_t table = begin_frame(info, out);
@@ -159,6 +161,7 @@ Status decode_frame(std::span<const uint8_t> data, const ParsedFrame& frame, con
     if (codec == nullptr) return invalid("the frame's codec is needed");
     const Status s = codec->check(map.shape, info.range());
     if (!s.ok()) return info.has_plan ? s : corrupt(s.what, parameters_offset(data, info));
+    if (const Status ready = codec->ready(map.shape); !ready.ok()) return ready;
   }
   std::vector<Status> statuses(info.tiles());
   const auto decode_tile = [&](size_t index, Scratch& own) {

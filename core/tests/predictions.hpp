@@ -47,6 +47,7 @@ inline std::vector<uint8_t> predictions_with(const InstructionSet& set, const Co
   std::vector<PredictionPlace> places(t.spans);
   std::vector<PredictionPlace*> of_spans(t.spans);
   PredictionStep step{};
+  step.offsets = t.offsets;
   for (size_t k = 0; k < 7; ++k) step.neighbours[k] = bytes.data() + (k + 1) * padded;
   step.current = bytes.data();
   step.projected = projected.data();
@@ -107,6 +108,15 @@ inline std::vector<uint8_t> heads_with(const InstructionSet& set, const ContextT
     }
   }
   PredictionStep step{};
+  std::vector<int32_t> offsets(padded);
+  std::vector<uint32_t> heard(padded);
+  for (size_t c = 0; c < t.channels; ++c) {
+    const auto byte = [&](size_t i) { return bytes[(5 * c + i) % bytes.size()]; };
+    offsets[c] = t.offsets[c] + 100 * (byte(0) - 128);
+    heard[c] = static_cast<uint16_t>(2 * byte(1) - 128) | uint32_t{byte(2)} / 2 << 16;
+  }
+  step.offsets = offsets.data();
+  step.heard = heard.data();
   for (size_t k = 0; k < kNeighbourRows; ++k) {
     step.neighbours[k] = (k < kOwnNeighbours ? bytes : errors_before).data() + (k + 1) * padded;
   }

@@ -27,6 +27,7 @@ def encode(
     quantizer: QuantParams | None = None,
     threads: int = 1,
     limits: Limits = DEFAULT_LIMITS,
+    reference: Any = None,
     **params: Any,
 ) -> bytes:
     """Encode one integer map as a frame.
@@ -48,6 +49,9 @@ def encode(
         Threads for the tiles of this map.
     limits : Limits
         What readers of the frame are to allow: a larger map is refused.
+    reference : array, or sequence of arrays, optional
+        Of a tap that refers to others (`TapPlan.references`): the integers of those maps of the same sample, as they
+        decode, in that order. Whoever decodes the frame needs them.
     **params
         Settings of the codec.
 
@@ -66,6 +70,8 @@ def encode(
         No codec of that id; the message lists those that exist.
     PlanMismatch
         The plan has no such tap.
+    ReferenceMismatch
+        The tap refers to maps that are not given, or to others.
 
     Examples
     --------
@@ -75,7 +81,8 @@ def encode(
     >>> bool((fmapzip.decode(frame) == q).all())
     True
     """
-    return _bound(codec, plan, tap, quantizer, params).encode(q, threads, limits)
+    bound = _bound(codec, plan, tap, quantizer, params)
+    return (bound if reference is None else bound.given(reference)).encode(q, threads, limits)
 
 
 def encode_into(
@@ -174,6 +181,7 @@ def decode(
     dequantize: bool = False,
     limits: Limits = DEFAULT_LIMITS,
     threads: int = 1,
+    reference: Any = None,
 ) -> NDArray[Any]:
     """Decode one frame.
 
@@ -192,6 +200,8 @@ def decode(
         What the header may ask for, checked before anything is allocated.
     threads : int
         Threads for the tiles.
+    reference : array, or sequence of arrays, optional
+        The integers of the maps that it was encoded with.
 
     Raises
     ------
@@ -199,6 +209,8 @@ def decode(
         The bytes are not one whole frame that this version reads. All are `FrameError` and `ValueError`.
     PlanMismatch
         The frame needs a plan, or another plan.
+    ReferenceMismatch
+        The frame needs reference maps that are not given, or others: it holds their checksum.
 
     Examples
     --------
@@ -207,7 +219,7 @@ def decode(
     >>> float(fmapzip.decode(frame, dequantize=True)[0, 0, 0])
     2.5
     """
-    return decode_one(data, out, plan, dequantize, limits, threads, _external)
+    return decode_one(data, out, plan, dequantize, limits, threads, _external, reference)
 
 
 def decode_batch(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fmapzip import _core
 from fmapzip.arguments import as_numpy, checked_map, checked_output, checked_threads
-from fmapzip.errors import CorruptFrame, InvalidInput, InvalidType, PlanMismatch
+from fmapzip.errors import CorruptFrame, InvalidInput, InvalidType, PlanMismatch, ReferenceMismatch
 from fmapzip.frame import DEFAULT_LIMITS, EXTERNAL_NUMBER, Limits, dtype_of, parse_only
 from fmapzip.python_tiles import Header, PythonTiles, decode_in_python, encode_in_python
 from fmapzip.quantize import QuantParams
@@ -70,6 +70,8 @@ class BoundCodec(ABC):
         First 8 bytes of the plan's hash, empty without a plan, and the index of the tap.
     shape
         The shape that the plan has for the tap; None without a plan.
+    references
+        How many other maps of the same sample coding one needs; `given` gives them.
     """
 
     prepared: _core.Codec | None = None
@@ -85,6 +87,7 @@ class BoundCodec(ABC):
     ) -> None:
         self.codec, self.parameters, self.quantizer = codec, parameters, quantizer
         self.plan_hash, self.tap, self.shape = plan_hash, tap, shape
+        self.references = 0
         self._dtype = None if quantizer is None else np.dtype(quantizer.dtype)
         written = None if plan_hash else quantizer
         scales = b"" if written is None else np.asarray(written.scale, "<f4").tobytes()
@@ -116,6 +119,26 @@ class BoundCodec(ABC):
             if dtype != self._dtype and dtype in (np.uint8, np.int8):
                 raise InvalidType(f"the quantizer's zero point is of {self.quantizer.dtype}, the map holds {dtype}")
         return q
+
+    def given(self, reference: Any) -> BoundCodec:
+        """The same for the one map whose references these are.
+
+        Parameters
+        ----------
+        reference : uint8 or int8 array, or sequence of such arrays
+            The decoded integers of the maps that it refers to, in the plan's order. They are copied.
+
+        Raises
+        ------
+        ReferenceMismatch
+            It refers to another number of maps, or to maps of another shape or type.
+        """
+        if self.prepared is None:
+            raise ReferenceMismatch(f"maps of codec {self.codec.id!r} refer to no other map")
+        found = object.__new__(type(self))
+        found.__dict__.update(self.__dict__)
+        found.prepared = given_codec(self.prepared, reference)
+        return found
 
     @abstractmethod
     def encode(self, q: object, threads: int = 1, limits: Limits = DEFAULT_LIMITS) -> bytes:
@@ -187,6 +210,7 @@ class _InCore(BoundCodec):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.prepared: _core.Codec = _core.Codec(self.codec.number, self.parameters)
+        self.references = self.prepared.references
 
     def encode(self, q: object, threads: int = 1, limits: Limits = DEFAULT_LIMITS) -> bytes:
         return _core.encode(
@@ -318,6 +342,12 @@ def bound_for_encoding(
     if codec is not None and codec.id != bound.codec.id:
         raise PlanMismatch(f"the plan codes tap {tap!r} with {bound.codec.id!r}")
     return bound
+
+
+def given_codec(codec: _core.Codec, reference: Any) -> _core.Codec:
+    """The core's codec with reference maps: an array, or a sequence of them."""
+    several = isinstance(reference, list | tuple)
+    return codec.given([as_numpy(checked_map(each)) for each in (reference if several else [reference])])
 
 
 def core_codec(frame: _core.Frame, bound: BoundCodec | None) -> _core.Codec | None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fmapzip import _core
 from fmapzip.arguments import as_numpy, checked_output, checked_threads, depth_joins_rows
-from fmapzip.bound import BindableCodec, BoundCodec, BoundPlan, bind, core_codec, resolve_tap
+from fmapzip.bound import BindableCodec, BoundCodec, BoundPlan, bind, core_codec, given_codec, resolve_tap
 from fmapzip.errors import InvalidInput
 from fmapzip.frame import EXTERNAL_NUMBER, Limits, dtype_of, parse_all, parse_only, quantizer_of
 from fmapzip.quantize import QuantParams
@@ -27,12 +27,13 @@ def decode_one(
     limits: Limits,
     threads: int,
     find: FindCodec,
+    reference: Any = None,
 ) -> NDArray[Any]:
     """`fmapzip.decode`."""
     _refuse_out_for_floats(out, dequantize)
     frame = parse_only(data, limits)
     result = np.empty(frame.shape, dtype_of(frame)) if out is None else checked_output(out)
-    quantizer = _decode(frame, result, plan, checked_threads(threads), find)
+    quantizer = _decode(frame, result, plan, checked_threads(threads), find, reference)
     if not dequantize:
         return out if out is not None else result
     return np.asarray(_given(quantizer).dequantize(result))
@@ -91,13 +92,18 @@ def _alone(frame: _core.Frame) -> bool:
     return bool(frame.parameters) or (frame.number == EXTERNAL_NUMBER and not frame.all_stored)
 
 
-def _decode(frame: _core.Frame, out: Any, plan: BoundPlan | None, threads: int, find: FindCodec) -> QuantParams | None:
+def _decode(
+    frame: _core.Frame, out: Any, plan: BoundPlan | None, threads: int, find: FindCodec, reference: Any = None
+) -> QuantParams | None:
     """Decode a verified frame into integers; returns its quantizer, where it or its plan has one."""
     tap = resolve_tap(frame, plan) if frame.plan_hash else None
     if frame.number == EXTERNAL_NUMBER and not frame.all_stored:
         (tap or bind(find(frame.external_id))).decode_into(frame, out, threads)
     else:
-        _into_even_rows(out, False, lambda even: frame.decode_into(even, core_codec(frame, tap), threads))
+        codec = core_codec(frame, tap)
+        if codec is not None and reference is not None:
+            codec = given_codec(codec, reference)
+        _into_even_rows(out, False, lambda even: frame.decode_into(even, codec, threads))
     return _quantizer(frame, tap)
 
 

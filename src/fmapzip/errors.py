@@ -23,6 +23,10 @@ class PlanMismatch(FmapzipError, ValueError):
     """A plan is missing, or is not the plan that a frame, a map or a model needs."""
 
 
+class ReferenceMismatch(FmapzipError, ValueError):
+    """A map that another one refers to is missing, or is not the one that it was encoded with."""
+
+
 class MissingExtra(FmapzipError, ImportError):
     """An optional package is not installed; the message names the extra that brings it."""
 

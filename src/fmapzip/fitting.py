@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fmapzip import registry
 from fmapzip.arguments import as_numpy, checked_map
-from fmapzip.codecs.base import Codec
+from fmapzip.codecs.base import Codec, IntegerMap
 from fmapzip.errors import InvalidInput, InvalidType
 from fmapzip.plan import Plan, TapPlan
 from fmapzip.quantize import QuantParams
@@ -60,12 +60,56 @@ def fit(
     made = registry.make(codec, **params)
     named = maps if isinstance(maps, Mapping) else {"map": maps}
     arrays = [_checked(each) for each in named.values()]
-    taps = [_tap(name, array, made, quantizer) for name, array in zip(named, arrays, strict=True)]
+    quantizers = [_quantizer(array, quantizer) for array in arrays]
 
     def train(index: int, other: Codec) -> bytes:
-        return other.train_for(arrays[index], taps[index].quantizer)
+        return other.train_for(arrays[index], quantizers[index])
 
+    trained = train_taps([made] * len(arrays), quantizers, lambda index: arrays[index], train)
+    taps = [
+        TapPlan(name, array.shape[1:], known, made, *found)
+        for name, array, known, found in zip(named, arrays, quantizers, trained, strict=True)
+    ]
     return Plan(tuple(within_share(taps, [array.nbytes for array in arrays], train)))
+
+
+def train_taps(
+    codecs: Sequence[Codec],
+    quantizers: Sequence[QuantParams],
+    maps: Callable[[int], IntegerMap],
+    train: Callable[[int, Codec], bytes],
+) -> Iterator[tuple[bytes, tuple[int, ...]]]:
+    """Parameters and references of each tap, in the order in which a network computes its maps.
+
+    Where a codec may refer to other maps, it is offered those of the two taps before and of the last tap of the same
+    shape, if no longer chain than it allows would follow.
+
+    Parameters
+    ----------
+    codecs, quantizers : sequences
+        Of each tap.
+    maps : callable
+        The training maps [N, ...] of the tap of an index.
+    train : callable
+        Parameters of the tap of an index by a codec, without references.
+    """
+    chains: list[int] = []
+    shapes: list[tuple[int, ...]] = []
+    for index, (codec, quantizer) in enumerate(zip(codecs, quantizers, strict=True)):
+        found = maps(index)
+        near: list[int] = []
+        if codec.longest_chain:
+            alike = [i for i in range(index) if shapes[i][0] == len(found) and len(shapes[i]) == found.ndim]
+            short = [i for i in alike if chains[i] < codec.longest_chain]
+            near = sorted({*short[-2:], *[i for i in short if shapes[i] == found.shape][-1:]})
+        earlier = [codecs[i].approximation_for(maps(i), quantizers[i]) for i in near]
+        known = [(i, each) for i, each in zip(near, earlier, strict=True) if each is not None]
+        pairs = [(each, quantizers[i]) for i, each in known]
+        parameters, chosen = codec.train_referring(found, quantizer, pairs) if pairs else (train(index, codec), ())
+        references = tuple(known[i][0] for i in chosen)
+        chains.append(1 + max((chains[i] for i in references), default=-1))
+        shapes.append(found.shape)
+        yield parameters, references
 
 
 def within_share(
@@ -96,7 +140,7 @@ def within_share(
         heavy[i] = lighter
         parameters = train(i, lighter)
         if len(parameters) < len(found[i].parameters):
-            found[i] = replace(taps[i], parameters=parameters)
+            found[i] = replace(taps[i], parameters=parameters, references=())
     return found
 
 
@@ -109,8 +153,8 @@ def _checked(maps: Any) -> NDArray[Any]:
     return array
 
 
-def _tap(name: str, array: NDArray[Any], codec: Codec, quantizer: QuantParams | None) -> TapPlan:
+def _quantizer(array: NDArray[Any], quantizer: QuantParams | None) -> QuantParams:
     known = quantizer or QuantParams("int8" if array.dtype == "int8" else "uint8", (1.0,), "none")
     if known.dtype != str(array.dtype):
         raise InvalidType(f"the quantizer is for {known.dtype} values, the maps hold {array.dtype}")
-    return TapPlan(name, array.shape[1:], known, codec, codec.train_for(array, known))
+    return known

@@ -33,7 +33,7 @@ from fmapzip import plan_file, registry
 from fmapzip.atomic import write_atomically
 from fmapzip.bound import BoundCodec, bind_tap
 from fmapzip.codecs.base import Codec
-from fmapzip.errors import InvalidInput, InvalidPlan, InvalidType, PlanMismatch
+from fmapzip.errors import CorruptFrame, InvalidInput, InvalidPlan, InvalidType, PlanMismatch
 from fmapzip.geometry import MAX_DIMS
 from fmapzip.plan_file import MAX_DIM, PlanFile, QuantizerEntry, TapEntry
 from fmapzip.quantize import QuantParams
@@ -55,6 +55,8 @@ class TapPlan:
     codec : Codec
     parameters : bytes
         The codec's parameters, as ``codec.train`` returned it; empty for codecs that need none.
+    references : tuple of int
+        Positions of the plan's earlier taps whose maps of the same sample its maps are coded with.
     """
 
     name: str
@@ -62,6 +64,7 @@ class TapPlan:
     quantizer: QuantParams
     codec: Codec
     parameters: bytes = field(default=b"", repr=False)
+    references: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
@@ -105,6 +108,8 @@ class Plan:
         for i, tap in enumerate(self.taps):
             if self._positions[tap.name] != i:
                 raise InvalidInput(f"the plan has two taps named {tap.name!r}")
+            if not all(0 <= index < i for index in tap.references):
+                raise InvalidInput(f"tap {tap.name!r} refers to a tap that is not before it")
         if not _is_list_of(str, self.metadata.get("skipped", [])):
             raise InvalidInput("the plan's 'skipped' must be a list of tap names")
         inputs = self.metadata.get("inputs", [])
@@ -162,6 +167,8 @@ class Plan:
         if bound is None:
             planned = self[index]
             bound = bind_tap(planned.codec, planned.parameters, planned.quantizer, self.hash8, index, planned.shape)
+            if bound.references != len(planned.references):
+                raise CorruptFrame(f"tap {index}: parameters and plan refer to another number of maps")
             self._bound[index] = bound
         return bound
 
@@ -222,7 +229,8 @@ def _tap_entry(tap: TapPlan, codecs: dict[str, int], tables: bytearray) -> TapEn
     if tap.quantizer.zero_point is not None:
         quantizer.zero_point = tap.quantizer.zero_point
     parameters = _append(tables, tap.parameters) if tap.parameters else UNSET
-    return TapEntry(tap.name, list(tap.shape), codec, quantizer, parameters)
+    references = list(tap.references) or UNSET
+    return TapEntry(tap.name, list(tap.shape), codec, quantizer, parameters, references)
 
 
 def _append(tables: bytearray, section: bytes) -> tuple[int, int]:
@@ -236,7 +244,8 @@ def _tap(entry: TapEntry, codecs: Sequence[Codec], file: PlanFile, path: str) ->
         raise InvalidPlan(f"codec {entry.codec} of a plan with {len(codecs)} codecs - at `{path}.codec`")
     quantizer = _at(f"{path}.quantizer", _quantizer, entry.quantizer, file, f"{path}.quantizer.scales")
     parameters = b"" if entry.parameters is UNSET else file.at(entry.parameters, f"{path}.parameters")
-    return _at(path, TapPlan, entry.name, tuple(entry.shape), quantizer, codecs[entry.codec], parameters)
+    references = () if entry.references is UNSET else tuple(entry.references)
+    return _at(path, TapPlan, entry.name, tuple(entry.shape), quantizer, codecs[entry.codec], parameters, references)
 
 
 def _quantizer(entry: QuantizerEntry, file: PlanFile, path: str) -> QuantParams:

@@ -40,6 +40,7 @@ class TapEntry(msgspec.Struct, forbid_unknown_fields=True):
     codec: _Natural
     quantizer: QuantizerEntry
     parameters: _Place | msgspec.UnsetType = msgspec.UNSET
+    references: Annotated[list[_Natural], msgspec.Meta(min_length=1)] | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Tables(msgspec.Struct, forbid_unknown_fields=True):

@@ -25,6 +25,7 @@ import fmapzip
 from fmapzip import Plan, QuantParams, TapPlan, registry
 from fmapzip.codecs import context_rans_training as training
 from fmapzip.codecs.context_rans import PLAN_SIZE
+from fmapzip.codecs.context_rans_reference import Earlier
 from fmapzip.reference import decode, encode
 from strategies import make_map
 
@@ -48,6 +49,7 @@ class Feature:
     rows: int | None = None
     tap: int | None = None
     zero_point: int = 0
+    reference: tuple[str, NDArray[Any]] | None = None  # the feature that shows it, and the map
 
 
 def smooth(shape: tuple[int, ...], dtype: str, seed: int, zeros: float = 0.4, size: float = 30) -> NDArray[Any]:
@@ -124,6 +126,14 @@ def features(dtype: str) -> list[Feature]:
             wide[0],
             "context-rans",
             planned("context-rans", wide, level="ultra"),
+        ),
+        Feature(
+            "rans-references",
+            "coded with the map of rans-head, 3x3 positions of all channels",
+            told_by(wide)[0],
+            "context-rans",
+            referring(told_by(wide), wide),
+            reference=("rans-head", wide[0]),
         ),
         Feature(
             "rans-tiles",
@@ -303,7 +313,7 @@ def plan_of(listed: list[Feature]) -> tuple[Plan, list[Feature]]:
 
 def main() -> None:
     FEATURES.mkdir(exist_ok=True)
-    listed = [replace(f, name=f"{f.name}-{dtype}") for dtype in TYPES for f in features(dtype)]
+    listed = [typed(f, dtype) for dtype in TYPES for f in features(dtype)]
     path = FEATURES / PLAN
     plan, planned = plan_of(listed)
     if path.exists():
@@ -319,20 +329,44 @@ def main() -> None:
     MANIFEST.write_text(json.dumps(head)[:-1] + ',\n "frames": [\n  ' + lines + "]}\n")
 
 
+def typed(f: Feature, dtype: str) -> Feature:
+    """A feature's frame for one type."""
+    reference = None if f.reference is None else (f"{f.reference[0]}-{dtype}", f.reference[1])
+    return replace(f, name=f"{f.name}-{dtype}", reference=reference)
+
+
+def told_by(maps: NDArray[Any]) -> NDArray[Any]:
+    """Maps that are known where others are, but for what is lost below zero."""
+    mixed = (maps.astype(np.int64) - np.roll(maps, 3, 1)) // 2
+    return np.maximum(mixed, 0).astype(maps.dtype)
+
+
+def referring(maps: NDArray[Any], others: NDArray[Any]) -> bytes:
+    """Parameters for maps that are coded with others."""
+    earlier = Earlier(others)
+    heard = ((earlier.reference(same_channel=False, wide=True, halved=False), earlier),)
+    below = 128 if maps.dtype == np.int8 else 0
+    return training.train_head(maps, training.Requantizer(below, Fraction(1)), heard).to_bytes()
+
+
 def keep(f: Feature, plan: Plan, path: Path) -> dict[str, Any]:
     """Write one frame, and say what the manifest has of it."""
     named = None if f.tap is None else (plan.hash8, f.tap)
     parameters = f.parameters if f.tap is None else plan[f.tap].parameters
     code = registry.make(f.codec).number
-    frame = encode(f.q, code, parameters, scales=f.scales, plan=named, rows=f.rows, zero_point=f.zero_point)
-    decoded = decode(frame, parameters)
-    if not np.array_equal(fmapzip.decode(frame, plan=plan), decoded):
+    references = [] if f.reference is None else [f.reference[1]]
+    options = {"scales": f.scales, "plan": named, "rows": f.rows, "zero_point": f.zero_point, "references": references}
+    frame = encode(f.q, code, parameters, **options)
+    decoded = decode(frame, parameters, references)
+    if not np.array_equal(fmapzip.decode(frame, plan=plan, reference=references or None), decoded):
         raise SystemExit(f"{f.name}: core and reference disagree")
     info = fmapzip.inspect(frame, plan)
     if (info.stored_tiles == len(info.tile_bytes)) != ("stored-u" in f.name or "stored-i" in f.name or f.q.size == 1):
         raise SystemExit(f"{f.name}: {info}")
     path.write_bytes(frame)
+    names = {} if f.reference is None else {"references": [f"{f.reference[0]}.fmap"]}
     return {
+        **names,
         "codec": f.codec,
         "dtype": str(f.q.dtype),
         "shape": list(f.q.shape),

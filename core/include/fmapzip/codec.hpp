@@ -6,6 +6,7 @@
 #include <span>
 
 #include "fmapzip/map.hpp"
+#include "fmapzip/reference.hpp"
 #include "fmapzip/scratch.hpp"
 #include "fmapzip/status.hpp"
 
@@ -29,6 +30,13 @@ class TileCodec {
 
   // Whether the parameters fit a map of this shape and range.
   virtual Status check(Shape map, ValueRange range) const = 0;
+  // Whether it has the reference maps that it needs for a map of this shape: of kind `reference` if not.
+  virtual Status ready(Shape) const { return {}; }
+  // How many reference maps it needs, and the same codec with them, whose values are copied.
+  virtual size_t references() const { return 0; }
+  virtual Status given(std::span<const ReferenceMap>, std::unique_ptr<TileCodec>&) const {
+    return {Code::reference, "these parameters refer to no other map"};
+  }
   virtual uint32_t tile_rows(Shape map) const { return balanced_tile_rows(map); }
   // Bytes that encode_tile may touch in `out`, slack for full-vector stores included: near the tile's size,
   // as a body that reaches it is given up.

@@ -35,9 +35,10 @@ struct View {
   T* data = nullptr;
   Shape shape;
   ptrdiff_t sc = 0, sh = 0, sw = 0;
+  uint32_t top = 0;  // the row of the whole map that its first one is
 
   View rows(uint32_t first, uint32_t count) const {
-    return {data + static_cast<ptrdiff_t>(first) * sh, {shape.c, count, shape.w}, sc, sh, sw};
+    return {data + static_cast<ptrdiff_t>(first) * sh, {shape.c, count, shape.w}, sc, sh, sw, top + first};
   }
   T* at(uint32_t c, uint32_t h, uint32_t w) const {
     return data + static_cast<ptrdiff_t>(c) * sc + static_cast<ptrdiff_t>(h) * sh +
@@ -60,6 +61,6 @@ View<T> planar_view(T* data, Shape s) {
   return {data, s, static_cast<ptrdiff_t>(size_t{s.h} * s.w), static_cast<ptrdiff_t>(s.w), 1};
 }
 
-inline ConstView as_const(MutView v) { return {v.data, v.shape, v.sc, v.sh, v.sw}; }
+inline ConstView as_const(MutView v) { return {v.data, v.shape, v.sc, v.sh, v.sw, v.top}; }
 
 }  // namespace fmapzip

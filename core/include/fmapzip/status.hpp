@@ -13,6 +13,7 @@ enum class Code : uint8_t {
   unsupported_feature,  // something that only a later release can read
   limit_exceeded,       // a valid header that asks for more than the caller allows
   invalid_argument,     // the caller's map, parameters or buffers do not fit
+  reference,            // a reference map is missing, or is another one
 };
 
 // What happened and, for bytes being read, where. `what` is a string literal.

@@ -2,11 +2,15 @@
 
 #include <algorithm>
 
+#include "bits/endian.hpp"
 #include "entropy/context_coder.hpp"
 #include "layout.hpp"
 
 namespace fmapzip {
 namespace {
+
+constexpr size_t kChecksumBytes = 4;  // of the reference maps, before a body
+constexpr size_t kEstimateSlot = 1, kSeenSlot = 2;
 
 // Indices that have a value are 0 to `above` and, as bytes, the last `below` ones.
 struct KnownIndices {
@@ -30,14 +34,30 @@ struct KnownIndices {
 
 Status ContextRansCodec::make(std::span<const uint8_t> parameters, uint32_t channels,
                               std::unique_ptr<TileCodec>& codec) {
-  auto made = std::make_unique<ContextRansCodec>();
-  if (const Status s = made->model_.build(parameters, channels); !s.ok()) return s;
-  codec = std::move(made);
+  auto model = std::make_shared<ContextModel>();
+  if (const Status s = model->build(parameters, channels); !s.ok()) return s;
+  codec = std::make_unique<ContextRansCodec>(std::move(model), nullptr);
   return {};
 }
 
+size_t ContextRansCodec::references() const { return model_->params().references.maps.size(); }
+
+Status ContextRansCodec::given(std::span<const ReferenceMap> maps, std::unique_ptr<TileCodec>& codec) const {
+  auto given = std::make_shared<GivenReferences>();
+  if (const Status s = given->build(model_->params().references, maps); !s.ok()) return s;
+  codec = std::make_unique<ContextRansCodec>(model_, std::move(given));
+  return {};
+}
+
+Status ContextRansCodec::ready(Shape map) const {
+  if (references() == 0) return {};
+  if (given_ == nullptr)
+    return {Code::reference, "context-rans: the maps that this one refers to are not given"};
+  return given_->fit(map);
+}
+
 Status ContextRansCodec::check(Shape map, ValueRange range) const {
-  const ContextParams& params = model_.params();
+  const ContextParams& params = model_->params();
   if (params.range != range) {
     return invalid("context-rans: the parameters are for the other data type or another zero point");
   }
@@ -49,22 +69,36 @@ Status ContextRansCodec::check(Shape map, ValueRange range) const {
 
 uint32_t ContextRansCodec::tile_rows(Shape map) const { return balanced_tile_rows(map, kContextTileValues); }
 
-size_t ContextRansCodec::tile_bound(Shape tile) const { return context_bound(tile); }
+size_t ContextRansCodec::tile_bound(Shape tile) const {
+  return context_bound(tile) + (given_ == nullptr ? 0 : kChecksumBytes);
+}
+
+Estimates ContextRansCodec::estimate(Shape tile, uint32_t top, Scratch& scratch) const {
+  auto* const values = reinterpret_cast<int16_t*>(scratch.get(kEstimateSlot, 2 * tile.size()));
+  uint8_t* const seen = scratch.get(kSeenSlot, tile.size());
+  const ContextParams& params = model_->params();
+  given_->estimate(params.references, params.range, tile, top, values, seen);
+  return {values, seen};
+}
 
 size_t ContextRansCodec::encode_tile(ConstView tile, ValueRange, uint8_t* out, Scratch& scratch) const {
   const size_t n = tile.shape.size();
   uint8_t* indices = scratch.get(0, n + kVectorPad);
   load_interleaved(tile, indices);
-  if (model_.params().requantizer.active) {
+  if (model_->params().requantizer.active) {
     const auto& kernels = context_kernels(kMaxLanes);
-    kernels.look_up(model_.params().requantizer.index_of.data(), indices, n, indices);
+    kernels.look_up(model_->params().requantizer.index_of.data(), indices, n, indices);
   }
-  return encode_contexts(model_, indices, tile.shape, out, scratch);
+  if (given_ == nullptr) return encode_contexts(*model_, nullptr, indices, tile.shape, out, scratch);
+  const Estimates estimates = estimate(tile.shape, tile.top, scratch);
+  store_le(out, given_->checksum());
+  return kChecksumBytes +
+         encode_contexts(*model_, &estimates, indices, tile.shape, out + kChecksumBytes, scratch);
 }
 
 Status ContextRansCodec::decode_tile(std::span<const uint8_t> body, MutView tile, ValueRange,
                                      Scratch& scratch) const {
-  const auto& requantizer = model_.params().requantizer;
+  const auto& requantizer = model_->params().requantizer;
   const KnownIndices indices_of_values(requantizer);
   bool known = true;
   const auto store = [&](uint32_t first, uint32_t count, uint8_t* indices) {
@@ -75,8 +109,18 @@ Status ContextRansCodec::decode_tile(std::span<const uint8_t> body, MutView tile
     }
     store_interleaved(indices, tile.rows(first, count));
   };
-  const Status status = decode_contexts(model_, body, tile.shape, store, scratch);
-  if (!status.ok()) return status;
+  if (given_ != nullptr) {
+    if (body.size() < kChecksumBytes) return truncated("context-rans: the tile ends early", body.size());
+    if (load_le<uint32_t>(body.data()) != given_->checksum()) {
+      return {Code::reference, "context-rans: the maps given are not those that this one was encoded with"};
+    }
+    const Estimates estimates = estimate(tile.shape, tile.top, scratch);
+    const auto coded = body.subspan(kChecksumBytes);
+    const Status status = decode_contexts(*model_, &estimates, coded, tile.shape, store, scratch);
+    if (!status.ok()) return moved(status, kChecksumBytes);
+  } else if (const Status s = decode_contexts(*model_, nullptr, body, tile.shape, store, scratch); !s.ok()) {
+    return s;
+  }
   if (!known) return corrupt("context-rans: an index stands for no value", body.size());
   return {};
 }

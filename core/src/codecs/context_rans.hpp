@@ -1,6 +1,10 @@
 #pragma once
 
+#include <memory>
+#include <utility>
+
 #include "entropy/context_model.hpp"
+#include "entropy/reference_estimates.hpp"
 #include "fmapzip/codec.hpp"
 
 namespace fmapzip {
@@ -11,6 +15,12 @@ class ContextRansCodec final : public TileCodec {
   static Status make(std::span<const uint8_t> parameters, uint32_t channels,
                      std::unique_ptr<TileCodec>& codec);
 
+  ContextRansCodec(std::shared_ptr<const ContextModel> model, std::shared_ptr<const GivenReferences> given)
+      : model_(std::move(model)), given_(std::move(given)) {}
+
+  size_t references() const override;
+  Status given(std::span<const ReferenceMap> maps, std::unique_ptr<TileCodec>& codec) const override;
+  Status ready(Shape map) const override;
   Status check(Shape map, ValueRange range) const override;
   uint32_t tile_rows(Shape map) const override;
   size_t tile_bound(Shape tile) const override;
@@ -19,7 +29,10 @@ class ContextRansCodec final : public TileCodec {
                      Scratch& scratch) const override;
 
  private:
-  ContextModel model_;
+  Estimates estimate(Shape tile, uint32_t top, Scratch& scratch) const;
+
+  std::shared_ptr<const ContextModel> model_;
+  std::shared_ptr<const GivenReferences> given_;  // null: none
 };
 
 }  // namespace fmapzip

@@ -20,6 +20,7 @@ enum : size_t { kPlanarSlot = 0, kSymbolSlot = 1, kExcessSlot = 2, kMaskSlot = 3
 Status check_model(const ContextModel& model, ValueRange range, uint32_t channels) {
   const ContextParams& p = model.params();
   if (p.requantizer.active) return invalid("dct-cm: a model of its own has no step");
+  if (!p.references.maps.empty()) return invalid("dct-cm: a model of its own refers to no other map");
   if (p.range != range) return invalid("dct-cm: a model is for another type or zero point");
   if (p.channels != 0 && p.channels != channels) return invalid("dct-cm: a model is for other channels");
   return {};
@@ -98,14 +99,14 @@ Status decode_planes(const ContextModel& model, std::span<const uint8_t> body, S
   const auto store = [&](uint32_t first, uint32_t count, uint8_t* symbols) {
     store_interleaved(symbols, map.rows(first, count));
   };
-  return decode_contexts(model, body, shape, store, scratch);
+  return decode_contexts(model, nullptr, body, shape, store, scratch);
 }
 
 size_t encode_planes(const ContextModel& model, const uint8_t* planes, Shape shape, uint8_t* out,
                      Scratch& scratch) {
   uint8_t* interleaved = scratch.get(kInterleavedSlot, shape.size() + kVectorPad);
   load_interleaved(planar_view(planes, shape), interleaved);
-  return encode_contexts(model, interleaved, shape, out, scratch);
+  return encode_contexts(model, nullptr, interleaved, shape, out, scratch);
 }
 
 }  // namespace
@@ -164,7 +165,7 @@ size_t DctCmRansCodec::encode_values(ConstView tile, ValueRange range, uint8_t* 
   load_interleaved(tile, indices);
   const auto& index_of = points_[range == kSignedRange].index_of;
   context_kernels(kMaxLanes).look_up(index_of.data(), indices, n, indices);
-  return encode_contexts(model_, indices, tile.shape, out, scratch);
+  return encode_contexts(model_, nullptr, indices, tile.shape, out, scratch);
 }
 
 Status DctCmRansCodec::decode_values(std::span<const uint8_t> body, MutView tile, ValueRange range,
@@ -179,7 +180,7 @@ Status DctCmRansCodec::decode_values(std::span<const uint8_t> body, MutView tile
     context_kernels(kMaxLanes).look_up(points.value_of_index.data(), indices, n, indices);
     store_interleaved(indices, tile.rows(first, count));
   };
-  if (const Status s = decode_contexts(model_, body, tile.shape, store, scratch); !s.ok()) return s;
+  if (const Status s = decode_contexts(model_, nullptr, body, tile.shape, store, scratch); !s.ok()) return s;
   return known ? Status{} : corrupt("dct-cm: an index stands for no reconstruction point");
 }
 

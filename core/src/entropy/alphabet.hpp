@@ -29,4 +29,10 @@ extern const std::array<uint16_t, kZeroClasses> kZeroProbability;
 // 128 + sign * 0..126 for -128..127, and so that the bytes are used up for other ranges.
 uint8_t compand(int value, ValueRange range);
 
+// Of an estimate in 1/16 of a value, from -2048 to 4095: in 1/64.
+int16_t compand_estimate(int estimate, ValueRange range);
+
+// floor(8 sqrt(|value|)) of a value from -255 to 255, which fits 7 bits.
+uint8_t seen_magnitude(int value);
+
 }  // namespace fmapzip

@@ -107,14 +107,14 @@ size_t encode_known(const ContextTables& tables, const KnownKernels& known, cons
   return encode_steps(tables, positions.order(), of, tile, lanes, out);
 }
 
-size_t encode_predicted(const ContextTables& tables, const uint8_t* indices, Shape tile, uint32_t lanes,
-                        uint8_t* out, Scratch& scratch) {
+size_t encode_predicted(const ContextTables& tables, const Estimates* estimates, const uint8_t* indices,
+                        Shape tile, uint32_t lanes, uint8_t* out, Scratch& scratch) {
   const KnownKernels* const known = prediction_kernels().known;
   if (known != nullptr && tables.prediction->head == nullptr) {
     return encode_known(tables, *known, indices, tile, lanes, out, scratch);
   }
   const ContextKernels& kernels = context_kernels(lanes);
-  PredictionWalk walk(tables, tile, true, 0, scratch);
+  PredictionWalk walk(tables, estimates, tile, true, 0, scratch);
   for (uint32_t step = 0; step < walk.steps(); ++step) {
     const uint32_t count = walk.count(step);
     const ContextWork work = walk.work(step);
@@ -128,10 +128,10 @@ size_t encode_predicted(const ContextTables& tables, const uint8_t* indices, Sha
   return encode_steps(tables, walk, of, tile, lanes, out);
 }
 
-bool decode_predicted(const ContextTables& tables, Shape tile, uint32_t lanes, WordReader& words,
-                      const RowSink& rows, Scratch& scratch) {
+bool decode_predicted(const ContextTables& tables, const Estimates* estimates, Shape tile, uint32_t lanes,
+                      WordReader& words, const RowSink& rows, Scratch& scratch) {
   const ContextKernels& kernels = context_kernels(lanes);
-  PredictionWalk walk(tables, tile, false, tile.size(), scratch);
+  PredictionWalk walk(tables, estimates, tile, false, tile.size(), scratch);
   for (uint32_t step = 0; step < walk.steps(); ++step) {
     const uint32_t count = walk.count(step);
     const ContextWork work = walk.work(step);
@@ -162,11 +162,13 @@ size_t context_bound(Shape tile) {
   return kStateBytes * kMaxLanes + tile.size() + kMaxBytesPerValue * row + 2 * kVectorPad;
 }
 
-size_t encode_contexts(const ContextModel& model, const uint8_t* indices, Shape tile, uint8_t* out,
-                       Scratch& scratch) {
+size_t encode_contexts(const ContextModel& model, const Estimates* estimates, const uint8_t* indices,
+                       Shape tile, uint8_t* out, Scratch& scratch) {
   const ContextTables& tables = model.tables();
   const uint32_t lanes = context_lanes(model, tile);
-  if (tables.prediction != nullptr) return encode_predicted(tables, indices, tile, lanes, out, scratch);
+  if (tables.prediction != nullptr) {
+    return encode_predicted(tables, estimates, indices, tile, lanes, out, scratch);
+  }
   const ContextKernels& kernels = context_kernels(lanes);
   const size_t row_bytes = size_t{tile.c} * tile.w;
   const ContextRows rows(tables, tile, row_bytes, 0, scratch);
@@ -188,8 +190,8 @@ size_t encode_contexts(const ContextModel& model, const uint8_t* indices, Shape 
   return close_body(words, end, lanes, tile.size(), out);
 }
 
-Status decode_contexts(const ContextModel& model, std::span<const uint8_t> body, Shape tile,
-                       const RowSink& rows_sink, Scratch& scratch) {
+Status decode_contexts(const ContextModel& model, const Estimates* estimates, std::span<const uint8_t> body,
+                       Shape tile, const RowSink& rows_sink, Scratch& scratch) {
   const ContextTables& tables = model.tables();
   const uint32_t lanes = context_lanes(model, tile);
   const ContextKernels& kernels = context_kernels(lanes);
@@ -198,7 +200,9 @@ Status decode_contexts(const ContextModel& model, std::span<const uint8_t> body,
   WordReader words;
   if (const Status s = open_words(body, lanes, words); !s.ok()) return s;
   if (tables.prediction != nullptr) {
-    if (!decode_predicted(tables, tile, lanes, words, rows_sink, scratch)) return ends_early(body.size());
+    if (!decode_predicted(tables, estimates, tile, lanes, words, rows_sink, scratch)) {
+      return ends_early(body.size());
+    }
     return close_words(words, lanes, body.size());
   }
   const ContextRows rows(tables, tile, tile.c, block * row_bytes, scratch);

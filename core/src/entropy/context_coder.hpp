@@ -6,6 +6,7 @@
 #include <span>
 
 #include "entropy/context_model.hpp"
+#include "entropy/reference_estimates.hpp"
 #include "fmapzip/map.hpp"
 #include "fmapzip/scratch.hpp"
 #include "fmapzip/status.hpp"
@@ -25,13 +26,14 @@ uint32_t context_lanes(const ContextModel& model, Shape tile);
 size_t context_bound(Shape tile);
 
 // Returns the length of the body; one that would reach tile.size() is given up and tile.size() returned.
-size_t encode_contexts(const ContextModel& model, const uint8_t* indices, Shape tile, uint8_t* out,
-                       Scratch& scratch);
+// `estimates` are there if, and only if, parameters refer to other maps.
+size_t encode_contexts(const ContextModel& model, const Estimates* estimates, const uint8_t* indices,
+                       Shape tile, uint8_t* out, Scratch& scratch);
 
 // Calls `rows(first, count, indices)` with decoded rows, [h][w][c], top to bottom. `indices` may be
 // overwritten.
 using RowSink = std::function<void(uint32_t first, uint32_t count, uint8_t* indices)>;
-Status decode_contexts(const ContextModel& model, std::span<const uint8_t> body, Shape tile,
-                       const RowSink& rows, Scratch& scratch);
+Status decode_contexts(const ContextModel& model, const Estimates* estimates, std::span<const uint8_t> body,
+                       Shape tile, const RowSink& rows, Scratch& scratch);
 
 }  // namespace fmapzip

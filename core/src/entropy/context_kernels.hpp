@@ -58,6 +58,7 @@ struct ContextTables {
   uint32_t span;  // values of a span of whole positions, which are coded together without neighbours
   // Where channels predict channels; else null. Classes of cells are then added to what is predicted.
   const PredictionTables* prediction;
+  const int8_t* estimate_weights;  // [channel]: of estimates from reference maps in means
 };
 
 // A row of companded values, [w][c], with one more position on either side, and the row above likewise.

@@ -163,6 +163,7 @@ void ContextModel::build_prediction() {
   if (!params_.head.present) return;
   head_.build(params_.head, params_.channels, params_.prediction.rank);
   prediction_.set_head(params_.head, head_.tables());
+  tables_.estimate_weights = params_.references.own.data();
 }
 
 }  // namespace fmapzip

@@ -20,6 +20,7 @@ enum Flag : uint8_t {
   kPoints = 32,
   kZeroPoint = 64,
   kMore = 128  // with offsets weights of channels, with a prediction a head
+  // With a prediction and a head, kOffsets stands for reference maps.
 };
 constexpr uint32_t kMaxStepTerm = 65535;
 constexpr uint32_t kMaxLogFrequency = 64;  // in eighths of an octave
@@ -203,6 +204,32 @@ Status read_head(ByteReader& in, uint32_t channels, Prediction& p, PredictionHea
   return {};
 }
 
+// What is heard of each reference map.
+Status read_references(ByteReader& in, uint32_t channels, References& references) {
+  enum : uint8_t { kSameChannel = 1, kWide = 2, kHalved = 4, kSigned8 = 8 };
+  const uint32_t count = in.u8();
+  bool valid = count >= 1 && count <= kMaxReferences;
+  uint64_t inputs = 0;
+  for (uint32_t i = 0; valid && i < count; ++i) {
+    const uint8_t kind = in.u8(), outside = in.u8();
+    const uint32_t of = in.varint();
+    const Reference r{(kind & kSameChannel) != 0,
+                      (kind & kWide) != 0,
+                      kind & kHalved ? 2u : 1u,
+                      (kind & kSigned8) != 0,
+                      outside,
+                      of};
+    valid = kind < 16 && of >= 1 && of <= kMaxReferenceInputs && (!r.same_channel || of == channels);
+    inputs += r.inputs();
+    references.maps.push_back(r);
+  }
+  references.inputs = static_cast<uint32_t>(inputs);
+  if (in.ok() && (!valid || inputs > kMaxReferenceInputs)) {
+    return corrupt("context-rans: reference maps are out of range");
+  }
+  return {};
+}
+
 // Frequencies are stored as logarithms: weights 2^(code / 8), scaled to sum to 2^8, none below 1; the rest
 // goes to the most frequent token.
 void normalise(const uint8_t* codes, uint8_t* frequencies) {
@@ -343,7 +370,8 @@ bool read_of_channels(BitReader& in, ContextParams& params) {
 }
 
 // Kernels take means in 1/2, to 16 bits, as a factor.
-bool means_fit(const Prediction& p, const PredictionHead& head, size_t channel) {
+bool means_fit(const Prediction& p, const PredictionHead& head, const References& references,
+               size_t channel) {
   const auto magnitude = [](int32_t x) { return static_cast<uint32_t>(x < 0 ? -x : x); };
   const auto total = [&](const std::vector<int8_t>& of_channels, size_t count) {
     uint32_t sum = 0;
@@ -353,7 +381,8 @@ bool means_fit(const Prediction& p, const PredictionHead& head, size_t channel) 
   uint32_t loadings = total(p.spread, p.rank);
   if (head.present) loadings += total(head.west, p.rank) + total(head.north, p.rank);
   const uint32_t most = 8 * (magnitude(p.offsets[channel]) + magnitude(p.shifts[channel])) +
-                        255 * total(p.own, kOwn) + (kSignedSeven * loadings >> p.spread_shift);
+                        255 * total(p.own, kOwn) + (kSignedSeven * loadings >> p.spread_shift) +
+                        (references.own.empty() ? 0 : kEstimateLimit * total(references.own, 1));
   return most < kMeanLimit;
 }
 
@@ -372,18 +401,25 @@ bool read_head_arrays(BitReader& in, uint32_t channels, uint32_t rank, uint32_t 
   const size_t loadings = size_t{channels} * rank;
   return read_numbers(in, loadings, h.west) && read_numbers(in, loadings, h.north) &&
          read_numbers(in, size_t{channels} * kHeadTraits, h.traits) &&
-         read_numbers(in, size_t{kHeadUnits} * kHeadInputs, h.units) &&
+         read_numbers(in, size_t{kHeadUnits} * h.inputs, h.units) &&
          read_numbers(in, kHeadUnits, h.unit_bias) &&
          read_numbers(in, size_t{kHeadOutputs} * kHeadUnits, h.of_units) &&
-         read_numbers(in, size_t{kHeadOutputs} * kHeadInputs, h.of_inputs) &&
+         read_numbers(in, size_t{kHeadOutputs} * h.inputs, h.of_inputs) &&
          read_numbers(in, kHeadOutputs, h.output_bias) &&
          read_cells(in, kHeadMeanSteps, kHeadSpreadSteps, tables, h.table_of) &&
          std::all_of(h.traits.begin(), h.traits.end(), [](int8_t trait) { return trait >= 0; });
 }
 
-bool weights_in_range(const Prediction& p, const PredictionHead& head) {
+bool read_reference_arrays(BitReader& in, uint32_t channels, References& r) {
+  return read_numbers(in, size_t{channels} * r.inputs, r.weights) && read_numbers(in, channels, r.shifts) &&
+         read_numbers(in, channels, r.biases) && read_numbers(in, channels, r.own) &&
+         std::all_of(r.shifts.begin(), r.shifts.end(),
+                     [](int8_t shift) { return shift >= 0 && shift <= int8_t{kMaxReferenceShift}; });
+}
+
+bool weights_in_range(const Prediction& p, const PredictionHead& head, const References& references) {
   for (size_t i = 0; i < p.own.size(); i += kOwn) {
-    if (!weights_fit({&p.own[i], kOwn}) || !means_fit(p, head, i / kOwn)) return false;
+    if (!weights_fit({&p.own[i], kOwn}) || !means_fit(p, head, references, i / kOwn)) return false;
   }
   return true;
 }
@@ -396,10 +432,11 @@ Status read_arrays(BitReader& in, uint8_t flags, uint32_t levels1, uint32_t leve
                                         read_cells(in, levels1, levels2, kZeroClasses, params.zero_class_of)
                                   : read_channel_contexts(in, params));
   if (!contexts) return corrupt("context-rans: the contexts are malformed");
-  if ((flags & kOffsets) && !read_offsets(in, params)) {
+  const bool has_references = !params.references.maps.empty();
+  if ((flags & kOffsets) && !has_references && !read_offsets(in, params)) {
     return corrupt("context-rans: the channels' offsets are malformed");
   }
-  if ((flags & kMore) && (flags & kOffsets) && !read_of_channels(in, params)) {
+  if ((flags & kMore) && (flags & kOffsets) && !has_references && !read_of_channels(in, params)) {
     return corrupt("context-rans: the channels' weights are malformed");
   }
   if ((flags & kPredicted) && !read_prediction_arrays(in, params.channels, params.prediction)) {
@@ -409,7 +446,10 @@ Status read_arrays(BitReader& in, uint8_t flags, uint32_t levels1, uint32_t leve
       !read_head_arrays(in, params.channels, params.prediction.rank, params.tables, params.head)) {
     return corrupt("context-rans: a head is malformed");
   }
-  if ((flags & kPredicted) && !weights_in_range(params.prediction, params.head)) {
+  if (has_references && !read_reference_arrays(in, params.channels, params.references)) {
+    return corrupt("context-rans: estimates from reference maps are malformed");
+  }
+  if ((flags & kPredicted) && !weights_in_range(params.prediction, params.head, params.references)) {
     return corrupt("context-rans: prediction across channels is malformed");
   }
   if (!in.at_end()) return corrupt("context-rans: the parameters do not end where they should");
@@ -423,9 +463,10 @@ Status parse_fields(ByteReader& in, uint32_t channels, ContextParams& params) {
   params.neighbours = flags & kNeighbours;
   params.range = flags & kSigned ? kSignedRange : kUnsignedRange;
   const bool head = (flags & kMore) && (flags & kPredicted);
-  if (((flags & kMore) && !(flags & (kOffsets | kPredicted))) || (!params.neighbours && (flags & kOffsets)) ||
-      (params.neighbours && (flags & kPredicted)) || ((flags & kPoints) && !(flags & kRequantized)) ||
-      ((flags & kSigned) && (flags & kZeroPoint)) || params.tables > (head ? kMaxHeadTables : kMaxTables)) {
+  if (((flags & kMore) && !(flags & (kOffsets | kPredicted))) ||
+      (!params.neighbours && (flags & kOffsets) && !head) || (params.neighbours && (flags & kPredicted)) ||
+      ((flags & kPoints) && !(flags & kRequantized)) || ((flags & kSigned) && (flags & kZeroPoint)) ||
+      params.tables > (head ? kMaxHeadTables : kMaxTables)) {
     return corrupt("context-rans: forbidden flags or number of tables");
   }
   if (!params.neighbours || (flags & kOffsets)) {
@@ -446,6 +487,10 @@ Status parse_fields(ByteReader& in, uint32_t channels, ContextParams& params) {
   if (params.neighbours) read_neighbours(in, params);
   if (head) {
     if (const Status s = read_head(in, params.channels, params.prediction, params.head); !s.ok()) return s;
+    if (flags & kOffsets) {
+      params.head.inputs = kGivenInputs;
+      if (const Status s = read_references(in, params.channels, params.references); !s.ok()) return s;
+    }
   } else if (flags & kPredicted) {
     if (const Status s = read_prediction(in, params.channels, params.prediction); !s.ok()) return s;
   }
@@ -455,7 +500,7 @@ Status parse_fields(ByteReader& in, uint32_t channels, ContextParams& params) {
   if (!in.ok()) return truncated("context-rans: the parameters end early");
   // Each entry of an array takes at least a bit.
   const uint32_t of_channel = (head ? 4u : 2u) * params.prediction.rank;
-  const size_t entries = size_t{params.channels} * std::max(1u, of_channel);
+  const size_t entries = size_t{params.channels} * std::max(1u, of_channel + params.references.inputs);
   if (entries > 8 * in.rest().size()) return truncated("context-rans: the parameters end early");
   if (channels != 0 && params.channels != 0 && params.channels != channels) {
     return corrupt("context-rans: the parameters are for another number of channels");

@@ -8,6 +8,7 @@
 
 #include "entropy/alphabet.hpp"
 #include "entropy/prediction_head.hpp"
+#include "entropy/reference_params.hpp"
 #include "fmapzip/status.hpp"
 
 namespace fmapzip {
@@ -56,10 +57,11 @@ struct PredictionHead {
   std::vector<int8_t> west;          // [channel][factor], of the place to the left
   std::vector<int8_t> north;         // above
   std::vector<int8_t> traits;        // [channel][kHeadTraits], not negative
-  std::vector<int8_t> units;         // [kHeadUnits][kHeadInputs]
+  uint32_t inputs = kHeadInputs;     // with reference maps kGivenInputs
+  std::vector<int8_t> units;         // [kHeadUnits][inputs]
   std::vector<int16_t> unit_bias;    // [kHeadUnits]
   std::vector<int8_t> of_units;      // [kHeadOutputs][kHeadUnits]
-  std::vector<int8_t> of_inputs;     // [kHeadOutputs][kHeadInputs]
+  std::vector<int8_t> of_inputs;     // [kHeadOutputs][inputs]
   std::vector<int16_t> output_bias;  // [kHeadOutputs]
   std::vector<uint8_t> table_of;     // [kHeadMeanSteps][kHeadSpreadSteps]
 };
@@ -83,6 +85,7 @@ struct ContextParams {
   std::array<uint8_t, kContextSteps> level2{};  // of the spread
   Prediction prediction;
   PredictionHead head;
+  References references;
 
   std::vector<uint8_t> table_of;       // of a cell (kCells of them), or of a channel
   std::vector<uint8_t> zero_class_of;  //

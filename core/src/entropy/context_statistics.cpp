@@ -16,6 +16,7 @@ namespace {
 
 constexpr size_t kMapSlot = 0;
 constexpr size_t kMeansSlot = 1;
+constexpr size_t kSeenSlot = 2;
 
 template <size_t kCount>
 void add_products(const std::array<int32_t, kCount>& x, int64_t* products) {
@@ -147,7 +148,8 @@ void ContextStatistics::count_zeros(std::span<const ConstView> maps, std::span<i
 
 // Calls visit(map, walk, step) for each step, whose values are predicted and whose indices are known.
 template <class Visit>
-void ContextStatistics::each_step(std::span<const ConstView> maps, Visit visit) {
+Status ContextStatistics::each_step(std::span<const ConstView> maps, GivenMaps references, Visit visit) {
+  const References& needed = model_.params().references;
   const ContextKernels& kernels = context_kernels(kMaxLanes);
   const Requantizer& requantizer = model_.params().requantizer;
   for (size_t m = 0; m < maps.size(); ++m) {
@@ -155,7 +157,19 @@ void ContextStatistics::each_step(std::span<const ConstView> maps, Visit visit) 
     uint8_t* indices = scratch_.get(kMapSlot, n + kVectorPad);
     load_interleaved(maps[m], indices);
     if (requantizer.active) kernels.look_up(requantizer.index_of.data(), indices, n, indices);
-    PredictionWalk walk(tables_, maps[m].shape, false, 0, scratch_);
+    Estimates estimates{};
+    if (!needed.maps.empty()) {
+      GivenReferences given;
+      if (references.size() != maps.size()) return {Code::reference, "maps have no references"};
+      if (const Status s = given.build(needed, references[m]); !s.ok()) return s;
+      if (const Status s = given.fit(maps[m].shape); !s.ok()) return s;
+      auto* const values = reinterpret_cast<int16_t*>(scratch_.get(kMeansSlot, 2 * n));
+      uint8_t* const seen = scratch_.get(kSeenSlot, n);
+      given.estimate(needed, model_.params().range, maps[m].shape, 0, values, seen);
+      estimates = {values, seen};
+    }
+    PredictionWalk walk(tables_, needed.maps.empty() ? nullptr : &estimates, maps[m].shape, false, 0,
+                        scratch_);
     for (uint32_t step = 0; step < walk.steps(); ++step) {
       walk.predict(step);
       walk.take_indices(step, indices);
@@ -164,11 +178,12 @@ void ContextStatistics::each_step(std::span<const ConstView> maps, Visit visit) 
       walk.gather();
     }
   }
+  return {};
 }
 
 void ContextStatistics::count_predicted(std::span<const ConstView> maps, std::span<int64_t> symbols,
                                         std::span<int64_t> zeros) {
-  each_step(maps, [&](size_t, const PredictionWalk& walk, uint32_t step) {
+  (void)each_step(maps, {}, [&](size_t, const PredictionWalk& walk, uint32_t step) {
     const PredictionSteps found = walk.predicted(step);
     const uint32_t values = walk.count(step);
     for (uint32_t i = 0; i < values; ++i) {
@@ -180,8 +195,9 @@ void ContextStatistics::count_predicted(std::span<const ConstView> maps, std::sp
   });
 }
 
-void ContextStatistics::count_head(std::span<const ConstView> maps, std::span<int64_t> symbols) {
-  each_step(maps, [&](size_t, const PredictionWalk& walk, uint32_t step) {
+Status ContextStatistics::count_head(std::span<const ConstView> maps, GivenMaps references,
+                                     std::span<int64_t> symbols) {
+  return each_step(maps, references, [&](size_t, const PredictionWalk& walk, uint32_t step) {
     const PredictionSteps found = walk.predicted(step);
     const uint32_t values = walk.count(step);
     for (uint32_t i = 0; i < values; ++i) {
@@ -191,14 +207,16 @@ void ContextStatistics::count_head(std::span<const ConstView> maps, std::span<in
   });
 }
 
-void ContextStatistics::hear(std::span<const ConstView> maps, std::span<const int64_t> positions,
-                             std::span<uint8_t> inputs, std::span<int32_t> means) {
+Status ContextStatistics::hear(std::span<const ConstView> maps, GivenMaps references,
+                               std::span<const int64_t> positions, std::span<uint8_t> inputs,
+                               std::span<int32_t> means) {
   const PredictionTables& t = *tables_.prediction;
   std::vector<size_t> row_of;  // of a position of the map that is walked, among those that were asked for
   size_t walked = maps.size();
   size_t next = 0;
   int64_t begin = 0;
-  each_step(maps, [&](size_t m, const PredictionWalk& walk, uint32_t step) {
+  const uint32_t heard = t.head->inputs;
+  return each_step(maps, references, [&](size_t m, const PredictionWalk& walk, uint32_t step) {
     if (m != walked) {
       walked = m;
       const int64_t count = int64_t{maps[m].shape.h} * maps[m].shape.w;
@@ -214,7 +232,7 @@ void ContextStatistics::hear(std::span<const ConstView> maps, std::span<const in
       if (row == SIZE_MAX) continue;
       const HeadValue value = head_value(t, known, c);
       const size_t at = row * t.channels + c;
-      std::copy_n(value.inputs, kHeadInputs, &inputs[at * kHeadInputs]);
+      std::copy_n(value.inputs, heard, &inputs[at * heard]);
       means[at] = value.mean;
     }
   });

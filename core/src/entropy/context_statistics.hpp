@@ -6,6 +6,7 @@
 
 #include "entropy/context_model.hpp"
 #include "fmapzip/map.hpp"
+#include "fmapzip/reference.hpp"
 #include "fmapzip/scratch.hpp"
 
 // What training counts on calibration maps. Deterministic: integers, in the order of the maps.
@@ -19,6 +20,9 @@ class ContextStatistics {
 
   // What row_contexts is made to give instead of a cell.
   enum class Axis : uint8_t { mean, spread, cell };
+
+  // Of each map those that its values are told by: as many lists as there are maps, or none at all.
+  using GivenMaps = std::span<const std::vector<ReferenceMap>>;
 
   // The model's own tables and classes are not looked at.
   explicit ContextStatistics(const ContextModel& model) : model_(model), tables_(model.tables()) {}
@@ -50,15 +54,15 @@ class ContextStatistics {
   void count_predicted(std::span<const ConstView> maps, std::span<int64_t> symbols, std::span<int64_t> zeros);
 
   // Where they do so with a head: how often each index occurs at each pair of its steps, [pair][kSymbols].
-  void count_head(std::span<const ConstView> maps, std::span<int64_t> symbols);
+  Status count_head(std::span<const ConstView> maps, GivenMaps references, std::span<int64_t> symbols);
   // What a head hears of the values of some positions, which are numbered through all maps and ascend: its
-  // inputs, [position][c][kHeadInputs], and means, [position][c].
-  void hear(std::span<const ConstView> maps, std::span<const int64_t> positions, std::span<uint8_t> inputs,
-            std::span<int32_t> means);
+  // inputs, [position][c][of the head], and means, [position][c].
+  Status hear(std::span<const ConstView> maps, GivenMaps references, std::span<const int64_t> positions,
+              std::span<uint8_t> inputs, std::span<int32_t> means);
 
  private:
   template <class Visit>
-  void each_step(std::span<const ConstView> maps, Visit visit);
+  Status each_step(std::span<const ConstView> maps, GivenMaps references, Visit visit);
   struct RowView;
   enum class With : uint8_t { nothing, contexts, means };
   template <class Visit>

@@ -95,7 +95,9 @@ struct PredictionStep {
   int16_t* means;                  // what residuals are taken from, less kSignedSeven
   uint8_t* residuals;              // plus kSignedSeven
   PredictionSteps context;
+  const int32_t* offsets;  // of means, by channel
   // With a head:
+  const uint32_t* heard;  // of reference maps: a companded estimate, i16, and 16 bits above it what is seen
   PredictionPlace* const* west;   // places to the left and above of those of each span
   PredictionPlace* const* north;  //
   int16_t* finals;                // what errors are taken from

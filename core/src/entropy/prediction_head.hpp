@@ -9,6 +9,8 @@
 namespace fmapzip {
 
 inline constexpr uint32_t kHeadInputs = 20;
+inline constexpr uint32_t kGivenInputs = 22;  // with reference maps
+inline constexpr uint32_t kHeadRow = 24;      // of weights of inputs, the last of which are 0
 inline constexpr uint32_t kHeadUnits = 32;
 inline constexpr uint32_t kHeadOutputs = 3;       // mean, spread, zero
 inline constexpr uint32_t kHeadMeanSteps = 128;   //
@@ -22,12 +24,13 @@ inline constexpr int32_t kPresentUnit = 8;  // of inputs that say how far neighb
 
 // Pointers are into the ContextModel that owns it; arrays are padded by kVectorPad.
 struct HeadTables {
+  uint32_t inputs;  // kHeadInputs or kGivenInputs
   uint32_t unit_shift;
   uint32_t output_shift[kHeadOutputs];
-  alignas(8) int8_t units[kHeadUnits][kHeadInputs];
+  alignas(8) int8_t units[kHeadUnits][kHeadRow];
   int32_t unit_bias[kHeadUnits];
   alignas(8) int8_t of_units[kHeadOutputs][kHeadUnits];
-  alignas(8) int8_t of_inputs[kHeadOutputs][kHeadInputs];
+  alignas(8) int8_t of_inputs[kHeadOutputs][kHeadRow];
   int32_t output_bias[kHeadOutputs];
   const uint8_t* traits;  // [channel][kHeadTraits]
   // As PredictionTables::spread, of the factors of the places to the left and above; what corrects their sums
@@ -39,9 +42,9 @@ struct HeadTables {
 
 // What a head hears of a value.
 struct HeadValue {
-  uint8_t inputs[kHeadInputs];
-  int32_t own;   // mean of its own neighbours
-  int32_t mean;  // factors included
+  uint8_t inputs[kHeadRow];  // those that it has not are 0
+  int32_t own;               // mean of its own neighbours
+  int32_t mean;              // factors included
 };
 
 struct HeadKernels {

@@ -8,11 +8,14 @@ namespace fmapzip {
 
 void HeadArrays::build(const PredictionHead& head, uint32_t channels, uint32_t rank) {
   HeadTables& t = tables_;
+  t.inputs = head.inputs;
   t.unit_shift = head.unit_shift;
   std::copy(head.output_shift.begin(), head.output_shift.end(), t.output_shift);
-  std::copy(head.units.begin(), head.units.end(), &t.units[0][0]);
+  for (size_t j = 0; j < kHeadUnits; ++j) std::copy_n(&head.units[j * t.inputs], t.inputs, t.units[j]);
   std::copy(head.of_units.begin(), head.of_units.end(), &t.of_units[0][0]);
-  std::copy(head.of_inputs.begin(), head.of_inputs.end(), &t.of_inputs[0][0]);
+  for (size_t q = 0; q < kHeadOutputs; ++q) {
+    std::copy_n(&head.of_inputs[q * t.inputs], t.inputs, t.of_inputs[q]);
+  }
   std::transform(head.unit_bias.begin(), head.unit_bias.end(), t.unit_bias,
                  [](int16_t n) { return kUnitBias * n; });
   std::transform(head.output_bias.begin(), head.output_bias.end(), t.output_bias,

@@ -21,6 +21,7 @@ int32_t dot(const PredictionTables& t, const int8_t* all, const PredictionPlace&
 
 void predict(const PredictionTables& t, const PredictionStep& step) {
   const HeadTables& head = *t.head;
+  const uint32_t inputs = head.inputs;
   for (uint32_t c = step.first; c < step.end; ++c) {
     const HeadValue value = head_value(t, step, c);
     step.means[c] = static_cast<int16_t>(((value.own + 32) >> 6) - kSignedSeven);
@@ -28,14 +29,14 @@ void predict(const PredictionTables& t, const PredictionStep& step) {
     int32_t units[kHeadUnits];
     for (uint32_t j = 0; j < kHeadUnits; ++j) {
       int32_t sum = head.unit_bias[j];
-      for (uint32_t i = 0; i < kHeadInputs; ++i) sum += head.units[j][i] * value.inputs[i];
+      for (uint32_t i = 0; i < inputs; ++i) sum += head.units[j][i] * value.inputs[i];
       units[j] = clamped(sum >> head.unit_shift, 0, kHeadMost);
     }
     int32_t output[kHeadOutputs];
     for (uint32_t q = 0; q < kHeadOutputs; ++q) {
       int32_t sum = head.output_bias[q];
       for (uint32_t j = 0; j < kHeadUnits; ++j) sum += head.of_units[q][j] * units[j];
-      for (uint32_t i = 0; i < kHeadInputs; ++i) sum += head.of_inputs[q][i] * value.inputs[i];
+      for (uint32_t i = 0; i < inputs; ++i) sum += head.of_inputs[q][i] * value.inputs[i];
       output[q] = sum >> head.output_shift[q];
     }
     const int32_t mean = value.mean + output[0] + t.origin;
@@ -62,8 +63,8 @@ HeadValue head_value(const PredictionTables& t, const PredictionStep& step, uint
   const PredictionPlace& place = *step.places[span];
   int32_t x[kNeighbourRows];
   for (uint32_t k = 0; k < kNeighbourRows; ++k) x[k] = step.neighbours[k][c];
-  HeadValue value;
-  value.own = t.offsets[c];
+  HeadValue value{};
+  value.own = step.offsets[c];
   for (uint32_t k = 0; k < 4; ++k) value.own += t.near[4 * c + k] * x[k];
   for (uint32_t k = 0; k < 3; ++k) value.own += t.far[4 * c + k] * x[4 + k];
   const int32_t projected = t.spread_corrections[c] + dot(t, t.spread, place, c) +
@@ -85,6 +86,10 @@ HeadValue head_value(const PredictionTables& t, const PredictionStep& step, uint
   for (uint32_t k = 0; k < kHeadTraits; ++k) *u++ = head.traits[kHeadTraits * c + k];
   for (uint32_t k = 0; k < 4; ++k) {
     *u++ = static_cast<uint8_t>(kPresentUnit * clamped(distance(x[k], t.zero), 0, kPresent));
+  }
+  if (head.inputs == kGivenInputs) {
+    *u++ = input(kHeadMiddle + static_cast<int16_t>(step.heard[c] & 0xFFFF) - whole);
+    *u++ = static_cast<uint8_t>(step.heard[c] >> 16);
   }
   return value;
 }

@@ -10,6 +10,7 @@
 #include "entropy/prediction.hpp"
 #include "entropy/prediction_head.hpp"
 #include "entropy/prediction_order.hpp"
+#include "entropy/reference_estimates.hpp"
 #include "fmapzip/map.hpp"
 #include "fmapzip/scratch.hpp"
 
@@ -21,10 +22,13 @@ namespace fmapzip {
 class PredictionWalk {
  public:
   // `keeps`: whether contexts and indices of all steps are kept, or only a step's; `extra`: bytes for the
-  // caller's use.
-  PredictionWalk(const ContextTables& tables, Shape tile, bool keeps, size_t extra, Scratch& scratch)
+  // caller's use. `estimates` are there if, and only if, parameters refer to other maps.
+  PredictionWalk(const ContextTables& tables, const Estimates* estimates, Shape tile, bool keeps,
+                 size_t extra, Scratch& scratch)
       : t_(*tables.prediction),
         order_(t_, tile),
+        estimates_(estimates),
+        estimate_weights_(tables.estimate_weights),
         kernels_(prediction_kernels()),
         head_kernels_(head_kernels()),
         channels_(tile.c),
@@ -38,7 +42,8 @@ class PredictionWalk {
     const size_t places = padded((size_t{slots_} + 1) * sizeof(PredictionPlace));
     const size_t errors = t_.head == nullptr ? 0 : all;
     const size_t sources = padded(t_.spans * sizeof(Sources));
-    const size_t total = places + sources + padded(4 * one) + 3 * padded(2 * one) +
+    const size_t given = estimates == nullptr ? 0 : padded(4 * one);
+    const size_t total = places + sources + padded(4 * one) + 2 * given + 3 * padded(2 * one) +
                          (kNeighbourRows + 5) * one + 3 * kept + all + errors + padded(extra);
     uint8_t* p = scratch.get(kContextSlot, total + kVectorPad);
     p += (kVectorPad - reinterpret_cast<uintptr_t>(p) % kVectorPad) % kVectorPad;
@@ -57,6 +62,11 @@ class PredictionWalk {
     step_.finals = reinterpret_cast<int16_t*>(take(padded(2 * one)));
     work_.entries = reinterpret_cast<uint16_t*>(take(padded(2 * one)));
     for (uint8_t*& around : around_) around = take(one);
+    step_.offsets = t_.offsets;
+    if (given != 0) {
+      step_.offsets = given_offsets_ = reinterpret_cast<int32_t*>(take(given));
+      step_.heard = heard_ = reinterpret_cast<uint32_t*>(take(given));
+    }
     step_.residuals = take(one);
     step_.context = {take(one), take(one), take(one)};
     work_.packed = take(one);
@@ -94,6 +104,7 @@ class PredictionWalk {
     step_.end = step_.first + count(step);
     step_.current = row(step);
     find_neighbours(step);
+    if (estimates_ != nullptr) hear_references(step);
     if (t_.head == nullptr) {
       kernels_.predict(t_, step_);
     } else {
@@ -180,6 +191,17 @@ class PredictionWalk {
     if (from.edge) last_edge_ = position;
   }
 
+  void hear_references(uint32_t step) {
+    order_.each_span(step, [&](size_t position, size_t channel, size_t, size_t n) {
+      for (size_t c = channel; c < channel + n; ++c) {
+        const size_t at = position * channels_ + c;
+        const int32_t estimate = estimates_->values[at];
+        given_offsets_[c] = t_.offsets[c] + ((estimate_weights_[c] * estimate) >> 6);
+        heard_[c] = static_cast<uint16_t>((estimate + 32) >> 6) | uint32_t{estimates_->seen[at]} << 16;
+      }
+    });
+  }
+
   // A neighbour of most channels is in one row; where it is elsewhere for some, that row is copied and
   // mended.
   void find_neighbours(uint32_t step) {
@@ -214,6 +236,10 @@ class PredictionWalk {
 
   const PredictionTables& t_;
   PredictionOrder order_;
+  const Estimates* estimates_;
+  const int8_t* estimate_weights_;  // [channel]
+  int32_t* given_offsets_ = nullptr;
+  uint32_t* heard_ = nullptr;
   const PredictionKernels& kernels_;
   const HeadKernels& head_kernels_;
   uint32_t channels_;

@@ -28,8 +28,17 @@ from fmapzip.archive.records import (
     unpack_index,
 )
 from fmapzip.archive.walk import walk
-from fmapzip.errors import CorruptArchive, FrameError, InvalidInput, InvalidPlan, PlanMismatch, UnsupportedVersion
-from fmapzip.frame import DEFAULT_LIMITS, Limits
+from fmapzip.bound import resolve_tap
+from fmapzip.errors import (
+    CorruptArchive,
+    FrameError,
+    InvalidInput,
+    InvalidPlan,
+    PlanMismatch,
+    ReferenceMismatch,
+    UnsupportedVersion,
+)
+from fmapzip.frame import DEFAULT_LIMITS, Limits, parse_only
 from fmapzip.inspection import FrameInfo, inspect
 
 if TYPE_CHECKING:
@@ -148,9 +157,16 @@ class Archive:
         dequantize: bool = False,
         threads: int = 1,
     ) -> NDArray[Any]:
-        """One decoded map, as `fmapzip.decode` gives it; the archive's plan is used where a frame needs one."""
-        data = self.frame(name, sample)
-        return decode(data, out, self.plan, dequantize, self._limits, threads)
+        """One decoded map, as `fmapzip.decode` gives it; the archive's plan is used where a frame needs one.
+
+        Where its tap refers to others, their maps of the same sample are decoded first.
+
+        Raises
+        ------
+        ReferenceMismatch
+            The archive has not all maps that it needs, or others than it was encoded with.
+        """
+        return self._decoded(name, sample, out, dequantize, threads)
 
     def read_all(self, name: str, *, dequantize: bool = False, threads: int = 1) -> NDArray[Any]:
         """All samples of one map, decoded and stacked ``[N, ...]`` in the order of `samples`.
@@ -162,9 +178,12 @@ class Archive:
         InvalidInput
             It has no samples, or they differ in shape or dtype (`read` them one by one).
         """
-        frames = [self.frame(name, sample) for sample in self.samples(name)]
-        if not frames:
+        samples = self.samples(name)
+        if not samples:
             raise InvalidInput(f"the archive has no samples of {name!r}")
+        if any(self._references(name, sample) for sample in samples):
+            return np.stack([self._decoded(name, sample, None, dequantize, threads) for sample in samples])
+        frames = [self.frame(name, sample) for sample in samples]
         return decode_batch(frames, None, self.plan, dequantize, self._limits, threads)
 
     def __getitem__(self, key: str | tuple[str, int]) -> NDArray[Any]:
@@ -191,9 +210,11 @@ class Archive:
                 with_plan = with_plan and part != "plan"
         for name, sample in self:
             try:
-                plan = self.plan if with_plan else None
-                decode(self.frame(name, sample), plan=plan, limits=self._limits, threads=threads)
-            except (CorruptArchive, FrameError, PlanMismatch) as error:
+                if with_plan:
+                    self._decoded(name, sample, None, False, threads)
+                else:
+                    decode(self.frame(name, sample), limits=self._limits, threads=threads)
+            except (CorruptArchive, FrameError, PlanMismatch, ReferenceMismatch) as error:
                 yield f"{name}, sample {sample}: {error}"
 
     def _check_records(self) -> Iterator[str]:
@@ -261,6 +282,47 @@ class Archive:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _references(self, name: str, sample: int) -> list[str]:
+        """The names of the maps that a frame's tap refers to."""
+        if self.plan is None or not any(tap.references for tap in self.plan):
+            return []
+        frame = parse_only(self.frame(name, sample), self._limits)
+        if frame.all_stored or not frame.plan_hash:
+            return []
+        resolve_tap(frame, self.plan)
+        return [self.plan[index].name for index in self.plan[frame.tap].references]
+
+    def _decoded(
+        self, name: str, sample: int, out: NDArray[Any] | None, dequantize: bool, threads: int
+    ) -> NDArray[Any]:
+        found: dict[str, NDArray[Any]] = {}
+        for each, references in self._chain(name, sample).items():
+            given = [found[reference] for reference in references] or None
+            wanted = (out, self.plan, dequantize) if each == name else (None, self.plan, False)
+            found[each] = decode(self.frame(each, sample), *wanted, self._limits, threads, given)
+        return found[name]
+
+    def _chain(self, name: str, sample: int) -> dict[str, list[str]]:
+        """What has to be decoded for a map and what that refers to: each name after those, the map last."""
+        chain: dict[str, list[str]] = {}
+        asked: dict[str, list[str]] = {}
+        waiting = [name]
+        while waiting:
+            here = waiting[-1]
+            if here not in asked:
+                asked[here] = self._references(here, sample)
+            missing = next((each for each in asked[here] if each not in chain), None)
+            if missing is None:
+                chain[here] = asked[here]
+                waiting.pop()
+            elif missing in waiting:
+                raise CorruptArchive(f"{missing!r}, sample {sample} refers to itself")
+            elif missing not in self._numbers or (missing, sample) not in self:
+                raise ReferenceMismatch(f"{here!r} refers to {missing!r}, of which the archive has no sample {sample}")
+            else:
+                waiting.append(missing)
+        return chain
 
     def _number(self, name: str) -> int:
         if name not in self._numbers:

@@ -90,6 +90,25 @@ class Codec(ABC):
         del maps, zero_point
         return b""
 
+    @property
+    def longest_chain(self) -> int:
+        """How many maps, one after the other, may have to be decoded before one of its maps; 0 for none."""
+        return 0
+
+    def train_referring(
+        self, maps: IntegerMap, quantizer: QuantParams | None, earlier: Sequence[tuple[IntegerMap, QuantParams | None]]
+    ) -> tuple[bytes, tuple[int, ...]]:
+        """`train_for`, with those of the `earlier` maps of the same samples that save bytes.
+
+        Returns
+        -------
+        parameters : bytes
+        references : tuple of int
+            Positions among `earlier`, in the order in which coding a map needs them.
+        """
+        del earlier
+        return self.train_for(maps, quantizer), ()
+
     def candidates(self) -> Sequence[Codec]:
         """Settings that this one stands for: calibration keeps the smallest that does no harm."""
         return (self,)

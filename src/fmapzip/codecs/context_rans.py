@@ -14,9 +14,11 @@ from fmapzip import _core
 from fmapzip.codecs import context_rans_training as training
 from fmapzip.codecs.base import LATER, Codec, IntegerMap, Tradeoff
 from fmapzip.codecs.context_rans_parameters import level_of
+from fmapzip.codecs.context_rans_reference import Earlier, choose
 from fmapzip.codecs.context_rans_requantizer import requantized, trained_points
 from fmapzip.errors import InvalidInput, TruncatedFrame
 from fmapzip.geometry import worked_shape
+from fmapzip.quantize import QuantParams
 from fmapzip.zero_point import below_zero, value_bytes
 
 Level = Literal["fast", "default", "max", "ultra"]
@@ -31,6 +33,12 @@ _LARGE_LEVELS = ("max", "ultra")  # whose parameters weigh
 _PLAN_BYTES = 0.01
 _LARGEST_STEP = 255
 _STATE_BYTES = 4
+_LONGEST_CHAIN = 255
+_REFERENCES = 4 | 8 | 128  # flags of parameters that refer to other maps
+_CHECKSUM_BYTES = 4
+_MEASURED_VALUES = 1 << 23
+_NUMBER = 4
+_SOME_PLAN = b"\0" * 8  # parameters stand elsewhere
 
 
 @dataclass(frozen=True, repr=False)
@@ -60,6 +68,10 @@ class ContextRans(Codec):
         Of levels ``max`` and ``ultra``: how large a plan may be, as a part of the bytes of the maps that it is made
         from. Where it would be larger, maps whose parameters weigh most get those of ``max``, then
         ``default``.
+    references : int, default 0
+        Of level ``ultra``, with a plan: above 0, a map may be coded with maps of the same sample that the network
+        computed before, where calibration says that it saves bytes; whoever decodes it needs those first, so that at
+        most so many maps are decoded, one after the other, before it. For archives and stores that keep all maps.
 
     Examples
     --------
@@ -79,6 +91,7 @@ class ContextRans(Codec):
     weights: Weights = field(default="channel", metadata=LATER)
     tables: int | None = field(default=None, metadata=LATER)
     plan_bytes: float = field(default=_PLAN_BYTES, metadata=LATER)
+    references: int = field(default=0, metadata=LATER)
 
     def __post_init__(self) -> None:
         if self.level not in _LEVELS:
@@ -91,6 +104,8 @@ class ContextRans(Codec):
             raise InvalidInput(
                 f"plan_bytes is {self.plan_bytes!r}; it must be above 0 and at most 1, at level max or ultra"
             )
+        if not 0 <= self.references <= _LONGEST_CHAIN or (self.references and self.level != "ultra"):
+            raise InvalidInput(f"references is {self.references!r}; it must be 0 to {_LONGEST_CHAIN}, at level ultra")
         try:
             step = Fraction(str(self.step))
         except (ValueError, ZeroDivisionError):
@@ -120,7 +135,9 @@ class ContextRans(Codec):
 
     def draft(self) -> Codec:
         """Level ``default`` of ``max`` and ``ultra``: levels differ in bytes alone."""
-        return replace(self, level="default", plan_bytes=_PLAN_BYTES) if self.level in _LARGE_LEVELS else self
+        if self.level not in _LARGE_LEVELS:
+            return self
+        return replace(self, level="default", plan_bytes=_PLAN_BYTES, references=0)
 
     @property
     def plan_share(self) -> float | None:
@@ -128,7 +145,9 @@ class ContextRans(Codec):
         return self.plan_bytes if self.level in _LARGE_LEVELS else None
 
     def lighter(self) -> Codec:
-        """``max`` for ``ultra``, then ``default``."""
+        """``ultra`` without references, then ``max``, then ``default``."""
+        if self.references:
+            return replace(self, references=0)
         return replace(self, level="max") if self.level == "ultra" else self.draft()
 
     def made_of(self, parameters: bytes) -> Codec:
@@ -170,6 +189,34 @@ class ContextRans(Codec):
         train = training.train_neighbours if self.weights == "shared" else training.train_default
         return train(batch, requantizer, size).to_bytes()
 
+    @property
+    def longest_chain(self) -> int:
+        """`references`."""
+        return self.references
+
+    def train_referring(
+        self, maps: IntegerMap, quantizer: QuantParams | None, earlier: Sequence[tuple[IntegerMap, QuantParams | None]]
+    ) -> tuple[bytes, tuple[int, ...]]:
+        """With at most two of the earlier maps: those whose frames and parameters are smallest on these samples."""
+        alone = self.train_for(maps, quantizer)
+        zero_point = 0 if quantizer is None else quantizer.zero
+        below = below_zero(maps.dtype, zero_point)
+        batch = _worked(value_bytes(maps, zero_point))
+        known = [Earlier(_worked(each), 0 if q is None else q.zero) for each, q in earlier]
+        chosen = choose(batch, below, known)
+        if not chosen:
+            return alone, ()
+        points = trained_points(batch, below, self._step) if self._step != 1 else ()
+        heard = tuple((reference, known[i]) for i, reference in chosen)
+        together = training.train_head(batch, training.Requantizer(below, self._step, points), heard).to_bytes()
+        some = slice(None, None, max(1, maps.size // _MEASURED_VALUES))
+        integers = _worked(maps)[some]
+        given = [each.maps[some] for _, each in heard]
+        with_them = _frame_bytes(together, integers, zero_point, list(zip(*given, strict=True)))
+        saved = _frame_bytes(alone, integers, zero_point, []) - with_them
+        pays = saved * len(maps) > (len(together) - len(alone)) * len(integers)
+        return (together, tuple(i for i, _ in chosen)) if pays else (alone, ())
+
     def parameters(self, q: IntegerMap, zero_point: int = 0) -> bytes:
         """Compact tables fitted to one map, with centred reconstruction points."""
         return self.parameters_of_values(value_bytes(q, zero_point), below_zero(q.dtype, zero_point))
@@ -182,13 +229,32 @@ class ContextRans(Codec):
     def sections(self, body: bytes, shape: tuple[int, int, int], parameters: bytes) -> dict[str, int]:
         """Bytes of the coder's states and of the words that follow them."""
         states = _STATE_BYTES * _lanes(parameters, shape)
-        if len(body) < states:
+        refers = parameters[0] & _REFERENCES == _REFERENCES
+        checksum = {"references' checksum": _CHECKSUM_BYTES} if refers else {}
+        words = len(body) - states - sum(checksum.values())
+        if words < 0:
             raise TruncatedFrame(f"context-rans: a body of {len(body)} bytes ends inside its {states} bytes of states")
-        return {"states": states, "words": len(body) - states}
+        return {**checksum, "states": states, "words": words}
 
     @property
     def _step(self) -> Fraction:
         return _fraction(str(self.step))
+
+
+def _worked(maps: NDArray[Any]) -> NDArray[Any]:
+    return maps.reshape(len(maps), *worked_shape(maps.shape[1:]))
+
+
+def _frame_bytes(
+    parameters: bytes, maps: IntegerMap, zero_point: int, references: Sequence[Sequence[IntegerMap]]
+) -> int:
+    """Bytes of the frames of maps without parameters."""
+    codec = _core.Codec(_NUMBER, parameters)
+    size = 0
+    for i, q in enumerate(maps):
+        given = codec.given(list(references[i])) if references else codec
+        size += len(_core.encode(q, given, b"", False, zero_point, _SOME_PLAN, 0, 1))
+    return size
 
 
 @lru_cache(maxsize=64)

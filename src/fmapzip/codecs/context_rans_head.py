@@ -7,6 +7,7 @@ to add to mean, spread and logit of zero; it starts from their linear weights. T
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from fmapzip import _core
 from fmapzip.codecs.base import IntegerMap
 from fmapzip.codecs.context_rans_head_parameters import (
+    GIVEN_INPUTS,
     INPUTS,
     MAX_HEAD_TABLES,
     MEAN_STEPS,
@@ -48,7 +50,8 @@ from fmapzip.codecs.context_rans_prediction import (
     own_residuals,
     sigmoid,
 )
-from fmapzip.codecs.context_rans_samples import Axis, chosen_positions, sample_at
+from fmapzip.codecs.context_rans_reference import Heard, estimates_at, fit_references
+from fmapzip.codecs.context_rans_samples import Axis, Samples, chosen_positions, sample_at
 from fmapzip.codecs.context_rans_tables import fill_unseen, fit_tables
 
 _MOST = 127  # of inputs and units
@@ -80,31 +83,47 @@ class _Heard:
 
 
 def fit_head(
-    maps: IntegerMap, draft: ContextParameters, axis: Axis, tables: tuple[Ints, Ints], shape: HeadShape
+    maps: IntegerMap,
+    draft: ContextParameters,
+    axis: Axis,
+    tables: tuple[Ints, Ints],
+    shape: HeadShape,
+    heard: Heard = (),
 ) -> ContextParameters:
     """Parameters of level `ultra` from a draft that says how values become indices.
 
-    `tables` are, of a value as a byte, its index, and of an index the value that it stands for.
+    `tables` are, of a value as a byte, its index, and of an index the value that it stands for; `heard` are the
+    reference maps.
     """
     index_of, value_of = tables
     companded, edges = axis.companded(value_of), axis.edges(value_of)
     positions = chosen_positions(maps, shape.positions)
-    samples = sample_at(maps, index_of, companded, positions)
+    references = fit_references(maps, draft.below, heard) if heard else None
+
+    def sampled(positions: Ints) -> Samples:
+        found = sample_at(maps, index_of, companded, positions)
+        if references is None:
+            return found
+        return replace(found, estimates=estimates_at(references, heard, positions, maps.shape, axis))
+
+    samples = sampled(positions)
     frame = find_frame(samples, axis, edges, shape.width)
     features = find_features(frame, samples, edges)
-    features.around = _around(maps, frame, (index_of, companded), positions)
+    features.around = _around(maps, frame, sampled, positions)
     weights = first_weights(frame, features, shape.rank)
     weights |= {name: np.zeros_like(weights["loadings"]) for name in ("west", "north")}
     Trainer(frame, features, weights).run(shape.epochs)
 
     prediction, head = _linear(frame, features, weights)
-    draft = replace(draft, prediction=prediction, head=head)
-    heard = _hear(maps, draft, positions, samples.indices, edges)
-    network = _Network(frame, heard, weights, head.traits)
+    if references is not None and frame.estimate is not None:
+        references = replace(references, own=frame.estimate)
+    draft = replace(draft, prediction=prediction, head=head, references=references)
+    given = [earlier.maps for _, earlier in heard]
+    network = _Network(frame, _hear(maps, draft, given, positions, samples.indices, edges), weights)
     network.run()
     prediction, head = network.integers(prediction, head)
     draft = replace(draft, prediction=prediction, head=head)
-    return _fit_tables(maps, draft, signed=frame.signed)
+    return _fit_tables(maps, draft, given, signed=frame.signed)
 
 
 @dataclass(frozen=True)
@@ -117,12 +136,12 @@ class HeadShape:
     epochs: int
 
 
-def _around(maps: IntegerMap, frame: Frame, tables: tuple[Ints, Ints], positions: Ints) -> Around:
+def _around(maps: IntegerMap, frame: Frame, sampled: Callable[[Ints], Samples], positions: Ints) -> Around:
     height, width = maps.shape[2:]
     column, row = positions % width, positions // width % height
 
     def residuals(back: int, exists: NDArray[np.bool_]) -> Floats:
-        found = own_residuals(frame, sample_at(maps, *tables, np.maximum(positions - back, 0)))
+        found = own_residuals(frame, sampled(np.maximum(positions - back, 0)))
         return found * exists[:, None]
 
     return Around(residuals(1, column > 0), residuals(width, row > 0), width)
@@ -134,6 +153,7 @@ def _linear(frame: Frame, f: Features, w: Weights) -> tuple[PredictionParameters
     beside = np.concatenate([w["loadings"], w["west"], w["north"]], 1)
     gather, loadings, gather_shift, spread_shift = integer_loadings(frame, f, {**w, "loadings": beside})
     none = np.zeros(channels, np.int64)
+    inputs = INPUTS if frame.estimate is None else GIVEN_INPUTS
     prediction = PredictionParameters(
         width=frame.width,
         gather_shift=gather_shift,
@@ -157,10 +177,10 @@ def _linear(frame: Frame, f: Features, w: Weights) -> tuple[PredictionParameters
         west=loadings[:, rank : 2 * rank],
         north=loadings[:, 2 * rank :],
         traits=np.stack([_trait(w["spread_bias"]), _trait(w["zero_bias"])], 1),
-        units=np.zeros((UNITS, INPUTS), np.int64),
+        units=np.zeros((UNITS, inputs), np.int64),
         unit_bias=np.zeros(UNITS, np.int64),
         of_units=np.zeros((OUTPUTS, UNITS), np.int64),
-        of_inputs=np.zeros((OUTPUTS, INPUTS), np.int64),
+        of_inputs=np.zeros((OUTPUTS, inputs), np.int64),
         output_bias=np.zeros(OUTPUTS, np.int64),
         table_of=np.zeros(MEAN_STEPS * SPREAD_STEPS, np.int64),
     )
@@ -177,17 +197,19 @@ def _trait(biases: Floats) -> Ints:
 def _hear(
     maps: IntegerMap,
     draft: ContextParameters,
+    given: Sequence[IntegerMap],
     positions: Ints,
     indices: NDArray[np.uint8],
     edges: tuple[Floats, Floats],
 ) -> _Heard:
-    inputs, means = _core.ContextStatistics(draft.to_bytes()).hear(maps, positions.tobytes())
+    inputs, mean_bytes = _core.ContextStatistics(draft.to_bytes()).hear(maps, positions.tobytes(), given)
+    means = np.frombuffer(mean_bytes, np.int32)
     count, channels = indices.shape
     flat = indices.reshape(-1)
     low, high = (edge[flat] for edge in edges)
     return _Heard(
-        np.frombuffer(inputs, np.uint8).reshape(-1, INPUTS),
-        np.asarray(np.frombuffer(means, np.int32) / ONE, np.float32),
+        np.frombuffer(inputs, np.uint8).reshape(len(means), -1),
+        np.asarray(means / ONE, np.float32),
         np.tile(np.arange(channels), count),
         flat == 0,
         (low, high),
@@ -197,19 +219,20 @@ def _hear(
 class _Network:
     """A layer of units that are cut at both ends, and outputs that also hear the inputs; Adam on the code length."""
 
-    def __init__(self, frame: Frame, heard: _Heard, linear: Weights, traits: Ints) -> None:
+    def __init__(self, frame: Frame, heard: _Heard, linear: Weights) -> None:
         self.frame, self.heard = frame, heard
         some = heard.inputs[:: max(1, len(heard.inputs) // 100000)].astype(np.float32)
         self.middle, self.spread = some.mean(0), some.std(0) + 1
         random = np.random.default_rng(2)
-        of_inputs = np.zeros((OUTPUTS, INPUTS))
+        inputs = heard.inputs.shape[1]
+        of_inputs = np.zeros((OUTPUTS, inputs))
         of_log, of_mean, of_activity = linear["spread"]
         of_inputs[1, [_LOG, _ACTIVITY]] = 2 * LOG_UNIT * of_log, 2 * LOG_UNIT * of_activity
         of_inputs[1, _MEAN] = 2 * of_mean / ONE
         of_inputs[2, [_LOG, _ACTIVITY]] = LOG_UNIT * linear["zero"][0], LOG_UNIT * linear["zero"][1]
         of_inputs[2, _PRESENT : _PRESENT + 4] = linear["zero"][3:] / ONE / 2
         weights = {
-            "units": random.normal(0, (2 / INPUTS) ** 0.5, (UNITS, INPUTS)),
+            "units": random.normal(0, (2 / inputs) ** 0.5, (UNITS, inputs)),
             "unit_bias": np.zeros(UNITS),
             "of_units": random.normal(0, 0.1 * UNITS**-0.5, (OUTPUTS, UNITS)),
             "of_inputs": of_inputs * self.spread,
@@ -328,8 +351,10 @@ def _layer(weights: NDArray[Any], biases: NDArray[Any], bias_unit: int = UNIT_BI
     return scaled, bounded_array((biases + 0.5) * 2.0**shift / bias_unit), shift
 
 
-def _fit_tables(maps: IntegerMap, draft: ContextParameters, *, signed: bool) -> ContextParameters:
-    symbols = np.frombuffer(_core.ContextStatistics(draft.to_bytes()).count_head(maps), np.int64)
+def _fit_tables(
+    maps: IntegerMap, draft: ContextParameters, given: Sequence[IntegerMap], *, signed: bool
+) -> ContextParameters:
+    symbols = np.frombuffer(_core.ContextStatistics(draft.to_bytes()).count_head(maps, given), np.int64)
     counts = symbols.reshape(MEAN_STEPS * SPREAD_STEPS, -1)[:, 1:]
     most = int(np.clip(counts.sum() // _VALUES_OF_A_TABLE, _LEAST_TABLES, MAX_HEAD_TABLES))
     assigned, token_tables = fit_tables(counts, most, signed=signed)

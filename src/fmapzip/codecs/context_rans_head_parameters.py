@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 INPUTS = 20
+GIVEN_INPUTS = 22  # with reference maps
 UNITS = 32
 OUTPUTS = 3  # mean, spread, zero
 MEAN_STEPS = 128
@@ -23,8 +24,8 @@ Ints = NDArray[np.int64]
 class HeadParameters:
     """The numbers of docs/format/context-rans.md, by the names that it gives them.
 
-    `west` and `north` are [C, rank], `traits` [C, 2], `units` [32, 20], `of_units` [3, 32], `of_inputs` [3, 20], and
-    `table_of` has an entry for each pair of a mean's step and a spread's.
+    `west` and `north` are [C, rank], `traits` [C, 2], `units` [32, inputs], `of_units` [3, 32],
+    `of_inputs` [3, inputs], and `table_of` has an entry for each pair of a mean's step and a spread's.
     """
 
     unit_shift: int

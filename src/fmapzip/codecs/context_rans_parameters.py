@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmapzip.codecs.context_rans_head_parameters import SPREAD_STEPS, HeadParameters
+from fmapzip.codecs.context_rans_reference_parameters import ReferenceParameters
 from fmapzip.zero_point import SIGNED, UNSIGNED
 
 TOKENS = 16
@@ -33,7 +34,7 @@ MAX_WIDTH = 255 * GROUP
 ZERO_NUMBERS = 128  # predicted zero classes, from 32 below the first
 
 _NEIGHBOURS, _SIGNED, _OFFSETS, _PREDICTED, _REQUANTIZED, _POINTS, _ZERO_POINT = 1, 2, 4, 8, 16, 32, 64
-_MORE = 128  # with offsets weights of channels, with a prediction a head
+_MORE = 128  # with offsets weights of channels, with a prediction a head, and then _OFFSETS: reference maps
 _RICE_ESCAPE = 15
 
 Ints = NDArray[np.int64]
@@ -151,6 +152,7 @@ class ContextParameters:
     spread_thresholds: tuple[int, ...] = ()
     prediction: PredictionParameters | None = None
     head: HeadParameters | None = None
+    references: ReferenceParameters | None = None
 
     def to_bytes(self) -> bytes:
         """The bytes that the core reads."""
@@ -158,7 +160,7 @@ class ContextParameters:
         flags = _SIGNED * (self.below == SIGNED) + _ZERO_POINT * zero_pointed
         flags += _REQUANTIZED * bool(self.step != 1) + _POINTS * bool(self.points)
         flags += _NEIGHBOURS * (self.weights is not None)
-        flags += _OFFSETS * (self.channel_offsets is not None)
+        flags += _OFFSETS * (self.channel_offsets is not None or self.references is not None)
         flags += _MORE * (self.of_channels is not None or self.head is not None)
         flags += _PREDICTED * (self.prediction is not None)
         out = bytearray([flags, len(self.log_frequencies) - 1])
@@ -176,6 +178,8 @@ class ContextParameters:
             out += struct.pack("<4b4bh", *self.weights, *self.spread_weights, self.offset)
         if self.prediction is not None:
             out += self.prediction.fields(self.head)
+        if self.references is not None:
+            out += self.references.fields()
         if self.head is None and (self.weights is not None or self.prediction is not None):
             out += bytes([len(self.thresholds) + 1, len(self.spread_thresholds) + 1])
             out += bytes(self.thresholds) + bytes(self.spread_thresholds)
@@ -207,6 +211,9 @@ class ContextParameters:
             for array in self.head.arrays():
                 bits.rice_array(array.reshape(-1))
             bits.rice_array(_cell_residuals(self.head.table_of, SPREAD_STEPS))
+        if self.references is not None:
+            for array in self.references.arrays():
+                bits.rice_array(array.reshape(-1))
         return bits.to_bytes()
 
 

@@ -89,6 +89,7 @@ class Frame:
     offsets: Ints
     distance_weights: Ints
     distance_offset: int
+    estimate: Ints | None = None  # weights of estimates from reference maps
 
     @property
     def origin(self) -> int:
@@ -126,39 +127,49 @@ def fit_prediction(
 
 def find_frame(samples: Samples, axis: Axis, edges: tuple[Floats, Floats], width: int) -> Frame:
     """What does not follow gradients, from samples."""
-    own, offsets = _own_weights(samples)
-    residuals = np.abs(samples.companded - _own_means(samples, own, offsets) / ONE)
+    own, offsets, estimate = _own_weights(samples)
+    residuals = np.abs(samples.companded - _own_means(samples, own, offsets, estimate) / ONE)
     distance_weights, distance_offset = _distance_weights(samples, residuals)
     zero_edges = (float(edges[0][0]), float(edges[1][0]))
-    return Frame(width, axis.zero, zero_edges, own, offsets, distance_weights, distance_offset)
+    return Frame(width, axis.zero, zero_edges, own, offsets, distance_weights, distance_offset, estimate)
 
 
-def _own_weights(samples: Samples) -> tuple[Ints, Ints]:
-    """Least squares of each channel, drawn towards that of all channels, in integers: weights [C, 7] and offsets."""
+def _own_weights(samples: Samples) -> tuple[Ints, Ints, Ints | None]:
+    """Least squares of each channel, drawn towards that of all channels, in integers.
+
+    Weights [C, 7], offsets, and weights of the estimates, where there are.
+    """
     count, channels = samples.companded.shape
-    inputs = NEIGHBOURS + 2  # and one, and the value
+    known = NEIGHBOURS + (samples.estimates is not None)
+    inputs = known + 2  # and one, and the value
     moments = np.zeros((channels, inputs, inputs))
     for first in range(0, count, 512):
         some = slice(first, first + 512)
         ones = np.ones_like(samples.companded[some])
-        rows = np.stack([*(x[some] for x in samples.neighbours), ones, samples.companded[some]], -1)
+        estimates = [] if samples.estimates is None else [samples.estimates[some] / ONE]
+        rows = np.stack([*(x[some] for x in samples.neighbours), *estimates, ones, samples.companded[some]], -1)
         rows = rows.transpose(1, 0, 2).astype(np.float64)
         moments += rows.transpose(0, 2, 1) @ rows
-    means = moments[:, NEIGHBOURS] / count
+    means = moments[:, known] / count
     centred = moments - count * means[:, :, None] * means[:, None, :]
-    gram, target = centred[:, :NEIGHBOURS, :NEIGHBOURS], centred[:, :NEIGHBOURS, -1]
-    ridge = np.eye(NEIGHBOURS)
+    gram, target = centred[:, :known, :known], centred[:, :known, -1]
+    ridge = np.eye(known)
     total = gram.sum(0)
-    total += ridge * (1e-3 * np.trace(total) / NEIGHBOURS + 1e-3)
+    total += ridge * (1e-3 * np.trace(total) / known + 1e-3)
     shared = np.linalg.solve(total, target.sum(0))
-    prior = total * (NEIGHBOURS / np.trace(total))
-    pull = _SHRINK * np.maximum(np.trace(gram, axis1=1, axis2=2) / NEIGHBOURS / count, 1.0)[:, None, None]
+    prior = total * (known / np.trace(total))
+    pull = _SHRINK * np.maximum(np.trace(gram, axis1=1, axis2=2) / known / count, 1.0)[:, None, None]
     weights = np.linalg.solve(
         gram + pull * prior + 1e-3 * ridge, (target + (pull * (prior @ shared)[:, None])[:, :, 0])[:, :, None]
     )
-    own = _pairs_within(np.rint(ONE * weights[:, :, 0]).astype(np.int64))
+    integer = np.rint(ONE * weights[:, :, 0]).astype(np.int64)
+    own = _pairs_within(integer[:, :NEIGHBOURS])
     offsets = ONE * means[:, -1] - (own * means[:, :NEIGHBOURS]).sum(1)
-    return own, np.rint(offsets / BIAS_UNIT).astype(np.int64)
+    if samples.estimates is None:
+        return own, np.rint(offsets / BIAS_UNIT).astype(np.int64), None
+    estimate: Ints = np.clip(integer[:, NEIGHBOURS], -127, 127)
+    offsets -= estimate * means[:, NEIGHBOURS]
+    return own, np.rint(offsets / BIAS_UNIT).astype(np.int64), estimate
 
 
 def _pairs_within(weights: Ints) -> Ints:
@@ -171,11 +182,13 @@ def _pairs_within(weights: Ints) -> Ints:
     return bounded
 
 
-def _own_means(samples: Samples, own: Ints, offsets: Ints) -> Floats:
+def _own_means(samples: Samples, own: Ints, offsets: Ints, estimate: Ints | None) -> Floats:
     """In 1/64, as a decoder has them."""
     means = np.broadcast_to(BIAS_UNIT * offsets.astype(np.float32), samples.companded.shape).copy()
     for i, neighbour in enumerate(samples.neighbours):
         means += neighbour * own[:, i].astype(np.float32)
+    if samples.estimates is not None and estimate is not None:
+        means += samples.estimates * estimate >> 6
     return means
 
 
@@ -216,7 +229,7 @@ def _distance(samples: Samples, pair: tuple[int, int], some: slice) -> Floats:
 
 def find_features(frame: Frame, samples: Samples, edges: tuple[Floats, Floats]) -> Features:
     """What samples say before other channels are heard."""
-    means = _own_means(samples, frame.own, frame.offsets)
+    means = _own_means(samples, frame.own, frame.offsets, frame.estimate)
     residuals = _residuals(samples, means)
     distance = np.full(means.shape, frame.distance_offset, np.float32)
     for pair, weight in zip(DISTANCES, frame.distance_weights, strict=True):
@@ -232,7 +245,7 @@ def find_features(frame: Frame, samples: Samples, edges: tuple[Floats, Floats]) 
 
 def own_residuals(frame: Frame, samples: Samples) -> Floats:
     """What values differ by from what their own neighbours predict."""
-    return _residuals(samples, _own_means(samples, frame.own, frame.offsets))
+    return _residuals(samples, _own_means(samples, frame.own, frame.offsets, frame.estimate))
 
 
 def _residuals(samples: Samples, means: Floats) -> Floats:

@@ -29,6 +29,7 @@ class Samples:
     indices: NDArray[np.uint8]
     companded: NDArray[np.uint8]
     neighbours: list[NDArray[np.uint8]]
+    estimates: Ints | None = None  # of reference maps, in 1/64
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from fmapzip.codecs.context_rans_parameters import (
     Ints,
 )
 from fmapzip.codecs.context_rans_prediction import fit_prediction
+from fmapzip.codecs.context_rans_reference import Heard
 from fmapzip.codecs.context_rans_requantizer import value_tables
 from fmapzip.codecs.context_rans_samples import Axis, sample
 from fmapzip.codecs.context_rans_tables import (
@@ -148,8 +149,8 @@ def train_prediction(maps: IntegerMap, requantizer: Requantizer, size: ModelSize
     return fit_predicted_cells(maps, draft, size)
 
 
-def train_head(maps: IntegerMap, requantizer: Requantizer) -> ContextParameters:
-    """Contexts from a network that hears neighbours, their errors, and channels of the positions around."""
+def train_head(maps: IntegerMap, requantizer: Requantizer, heard: Heard = ()) -> ContextParameters:
+    """Contexts from a network that hears neighbours, their errors, channels of the positions around, and references."""
     channels = maps.shape[1]
     if channels > MAX_WIDTH * MAX_SPANS:
         return train_neighbours(maps, requantizer, ModelSize(levels=21, spread_levels=6, tables=64))
@@ -162,7 +163,7 @@ def train_head(maps: IntegerMap, requantizer: Requantizer) -> ContextParameters:
     )
     tables = value_tables(requantizer.below, requantizer.step, requantizer.points)
     draft = replace(_draft(maps, requantizer, neighbours=True), weights=None)
-    return fit_head(maps, draft, Axis.of(requantizer.below), tables, shape)
+    return fit_head(maps, draft, Axis.of(requantizer.below), tables, shape, heard)
 
 
 def prediction_width(channels: int) -> int:

@@ -15,7 +15,7 @@ MORE = 128  # with offsets weights of channels, with a prediction a head
 TOKENS = 16
 RICE_ESCAPE = 15
 MEAN_LIMIT = (1 << 20) - 1
-UNITS, INPUTS, OUTPUTS = 32, 20, 3
+UNITS, INPUTS, GIVEN_INPUTS, OUTPUTS = 32, 20, 22, 3
 MEAN_STEPS, SPREAD_STEPS = 128, 16
 OCTAVE = (64, 70, 76, 83, 91, 99, 108, 117)
 
@@ -40,6 +40,39 @@ class Head:
 
 
 @dataclass
+class Reference:
+    """What is heard of one reference map."""
+
+    same_channel: bool
+    wide: bool
+    halved: bool
+    signed: bool
+    outside: int
+    channels: int
+
+    @property
+    def inputs(self) -> int:
+        """How many weights of a channel it has."""
+        return (9 if self.wide else 1) * (1 if self.same_channel else self.channels)
+
+
+@dataclass
+class References:
+    """The fields of reference maps, by their names in docs/format/context-rans.md."""
+
+    maps: list[Reference]
+    weights: Ints = field(default_factory=lambda: np.zeros((0, 0), np.int64))
+    shifts: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    biases: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    own: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    @property
+    def inputs(self) -> int:
+        """How many weights a channel has."""
+        return sum(reference.inputs for reference in self.maps)
+
+
+@dataclass
 class Prediction:
     """The fields of a prediction, by their names in docs/format/context-rans.md."""
 
@@ -60,6 +93,7 @@ class Prediction:
     zero_of_activity: int = 0
     fold_origin: int = 0
     head: Head | None = None
+    references: References | None = None
     own: Ints = field(default_factory=lambda: np.zeros((0, 7), np.int64))
     offsets: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     shifts: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -107,7 +141,8 @@ def read(data: bytes) -> Parameters:
     fields = Reader(data)
     flags, tables = fields.u8(), fields.u8() + 1
     has = flags.__and__
-    lone = (not has(NEIGHBOURS) and has(OFFSETS)) or (has(MORE) and not has(OFFSETS | PREDICTED))
+    headed = has(MORE) and has(PREDICTED)
+    lone = (not has(NEIGHBOURS) and has(OFFSETS) and not headed) or (has(MORE) and not has(OFFSETS | PREDICTED))
     both = has(PREDICTED) and has(NEIGHBOURS)
     most = 256 if has(MORE) and has(PREDICTED) else 64
     if both or lone or (has(POINTS) and not has(REQUANTIZED)) or tables > most:
@@ -129,11 +164,14 @@ def read(data: bytes) -> Parameters:
         _read_neighbours(fields, p)
     if has(PREDICTED):
         p.prediction = _read_prediction(fields, p.channels, headed=bool(has(MORE)))
+        if headed and has(OFFSETS):
+            p.prediction.references = _read_references(fields, p.channels)
     if p.neighbours or (p.prediction and not has(MORE)):
         _read_grid(fields, p)
     rest = data[fields.position :]
     rank = p.prediction.rank if p.prediction else 0
-    if p.channels * max(1, (4 if has(MORE) else 2) * rank) > 8 * len(rest):
+    inputs = p.prediction.references.inputs if p.prediction and p.prediction.references else 0
+    if p.channels * max(1, (4 if has(MORE) else 2) * rank + inputs) > 8 * len(rest):
         raise TruncatedFrame("the parameters end early")
     _read_arrays(_Bits(rest), p, tables)
     return p
@@ -215,6 +253,29 @@ def _read_prediction(fields: Reader, channels: int, *, headed: bool) -> Predicti
     return p
 
 
+def _read_references(fields: Reader, channels: int) -> References:
+    maps: list[Reference] = []
+    count = fields.u8()
+    if not 1 <= count <= 2:
+        raise CorruptFrame("reference maps are out of range")
+    for _ in range(count):
+        kind, outside, of = fields.u8(), fields.u8(), fields.varint()
+        if kind > 15 or not 1 <= of <= 65535 or (kind & 1 and of != channels):
+            raise CorruptFrame("reference maps are out of range")
+        maps.append(Reference(bool(kind & 1), bool(kind & 2), bool(kind & 4), bool(kind & 8), outside, of))
+    found = References(maps)
+    if found.inputs > 65535:
+        raise CorruptFrame("reference maps are out of range")
+    return found
+
+
+def _read_reference_arrays(bits: _Bits, channels: int, r: References) -> None:
+    r.weights = _numbers(bits, channels * r.inputs, 8).reshape(channels, r.inputs)
+    r.shifts, r.biases, r.own = (_numbers(bits, channels, size) for size in (8, 16, 8))
+    if (r.shifts < 0).any() or (r.shifts > 24).any():
+        raise CorruptFrame("estimates from reference maps are malformed")
+
+
 def _i8(fields: Reader, count: int) -> Ints:
     return np.frombuffer(fields.take(count), np.int8).astype(np.int64)
 
@@ -231,21 +292,24 @@ def _read_prediction_arrays(bits: _Bits, channels: int, p: Prediction, tables: i
     p.gather, p.spread = (_numbers(bits, channels * p.rank, 8).reshape(channels, p.rank) for _ in range(2))
     loadings = np.abs(p.spread).sum(1)
     if p.head is not None:
-        _read_head_arrays(bits, channels, p.rank, p.head, tables)
+        _read_head_arrays(bits, channels, p.rank, p.head, tables, GIVEN_INPUTS if p.references else INPUTS)
         loadings += np.abs(p.head.west).sum(1) + np.abs(p.head.north).sum(1)
     most = 8 * (np.abs(p.offsets) + np.abs(p.shifts)) + 255 * np.abs(p.own).sum(1)
     most += 64 * loadings >> p.spread_shift
+    if p.references is not None:
+        _read_reference_arrays(bits, channels, p.references)
+        most += 512 * np.abs(p.references.own)
     if (np.abs(p.own[:, :6]).reshape(channels, 3, 2).sum(2) > 128).any() or (most >= MEAN_LIMIT).any():
         raise CorruptFrame("prediction across channels is malformed")
 
 
-def _read_head_arrays(bits: _Bits, channels: int, rank: int, head: Head, tables: int) -> None:
+def _read_head_arrays(bits: _Bits, channels: int, rank: int, head: Head, tables: int, inputs: int) -> None:
     head.west, head.north = (_numbers(bits, channels * rank, 8).reshape(channels, rank) for _ in range(2))
     head.traits = _numbers(bits, channels * 2, 8).reshape(channels, 2)
-    head.units = _numbers(bits, UNITS * INPUTS, 8).reshape(UNITS, INPUTS)
+    head.units = _numbers(bits, UNITS * inputs, 8).reshape(UNITS, inputs)
     head.unit_bias = _numbers(bits, UNITS, 16)
     head.of_units = _numbers(bits, OUTPUTS * UNITS, 8).reshape(OUTPUTS, UNITS)
-    head.of_inputs = _numbers(bits, OUTPUTS * INPUTS, 8).reshape(OUTPUTS, INPUTS)
+    head.of_inputs = _numbers(bits, OUTPUTS * inputs, 8).reshape(OUTPUTS, inputs)
     head.output_bias = _numbers(bits, OUTPUTS, 16)
     if (head.traits < 0).any():
         raise CorruptFrame("a head is malformed")
@@ -269,10 +333,10 @@ def _read_arrays(bits: _Bits, p: Parameters, tables: int) -> None:
         if (pairs[:, 0] >= tables).any():
             raise CorruptFrame("a channel's table does not exist")
         p.table_of, p.zero_class_of = pairs[:, 0], pairs[:, 1]
-    if p.flags & OFFSETS:
+    if p.flags & OFFSETS and not p.prediction:
         p.offsets = p.offset + 32 * bits.rice_array(p.channels)
         _check_range(p.offsets, 16)
-    if p.flags & MORE and p.flags & OFFSETS:
+    if p.flags & MORE and p.flags & OFFSETS and not p.prediction:
         _read_of_channels(bits, p)
     if p.prediction:
         _read_prediction_arrays(bits, p.channels, p.prediction, tables)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from math import isqrt
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fmapzip.errors import CorruptFrame
+from fmapzip.errors import CorruptFrame, ReferenceMismatch, TruncatedFrame
 from fmapzip.reference.context_parameters import TOKENS, Head, Parameters, Prediction, read
+from fmapzip.reference.context_references import Estimates, checksum
 from fmapzip.reference.rans import LaneDecoder, LaneEncoder
 from fmapzip.reference.tiles import Tile, TileCodec, from_bytes
 
@@ -27,6 +30,17 @@ Place = tuple[int, slice]  # row, columns
 Step = list[tuple[int, slice]]  # positions and their channels
 
 
+@dataclass(frozen=True)
+class Given:
+    """Reference maps, [C, H, W], and the row of the map that a tile begins at."""
+
+    maps: tuple[NDArray[Any], ...] = ()
+    top: int = 0
+
+
+NOTHING = Given()
+
+
 class Tokens:
     """Of each table: tokens' first bytes and starts, and the token of each byte; byte 0 has none."""
 
@@ -39,16 +53,20 @@ class Tokens:
         self.of_byte = np.stack([np.searchsorted(base, np.arange(256), side="right") - 1 for base in self.base])
 
 
+def axis_of(below: int) -> tuple[int, int]:
+    """Gain and place of zero of companded values."""
+    if below == 0:
+        return 256, 0
+    if below == 128:
+        return 126, 128
+    product = below * (255 - below)
+    gain = 65025 // (255 + 2 * (isqrt(product - 1) + 1 if product else 0))
+    return gain, isqrt(gain * below)
+
+
 def compand(below: int) -> Ints:
     """The companded value of each byte."""
-    if below == 0:
-        gain, zero = 256, 0
-    elif below == 128:
-        gain, zero = 126, 128
-    else:
-        product = below * (255 - below)
-        gain = 65025 // (255 + 2 * (isqrt(product - 1) + 1 if product else 0))
-        zero = isqrt(gain * below)
+    gain, zero = axis_of(below)
     values = [(b + below) % 256 - below for b in range(256)]
     return np.array([zero + (1 if v >= 0 else -1) * isqrt(gain * abs(v)) for v in values])
 
@@ -115,7 +133,9 @@ class Contexts:
 class Predictions:
     """Contexts of one tile whose channels predict channels: a span's place is (position, channels)."""
 
-    def __init__(self, p: Parameters, prediction: Prediction, shape: tuple[int, int, int]) -> None:
+    def __init__(
+        self, p: Parameters, prediction: Prediction, shape: tuple[int, int, int], given: Given = NOTHING
+    ) -> None:
         channels, rows, width = shape
         self.p, self.prediction, self.width = p, prediction, width
         self.table = compand(p.below)[p.value_of]
@@ -127,6 +147,9 @@ class Predictions:
         # With a head: what its values were expected to be, their errors, and factors after each span.
         self.means = np.zeros((rows * width, channels), np.int64)
         self.errors = np.zeros((rows * width, channels), np.int64)
+        self.estimates = None
+        if prediction.references is not None:
+            self.estimates = Estimates(prediction.references, given.maps, shape, axis_of(p.below), given.top)
         self.sums_after = np.zeros((-(-channels // prediction.width), rows * width, prediction.rank), np.int64)
 
     def places(self) -> Iterator[Step]:
@@ -200,6 +223,9 @@ class Predictions:
         q = self.prediction
         w, n, nw, ne, ww, nn, _ = x = [neighbour[span] for neighbour in self._neighbours(position)]
         own = 8 * q.offsets[span] + (np.stack(x, -1) * q.own[span]).sum(-1)
+        if self.estimates is not None and q.references is not None:
+            estimate = self.estimates.values[position, span]
+            own = own + (q.references.own[span] * estimate >> 6)
         self.own_means[position, span] = own
         t, last = span.start // q.width, len(self.sums_after) - 1
         west, north = position % self.width != 0, position >= self.width
@@ -221,6 +247,8 @@ class Predictions:
         inputs += [e[span] for e in self._around(position, self.errors, 0 * self.start)[:4]]
         inputs += [logs >> 1, np.full_like(logs, activity >> 1), head.traits[span, 0], head.traits[span, 1]]
         inputs += [8 * np.minimum(np.abs(neighbour - self.table[0]), 8) for neighbour in (w, n, nw, ne)]
+        if self.estimates is not None:
+            inputs += [64 + (estimate + 32 >> 6) - whole, self.estimates.seen[position, span]]
         u = np.clip(np.stack(inputs, -1), 0, 127)
         units = np.clip(u @ head.units.T + 16 * head.unit_bias >> head.unit_shift, 0, 127)
         g = units @ head.of_units.T + u @ head.of_inputs.T + 64 * head.output_bias >> head.output_shifts
@@ -257,17 +285,17 @@ def log(i: int) -> int:
     return int((i + 1) ** 32).bit_length() - 1
 
 
-def contexts_of(p: Parameters, shape: tuple[int, int, int]) -> Any:
+def contexts_of(p: Parameters, shape: tuple[int, int, int], given: Given) -> Any:
     """Where a tile's contexts come from."""
-    return Predictions(p, p.prediction, shape) if p.prediction else Contexts(p, shape)
+    return Predictions(p, p.prediction, shape, given) if p.prediction else Contexts(p, shape)
 
 
-def encode(tile: Tile, below: int, parameters: bytes) -> bytes:
+def encode(tile: Tile, below: int, parameters: bytes, given: Given = NOTHING) -> bytes:
     """The body of a tile."""
     p, shape = _fitting(below, parameters, tile.shape)
     tokens, lanes = Tokens(p), lanes_of(p, shape)
     indices = np.ascontiguousarray(p.index_of[tile % 256].transpose(1, 2, 0))
-    contexts = contexts_of(p, shape)
+    contexts = contexts_of(p, shape, given)
     steps = []
     for place in contexts.places():
         tables, classes = contexts.of(place)
@@ -288,7 +316,7 @@ def encode(tile: Tile, below: int, parameters: bytes) -> bytes:
         for part in reversed(_parts(np.arange(len(here)), lanes)):
             none = np.zeros(len(part), np.int64)
             encoder.advance(frequencies[part], begins[part], ZERO_BITS, none, none)
-    return encoder.to_bytes()
+    return (checksum(given.maps) if p.prediction and p.prediction.references else b"") + encoder.to_bytes()
 
 
 def decode(
@@ -297,11 +325,19 @@ def decode(
     below: int,
     parameters: bytes,
     make_decoder: Callable[[bytes, int], LaneDecoder] = LaneDecoder,
+    given: Given = NOTHING,
 ) -> Tile:
     """The tile of a body; `make_decoder` is another way to make its lanes, which may note what they do."""
     p, _ = _fitting(below, parameters, shape)
     tokens, lanes = Tokens(p), lanes_of(p, shape)
-    contexts, decoder = contexts_of(p, shape), make_decoder(body, lanes)
+    contexts = contexts_of(p, shape, given)
+    if p.prediction and p.prediction.references:
+        if len(body) < 4:
+            raise TruncatedFrame("a tile ends early")
+        if body[:4] != checksum(given.maps):
+            raise ReferenceMismatch("the maps given are not those that this one was encoded with")
+        body = body[4:]
+    decoder = make_decoder(body, lanes)
     indices = np.zeros((shape[1], shape[2], shape[0]), np.int64)
     for place in contexts.places():
         tables, classes = contexts.of(place)
@@ -363,3 +399,9 @@ def _saturated(x: Ints) -> Ints:
 
 
 CONTEXT_RANS = TileCodec(encode, decode, rows)
+
+
+def referring(maps: Sequence[NDArray[Any]], top: int) -> TileCodec:
+    """The codec for a tile that begins at row `top` of a map that refers to others [C, H, W]."""
+    given = Given(tuple(maps), top)
+    return TileCodec(partial(encode, given=given), partial(decode, given=given), rows)

@@ -97,7 +97,12 @@ def decode(body: bytes, shape: tuple[int, int, int], below: int, p: Parameters) 
 def _check(model: bytes, below: int, channels: int) -> None:
     """Raise `CorruptFrame` where a model is not for such maps."""
     p = read(model)
-    if p.below != below or (p.channels and p.channels != channels) or model[0] & 16:
+    if (
+        p.below != below
+        or (p.channels and p.channels != channels)
+        or model[0] & 16
+        or (p.prediction and p.prediction.references)
+    ):
         raise CorruptFrame("a model is for other maps")
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fmapzip import _core
 from fmapzip.errors import CorruptFrame, InvalidInput, LimitExceeded, MissingCodec, UnsupportedVersion
 from fmapzip.reference.checksum import crc32c
-from fmapzip.reference.context_rans import CONTEXT_RANS
+from fmapzip.reference.context_rans import CONTEXT_RANS, referring
 from fmapzip.reference.dct_cm import DCT_CM
 from fmapzip.reference.fields import Reader
 from fmapzip.reference.tiles import Tile, TileCodec
@@ -25,6 +25,7 @@ SIGNED, QUANTIZER, PLAN, PER_CHANNEL, ZERO_POINT = 1, 2, 4, 32, 64
 NDIM_SHIFT = 3
 LATER = 0b10000000
 MAX_VALUES, MAX_PARAMETER_BYTES = 1 << 28, 1 << 24
+_CONTEXT_RANS = 4
 
 
 def _raw_encode(tile: Tile, below: int, parameters: bytes) -> bytes:
@@ -48,6 +49,7 @@ def encode(
     plan: tuple[bytes, int] | None = None,
     zero_point: int = 0,
     rows: int | None = None,
+    references: Sequence[NDArray[Any]] = (),
 ) -> bytes:
     """A frame of `q` by the codec of `number`, byte for byte what `fmapzip.encode` gives.
 
@@ -60,6 +62,7 @@ def encode(
     plan : first 8 bytes of a plan's hash, and the tap's index
     zero_point : the integer that stands for 0
     rows : rows a tile, where they are not to be those that the core takes
+    references : the maps that this one refers to
 
     Examples
     --------
@@ -75,6 +78,7 @@ def encode(
     bodies = []
     for first in range(0, shape[1], rows):
         tile = np.ascontiguousarray(tiled[:, first : first + rows])
+        codec = _referring(number, references, first)
         body = codec.encode(tile.astype(np.int16) - zero_point, _below(q.dtype, zero_point), parameters)
         bodies.append(body if len(body) < tile.size else tile.tobytes())
     inline = parameters if plan is None else b""
@@ -91,13 +95,14 @@ def encode(
     return frame + struct.pack("<I", crc32c(frame))
 
 
-def decode(data: bytes, parameters: bytes | None = None) -> NDArray[Any]:
+def decode(data: bytes, parameters: bytes | None = None, references: Sequence[NDArray[Any]] = ()) -> NDArray[Any]:
     """The map of a frame of a built-in codec.
 
     Parameters
     ----------
     data : one frame
     parameters : the parameters of the plan's tap, where the frame refers to a plan
+    references : the maps that it was encoded with
     """
     reader = Reader(data)
     if reader.take(4) != MAGIC:
@@ -143,7 +148,7 @@ def decode(data: bytes, parameters: bytes | None = None) -> NDArray[Any]:
         raise CorruptFrame("checksum mismatch")
     if reader.position != len(data):
         raise CorruptFrame("bytes follow the frame")
-    return _decoded(number, bodies, shapes, dtype, zero_point, parameters).reshape(dims)
+    return _decoded(number, bodies, shapes, dtype, zero_point, parameters, references).reshape(dims)
 
 
 def _decoded(
@@ -153,9 +158,10 @@ def _decoded(
     dtype: np.dtype[Any],
     zero_point: int,
     parameters: bytes | None,
+    references: Sequence[NDArray[Any]],
 ) -> NDArray[Any]:
     """The tiles one below the other; a codec is needed only where one of them is coded."""
-    tiles = []
+    tiles: list[NDArray[Any]] = []
     for body, shape in zip(bodies, shapes, strict=True):
         if len(body) == prod(shape):
             tiles.append(np.frombuffer(body, dtype).reshape(shape))
@@ -164,9 +170,17 @@ def _decoded(
         elif parameters is None:
             raise InvalidInput("the frame refers to a plan: give its parameters")
         else:
-            values = CODECS[number].decode(body, shape, _below(dtype, zero_point), parameters)
+            codec = _referring(number, references, sum(tile.shape[1] for tile in tiles))
+            values = codec.decode(body, shape, _below(dtype, zero_point), parameters)
             tiles.append((values + zero_point).astype(dtype))
     return np.concatenate(tiles, axis=1)
+
+
+def _referring(number: int, references: Sequence[NDArray[Any]], top: int) -> TileCodec:
+    """The codec of a number, for a tile that begins at row `top`."""
+    if not references or number != _CONTEXT_RANS:
+        return CODECS[number]
+    return referring([q.reshape(_worked_shape(q.shape)) for q in references], top)
 
 
 def _below(dtype: np.dtype[Any], zero_point: int) -> int:

@@ -33,6 +33,8 @@ class CrossingCodec:
         self.maps, self.plans = tuple(maps), tuple(plans)
         self._rungs = [[TapCoder(plan, plan.index(each.name), each.axis) for each in self.maps] for plan in self.plans]
         for each, plan in ((each, plan) for each in self.maps for plan in self.plans):
+            if plan[each.name].references:
+                raise InvalidInput(f"the plan's {each.name!r} refers to other maps; a message is decoded alone")
             if plan[each.name].shape != each.shape:
                 raise InvalidInput(f"the plan's {each.name!r} is not of the shape {list(each.shape)} that crosses")
         self._limits = [

@@ -98,6 +98,7 @@ class Store:
     def store(self, x: Tensor) -> Tensor:
         """Return the values that were decoded, without gradients."""
         self._coder.check(x)
+        self._coder.begin()
         self.sizes = []
         return replaced(x, self._store, self._threads)
 

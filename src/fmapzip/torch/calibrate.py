@@ -19,7 +19,7 @@ from fmapzip import registry
 from fmapzip.bound import bind
 from fmapzip.codecs.base import Codec, IntegerMap
 from fmapzip.errors import InvalidInput
-from fmapzip.fitting import within_share
+from fmapzip.fitting import train_taps, within_share
 from fmapzip.plan import Plan, TapPlan
 from fmapzip.quantize import QuantParams, make_observer
 from fmapzip.torch.actions import FakeQuantize, Observe
@@ -85,8 +85,11 @@ class Calibration:
             return keep(self._name(i, chosen), lambda: chosen.train_for(self.maps(i), self.quantizers[i]))
 
         planned = []
-        for i, (tap, quantizer, chosen) in enumerate(zip(self.taps, self.quantizers, codecs, strict=True)):
-            planned.append(TapPlan(tap.name, tap.shape, quantizer, chosen, train(i, chosen)))
+        trained = train_taps(codecs, self.quantizers, self.maps, train)
+        for i, (tap, quantizer, chosen, found) in enumerate(
+            zip(self.taps, self.quantizers, codecs, trained, strict=True)
+        ):
+            planned.append(TapPlan(tap.name, tap.shape, quantizer, chosen, *found))
             progress(f"training {chosen.id}", i + 1, len(codecs))
         map_bytes = [self.images * prod(tap.shape) for tap in self.taps]
         return Plan(tuple(within_share(planned, map_bytes, train)), self.metadata)

@@ -48,6 +48,7 @@ class _Keeper:
 
     def __call__(self, x: Tensor) -> Tensor:
         self._coder.check(x)
+        self._coder.begin()
         return replaced(x, self._keep, self._threads)
 
     def taken(self) -> list[bytes]:

@@ -16,6 +16,7 @@ from fmapzip.errors import PlanMismatch
 from fmapzip.frame import DEFAULT_LIMITS, Limits
 from fmapzip.plan import Plan
 from fmapzip.torch.chunks import chunks
+from fmapzip.torch.pass_memory import pass_memory
 from fmapzip.torch.tensor_quantizer import TensorQuantizer, workspace
 
 
@@ -49,10 +50,19 @@ class TapCoder:
         self.bound: BoundCodec = plan.bound(index)
         self._lossless = planned.codec.lossless
         self._quantizer = TensorQuantizer(planned.quantizer, axis, planned.name)
+        self._index, self._references = index, planned.references
+        self._plan = plan if planned.references or any(index in tap.references for tap in plan) else None
+        self._stored = 0  # samples of this pass
 
     def check(self, x: Tensor) -> None:
         """Refuse a feature map that is not a float batch of the tap's shape, naming the tap."""
         check_map(x, self.shape, self.axis, self.name)
+
+    def begin(self) -> None:
+        """Begin a pass: the samples that follow are the first ones of other images."""
+        self._stored = 0
+        if self._plan is not None and (memory := pass_memory(self._plan)) is not None:
+            memory.begin(self._index)
 
     def integers(self, x: Tensor) -> Any:
         """Return the integers of `x` as an array [N, C, ...] that is valid until the next call."""
@@ -85,7 +95,7 @@ class TapCoder:
         return self._store(x, out, threads, keep=True, decodes=not self._lossless).frames
 
     def _store(self, x: Tensor, out: Tensor, threads: int, keep: bool, decodes: bool) -> Stored:
-        if self.bound.prepared is None:
+        if self.bound.prepared is None or self._plan is not None:
             return self._store_by_parts(x, out, threads, keep)
         arrays = x.detach().movedim(self.axis, 1).numpy(), self._quantizer.scales
         names = self.bound.plan_hash, self.bound.tap
@@ -114,12 +124,23 @@ class TapCoder:
         q = workspace.like(x, "integers", self._quantizer.dtype)
         nonzeros = self._quantizer.quantize(x, q)
         start = perf_counter()
-        frames = self.bound.encode_batch(self._channels_first(q), threads)
+        coders = self._coders(len(x))
+        integers = self._channels_first(q)
+        if self._references:
+            frames = [coder.encode(each, threads) for coder, each in zip(coders, integers, strict=True)]
+        else:
+            frames = self.bound.encode_batch(integers, threads)
         parsed = self.bound.parse_batch(frames)
         encoded = perf_counter()
         restored = workspace.like(x, "restored", self._quantizer.dtype)
-        self.bound.decode_parsed(parsed, self._channels_first(restored), threads)
+        values = self._channels_first(restored)
+        if self._references:
+            for i, coder in enumerate(coders):
+                coder.decode_parsed(parsed[i : i + 1], values[i : i + 1], threads)
+        else:
+            self.bound.decode_parsed(parsed, values, threads)
         decoded = perf_counter()
+        self._keep(values)
         return Stored(
             frame_bytes=[frame.frame_bytes for frame in parsed],
             payload_bytes=[frame.payload_bytes for frame in parsed],
@@ -129,6 +150,20 @@ class TapCoder:
             decode_seconds=decoded - encoded,
             frames=frames if keep else [],
         )
+
+    def _coders(self, samples: int) -> list[BoundCodec]:
+        """What encodes and decodes each of the next samples, where they refer to other maps."""
+        if not self._references:
+            return []
+        memory = None if self._plan is None else pass_memory(self._plan)
+        assert memory is not None
+        places = range(self._stored, self._stored + samples)
+        return [self.bound.given(memory.references(self._index, self._references, place)) for place in places]
+
+    def _keep(self, integers: Any) -> None:
+        self._stored += len(integers)
+        if self._plan is not None and (memory := pass_memory(self._plan)) is not None:
+            memory.keep(self._index, integers)
 
     def decode(self, frames: Sequence[Any], limits: Limits = DEFAULT_LIMITS) -> Tensor:
         """Return the float32 values [N, ...] of frames of this tap."""
