@@ -28,8 +28,12 @@ std::vector<uint8_t> some_parameters(uint8_t flags, uint8_t channels, uint8_t ra
     p.insert(p.end(), {0, 12});
   }
   const bool head = (flags & kMore) && (flags & kPredicted);
+  const bool references = head && (flags & kOffsets);
+  const size_t inputs = references ? kGivenInputs : kHeadInputs;
   if (head) {
     p.insert(p.end(), {3, rank, 2, 3, 48, 60, 20, 19, 15, 12, 10, 9, 40, 1, 6, 4, 3, 2});
+    if (references)
+      p.insert(p.end(), {2, 1, 0, channels, 2, 7, 3});  // the same channel, and 3x3 of 3 channels
   } else if (flags & kPredicted) {
     // Spans of 12 channels; numbers of 16 bits that take steps and classes to both of their ends.
     p.insert(p.end(), {3, rank, 2, 3, 48, 60, 20, 19, 15, 12, 10, 9, 5, 251, 4, 1, 2});
@@ -68,8 +72,8 @@ std::vector<uint8_t> some_parameters(uint8_t flags, uint8_t channels, uint8_t ra
     bits.put(k, 4);
     for (size_t i = 0; i < count; ++i) bits.rice(static_cast<int>(random() % (2 * most + 1)) - most, k);
   };
-  if (flags & kOffsets) some(channels, 4, 20);
-  if ((flags & kMore) && (flags & kOffsets)) {
+  if ((flags & kOffsets) && !head) some(channels, 4, 20);
+  if ((flags & kMore) && (flags & kOffsets) && !head) {
     some(size_t{channels} * 4, 3, 25);
     some(channels, 6, 300);
     some(channels, 5, 63);
@@ -83,10 +87,10 @@ std::vector<uint8_t> some_parameters(uint8_t flags, uint8_t channels, uint8_t ra
     for (int i = 0; i < 2; ++i) some(size_t{channels} * 16 * rank, 2, 9);
     bits.put(7, 4);
     for (unsigned i = 0; i < kHeadTraits * channels; ++i) bits.rice(static_cast<int>(random() % 128), 7);
-    some(size_t{kHeadUnits} * kHeadInputs, 5, 60);
+    some(kHeadUnits * inputs, 5, 60);
     some(kHeadUnits, 6, 300);
     some(size_t{kHeadOutputs} * kHeadUnits, 6, 127);
-    some(size_t{kHeadOutputs} * kHeadInputs, 6, 127);
+    some(kHeadOutputs * inputs, 6, 127);
     some(kHeadOutputs, 6, 200);
     bits.put(4, 4);
     int before = 0, first_of_row = 0;
@@ -95,6 +99,13 @@ std::vector<uint8_t> some_parameters(uint8_t flags, uint8_t channels, uint8_t ra
       bits.rice(table - (i == 0 || i % kHeadSpreadSteps != 0 ? before : first_of_row), 4);
       before = table;
       if (i % kHeadSpreadSteps == 0) first_of_row = table;
+    }
+    if (references) {
+      some(28 * size_t{channels}, 5, 90);
+      bits.put(3, 4);
+      for (unsigned c = 0; c < channels; ++c) bits.rice(static_cast<int>(random() % 9), 3);
+      some(channels, 7, 900);
+      some(channels, 5, 90);
     }
   }
   return p;
@@ -162,13 +173,17 @@ void test_same_predictions_on_every_set(std::mt19937& random) {
 }
 
 void test_same_heads_on_every_set(std::mt19937& random) {
-  for (const uint8_t flags : {uint8_t{kPredicted | kMore}, uint8_t{kPredicted | kMore | kSigned}}) {
+  std::mt19937 others(2);
+  for (const int flags : {kPredicted | kMore, kPredicted | kMore | kSigned, kPredicted | kMore | kOffsets}) {
     for (const unsigned channels : {1u, 7u, 16u, 33u, 64u, 100u, 127u}) {
       for (uint8_t rank = 0; rank <= 4; ++rank) {
         ContextModel model;
-        CHECK(model.build(some_parameters(flags, static_cast<uint8_t>(channels), rank, random)).ok());
+        const auto parameters = some_parameters(static_cast<uint8_t>(flags), static_cast<uint8_t>(channels),
+                                                rank, (flags & kOffsets) ? others : random);
+        CHECK(model.build(parameters).ok());
         for (const double zeros : {0.0, 0.5}) {
-          const auto bytes = sparse_bytes(14 * (channels + kVectorPad), zeros, random);
+          const auto bytes =
+              sparse_bytes(14 * (channels + kVectorPad), zeros, (flags & kOffsets) ? others : random);
           const auto expected = heads_with(*supported_sets().front(), model.tables(), bytes);
           for (const InstructionSet* set : supported_sets())
             CHECK(heads_with(*set, model.tables(), bytes) == expected);

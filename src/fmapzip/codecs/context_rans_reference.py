@@ -92,7 +92,7 @@ def _left(maps: IntegerMap, below: int, earlier: Sequence[Earlier], choice: tupl
     values = _values(maps, below, positions)
     linear = _solve(heard, positions[~apart], maps.shape, values[~apart], below, _TRIAL_ROUNDS)
     bits = _bits(linear.estimates(heard, positions[apart], maps.shape), values[apart])
-    return bits * maps.size + _PARAMETER_BITS * inputs * maps.shape[1]
+    return float(bits * maps.size + _PARAMETER_BITS * inputs * maps.shape[1])
 
 
 def _bits(estimates: Floats, values: Floats) -> float:
