@@ -60,26 +60,16 @@ class SynthesisError(FmapzipError):
     """A tool that stopped, or cells that were not mapped."""
 
 
-MEMORY_PASSES = """
-read_verilog -sv {source}
-hierarchy -check -top {top}
-proc -norom
-flatten
-opt
-memory -nomap
-tee -o {listed} dump t:$mem_v2
-"""
 LANE = re.compile(r"^module \\?(\S+\.lane_(\d+)) ", re.M)
 
 
 def hierarchical(source: Path, top: str) -> dict[str, Any]:
-    """Area and memory bits of a module whose submodules are kept; its lanes all have the area of the first."""
+    """Area and memory bits of a module whose submodules are kept; its lanes, without memories, are all as the first."""
     lanes = {int(number): name for name, number in LANE.findall(source.read_text())}
     with tempfile.TemporaryDirectory() as folder:
         listed = Path(folder, "memories")
-        _run(MEMORY_PASSES.format(source=source.resolve(), top=top, listed=listed), top, Path(folder))
         left_out = "\n".join(f"blackbox \\{name}" for number, name in lanes.items() if number)
-        report, _ = _report(source, top, left_out, "", Path(folder))
+        report, _ = _report(source, top, left_out, f"tee -o {listed} dump t:$mem_v2", Path(folder))
         lane = float(_areas(report)[lanes[0]]) / NAND2_AREA / 1000 if lanes else 0.0
         kge = round(_kge(top, report) + lane * (len(lanes) - 1), 2)
         return {"kge": kge, "delay_ns": None, "memory_bits": _memory_bits(listed.read_text())}
