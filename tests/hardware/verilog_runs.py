@@ -8,11 +8,21 @@ from pathlib import Path
 
 from fmapzip.hardware.blocks import BLOCKS
 
-LONG = tuple(
-    f"dct-cm-{way}-{length}" for length in (16, 32) for way in ("forward", "inverse", "to-frequencies", "to-positions")
+PARTS = (
+    "forward-{}",
+    "inverse-{}",
+    "to-frequencies-{}",
+    "to-positions-{}",
+    "transform-{}-encoder",
+    "transform-{}-decoder",
 )
+LONG = tuple(f"dct-cm-{part.format(length)}" for length in (16, 32) for part in PARTS)
 """What Icarus takes minutes for; `benchmarks/prove_blocks.py` plays them in Verilator."""
-SLOW = (("dct-cm-forward-8", 1), ("dct-cm-forward-8", 8), ("dct-cm-inverse-8", 1))
+SLOW = (
+    *(("dct-cm-forward-8", 1), ("dct-cm-forward-8", 8), ("dct-cm-inverse-8", 1)),
+    *(("dct-cm-transform-8-encoder", 1), ("dct-cm-transform-8-decoder", 1), ("dct-cm-transform-8-decoder", 8)),
+    *(("context-rans-channels-encoder", 4), ("context-rans-channels-decoder", 4)),
+)
 
 
 def has_simulator() -> bool:
