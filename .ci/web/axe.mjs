@@ -15,16 +15,16 @@ const pages = chosen.length
 
 const browser = await puppeteer.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  args: ["--no-sandbox", "--allow-file-access-from-files"],
+  args: ["--no-sandbox", "--disable-dev-shm-usage"],
 });
 let found = 0;
 try {
   for (const [scheme, width] of [["light", 1280], ["dark", 390]]) {
     const context = await browser.createBrowserContext(); // the theme remembers a scheme
-    const page = await context.newPage();
-    await page.setViewport({ width, height: 900 });
-    await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
     for (const file of pages) {
+      const page = await context.newPage();
+      await page.setViewport({ width, height: 900 });
+      await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
       await page.goto(pathToFileURL(file).href, { waitUntil: "load" });
       await page.evaluate(axe.source);
       const { violations } = await page.evaluate(() => globalThis.axe.run({ resultTypes: ["violations"] }));
@@ -33,6 +33,7 @@ try {
         const where = `${relative(root, file)} (${scheme}, ${width} pixels)`;
         console.log(`${where}: ${impact}: ${id}: ${help}, ${nodes.length} times, first ${nodes[0].target.join(" ")}`);
       }
+      await page.close();
     }
     await context.close();
   }

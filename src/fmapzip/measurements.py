@@ -129,7 +129,10 @@ def read_measurements(file: Path, kind: str) -> tuple[Any, dict[str, Any]]:
         lines = file.read_bytes().split(b"\n")[:-1]
     except OSError as error:
         raise InvalidInput(f"{file}: {error.strerror}") from error
-    return _header(file, kind, lines)["of"], _results(file, lines)
+    header = _header(file, kind, lines)
+    if header.get("version") != _VERSION:
+        raise InvalidInput(f"{file}: measurements of another release")
+    return header["of"], _results(file, lines)
 
 
 def written(kind: str, conditions: object, results: Mapping[str, Any]) -> bytes:

@@ -101,7 +101,7 @@ def test_what_is_missing_doubled_unfinished_or_of_another_run_is_refused_by_name
             join_shards(changed(conditions, {**results, "shard": [2, 2, {**about, **what}]}), output)
     with pytest.raises(InvalidInput, match="other is unfinished"):
         join_shards(changed(conditions, {k: v for k, v in results.items() if k != "shard is done"}), output)
-    with pytest.raises(InvalidInput, match="other: the measurements of a whole run"):
+    with pytest.raises(InvalidInput, match="other: not the measurements of a shard"):
         join_shards(changed(conditions, {k: v for k, v in results.items() if k != "shard"}), output)
     with pytest.raises(InvalidInput, match=r"1of2 is shard 1/2, not 2/2"):
         measure_shard(network, images, BUDGET, (1, 2), first, codecs=CODECS, metrics="classes")

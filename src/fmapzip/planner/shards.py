@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import nn
 
 from fmapzip.atomic import write_atomically
 from fmapzip.codecs.base import Codec
 from fmapzip.errors import InvalidInput
+from fmapzip.eval.shard_file import in_order
 from fmapzip.measurements import difference, read_measurements, written
 from fmapzip.planner.budget import Budget
 from fmapzip.planner.candidates.families import codecs_of
@@ -88,8 +89,8 @@ def measure_shard(
         )
         in_draft = searched_in_draft(budget)
         about = {"drafts": in_draft, "lossless": budget.lossless, "codecs": [codec.config() for codec in options]}
-        wanted = [part[0] + 1, part[1], about]
-        found = session.cache.get(_SHARD, lambda: wanted)
+        wanted = _Shard(part[0] + 1, part[1], about)
+        found = _shard_of(state, {_SHARD: session.cache.get(_SHARD, lambda: list(wanted))})
         if found != wanted:
             raise InvalidInput(f"{state} is {_other(found, wanted)}; remove it, or name another file")
         search, _ = session.search(options, None, seed, in_draft)
@@ -111,42 +112,52 @@ def join_shards(files: Sequence[Path], output: Path) -> int:
     InvalidInput
         Shards are missing, doubled, unfinished, damaged, or of different runs; the message names the file.
     """
-    shards: dict[int, Path] = {}
+    shards: list[tuple[Path, _Shard]] = []
     joined: dict[str, Any] = {}
     conditions: Any = None
-    first: list[Any] = [1, 1, {}]
     maps = 0
     for file in files:
         found, results = read_measurements(file, MEASUREMENTS)
-        match results.pop(_SHARD, None):
-            case [int(place), int(), dict()] as shard:
-                pass
-            case _:
-                raise InvalidInput(f"{file}: the measurements of a whole run, not of a shard")
+        shard = _shard_of(file, results)
         if not shards:
-            conditions, first = found, shard
+            conditions = found
         if found != conditions:
             raise InvalidInput(f"{file}: not of the same run as {files[0]}{difference(conditions, found)}")
-        if shard[1:] != first[1:]:
+        shards.append((file, shard))
+        first = shards[0][1]
+        if (shard.shards, shard.about) != (first.shards, first.about):
             raise InvalidInput(f"{file}: not of the same run as {files[0]}: {_other(shard, first)}")
-        if place in shards:
-            raise InvalidInput(f"{file} and {shards[place]} are both shard {place}/{shard[1]}")
-        if _DONE not in results:
-            raise InvalidInput(f"{file} is unfinished; run its command again")
-        maps += results.pop(_DONE)
+        match results.pop(_DONE, None):
+            case int(measured):
+                maps += measured
+            case _:
+                raise InvalidInput(f"{file} is unfinished; run its command again")
         for name, value in results.items():
             if joined.setdefault(name, value) != value:
                 raise InvalidInput(f"{file}: has another result than an earlier shard of {name!r}")
-        shards[place] = file
-    missing = [i for i in range(1, first[1] + 1) if i not in shards]
-    if missing:
-        raise InvalidInput(f"{len(missing)} of {first[1]} shards are missing, the first is {missing[0]}/{first[1]}")
+    in_order(shards)
     write_atomically(output, written(MEASUREMENTS, conditions, joined))
     return maps
 
 
-def _other(found: Any, wanted: Sequence[Any]) -> str:
+class _Shard(NamedTuple):
+    """Which shard a file is of, from 1; of how many; and what was to be measured."""
+
+    shard: int
+    shards: int
+    about: dict[str, Any]
+
+
+def _shard_of(file: Path, results: dict[str, Any]) -> _Shard:
+    """Take out of results of which shard they are."""
+    match results.pop(_SHARD, None):
+        case [int(place), int(count), {"codecs": list(), "lossless": bool(), "drafts": bool()} as about]:
+            return _Shard(place, count, about)
+    raise InvalidInput(f"{file}: not the measurements of a shard")
+
+
+def _other(found: _Shard, wanted: _Shard) -> str:
     """Return in words what a shard is of that was not wanted."""
-    if found[1] != wanted[1] or found[2] == wanted[2]:
-        return f"shard {found[0]}/{found[1]}, not {wanted[0]}/{wanted[1]}"
-    return "of other codecs" if found[2]["codecs"] != wanted[2]["codecs"] else "of another kind of budget"
+    if found.shards != wanted.shards or found.about == wanted.about:
+        return f"shard {found.shard}/{found.shards}, not {wanted.shard}/{wanted.shards}"
+    return "of other codecs" if found.about["codecs"] != wanted.about["codecs"] else "of another kind of budget"
