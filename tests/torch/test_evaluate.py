@@ -16,6 +16,7 @@ import tricky
 from fmapzip import Plan, registry
 from fmapzip.codecs.base import PythonCodec
 from fmapzip.errors import InvalidInput, UnknownCodec
+from fmapzip.fallbacks import fallbacks_of
 from fmapzip.torch import DistortionLimit, compress_model, evaluate
 from fmapzip.torch.calibrate import spread
 from fmapzip.torch.statistics import TapStatistics
@@ -183,6 +184,16 @@ def test_the_smallest_candidate_within_the_distortion_limit_is_chosen(net, label
     (least,) = evaluate(net, labelled, [lossy], [CALIBRATION], "output", limit=strict).codecs
     assert least.config["bits"] == 2
     assert "no setting keeps calibration distortion" in least.notes[0]
+
+
+def test_maps_that_a_plan_stores_by_a_lower_level_are_told(net, labelled):
+    plan = compress_model(net, "context-rans", calibration=CALIBRATION).plan
+    asked = registry.make("context-rans", level="ultra")
+    fallen = Plan(tuple(dataclasses.replace(tap, codec=asked) for tap in plan), plan.metadata)
+    (codec,) = evaluate(net, labelled, [fallen]).codecs
+    assert {tap.path for tap in codec.taps} == {"default"}
+    assert codec.notes == fallbacks_of(fallen)
+    assert f"level=ultra: {len(plan)} of {len(plan)} maps have level=default" in codec.notes[0]
 
 
 def test_plans_run_without_calibration(net, labelled):

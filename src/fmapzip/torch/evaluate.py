@@ -11,7 +11,6 @@ from torch import nn
 from fmapzip import registry
 from fmapzip.codecs.base import Codec
 from fmapzip.errors import InvalidInput
-from fmapzip.fallbacks import fallbacks_of
 from fmapzip.plan import Plan
 from fmapzip.quantize import DEFAULT_CALIBRATOR
 from fmapzip.torch.batches import Batches, Progress, ignore_progress
@@ -185,12 +184,9 @@ def _of_codecs(
     coded = []
     for item in chosen:
         if isinstance(item, Plan):
-            coded.append(
-                CodedPass(captured, fitted_taps(item, captured), item, threads, fallbacks_of(item), inspects=True)
-            )
+            coded.append(CodedPass(captured, fitted_taps(item, captured), item, threads, inspects=True))
         else:
             choice = choose(captured, batches, found, item, classes, limit, progress)
-            notes = (*choice.notes, *fallbacks_of(choice.plan))
-            coded.append(CodedPass(captured, found.taps, choice.plan, threads, notes, inspects=True))
+            coded.append(CodedPass(captured, found.taps, choice.plan, threads, choice.notes, inspects=True))
     int8 = Int8Pass(captured, found.taps, found.quantizers)
     return Comparison(model, captured, int8, coded, classes, found.calibrator, found.images, pictures, tasks)

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from fmapzip.documents.shard import Calibrated
+from fmapzip.fallbacks import fallbacks_of
 from fmapzip.plan import Plan
 from fmapzip.quantize import QuantParams
 from fmapzip.torch.actions import FakeQuantize, Store
@@ -116,7 +117,7 @@ class CodedPass(TappedPass):
     threads : int
         Threads of the codec.
     notes : sequence of str
-        For the result.
+        For the result, beside what is told of maps that the plan stores by a lighter codec.
     inspects : bool
         Whether to count where the bytes of each frame went.
     """
@@ -135,7 +136,8 @@ class CodedPass(TappedPass):
         self._stores = [Store(tap, plan, threads) for tap in taps]
         for store in self._stores:
             store.inspects = inspects
-        tally = CodedTally(plan, [store.statistics for store in self._stores], notes)
+        told = (*notes, *fallbacks_of(plan))
+        tally = CodedTally(plan, [store.statistics for store in self._stores], told)
         super().__init__(captured, taps, self._stores, tally)
 
     def frame_bytes(self, images: int) -> list[int]:
