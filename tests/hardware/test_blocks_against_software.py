@@ -31,6 +31,9 @@ if not has_simulator():
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 PLAYED = chosen_blocks(1)
+WIDEST = dict(sorted(PLAYED, key=lambda each: each[1]))
+AT_RANDOM = [pytest.param(*each, marks=() if each[1] == WIDEST[each[0]] else pytest.mark.slow) for each in PLAYED]
+"""By day random tiles go through the widest of a block's forms; golden frames go through all."""
 BUDGET = 200_000
 Program = tuple[Any, Path, Path]  # component, compiled test bench, folder for a case
 
@@ -122,13 +125,14 @@ def case_of(name: str, values: int, tile: Tile) -> Case:
 
 SEEDS = st.integers(0, 2**20)
 few = settings(max_examples=6, suppress_health_check=list(HealthCheck))
+many = settings(few, max_examples=60)
 
 
-@pytest.mark.parametrize(("name", "values"), PLAYED)
+@pytest.mark.parametrize(("name", "values"), AT_RANDOM)
 def test_random_tiles_pass_with_any_stalls_and_a_reset(
-    name: str, values: int, programs: Callable[[str, int], Program]
+    name: str, values: int, programs: Callable[[str, int], Program], nightly: bool
 ) -> None:
-    @few
+    @(many if nightly else few)
     @given(random_tiles(name, values), st.sampled_from([0, 30, 128, 230]), SEEDS, st.integers(0, 400))
     def check(tile: Tile, stall: int, seed: int, reset: int) -> None:
         found = play(programs(name, values), case_of(name, values, tile), stall=stall, seed=seed, reset=reset)
@@ -153,11 +157,11 @@ def spoilt(draw: st.DrawFn, body: bytes) -> bytes:
     return bytes(changed)
 
 
-@pytest.mark.parametrize(("name", "values"), [each for each in PLAYED if each[0].endswith("-decoder")])
+@pytest.mark.parametrize(("name", "values"), [each for each in AT_RANDOM if each.values[0].endswith("-decoder")])
 def test_spoilt_bodies_end_in_the_softwares_error(
-    name: str, values: int, programs: Callable[[str, int], Program]
+    name: str, values: int, programs: Callable[[str, int], Program], nightly: bool
 ) -> None:
-    @few
+    @(many if nightly else few)
     @given(st.data(), st.sampled_from([0, 60, 200]), SEEDS)
     def check(data: st.DataObject, stall: int, seed: int) -> None:
         tile = data.draw(random_tiles(name, values))
