@@ -113,21 +113,20 @@ def test_the_sections_of_a_frame_sum_to_it() -> None:
     assert info.sections["references' checksum"] == 4
 
 
-@pytest.mark.parametrize("threads", [1, 3])
-def test_the_core_gives_the_bytes_of_the_reference(threads: int) -> None:
+def test_the_core_gives_the_bytes_of_the_reference() -> None:
     for maps, below, earlier, heard in small_references():
         parameters = trained(maps, below, earlier, heard)
         given = [each.maps[0] for each in earlier]
         codec = _core.Codec(NUMBER, parameters).given(given)
         zero_point = below - (128 if maps.dtype == np.int8 else 0)
-        frame = _core.encode(maps[0], codec, b"", False, zero_point, SOME_PLAN, 0, threads)
+        frame = _core.encode(maps[0], codec, b"", False, zero_point, SOME_PLAN, 0, 1)
         expected = reference.encode(
             maps[0], NUMBER, parameters, plan=(SOME_PLAN, 0), zero_point=zero_point, references=given
         )
         assert frame == expected
         assert (reference.decode(frame, parameters, given) == maps[0]).all()
         out = np.empty_like(maps[0])
-        _core.Frame(frame, 0, 1 << 28, 1 << 24, True).decode_into(out, codec, threads)
+        _core.Frame(frame, 0, 1 << 28, 1 << 24, True).decode_into(out, codec, 1)
         assert (out == maps[0]).all()
         with pytest.raises(ReferenceMismatch):
             reference.decode(frame, parameters, [1 - each for each in given])
@@ -182,10 +181,9 @@ def test_tiles_see_the_rows_of_the_reference_beside_them() -> None:
     assert _core.encode(start, alone, b"", False, 0, SOME_PLAN, 0, 1) != frame
 
 
-@pytest.mark.parametrize("step", [2, "3/2"])
-def test_near_lossless_maps_refer_to_what_others_decode_to(step: int | str) -> None:
-    maps = network()
-    coded = fmapzip.fit(maps, "context-rans", level="ultra", references=2, plan_bytes=1.0, step=step)
+def test_near_lossless_maps_refer_to_what_others_decode_to() -> None:
+    maps = {name: each[:3] for name, each in network().items()}
+    coded = fmapzip.fit(maps, "context-rans", level="ultra", references=2, plan_bytes=1.0, step=2)
     decoded: dict[str, NDArray[Any]] = {}
     for tap in coded:
         given = [decoded[coded[i].name] for i in tap.references] or None
@@ -196,7 +194,8 @@ def test_near_lossless_maps_refer_to_what_others_decode_to(step: int | str) -> N
 
 
 def test_chains_are_no_longer_than_was_asked_for() -> None:
-    coded = fmapzip.fit(network(), "context-rans", level="ultra", references=1, plan_bytes=1.0)
+    maps = {name: each[:3] for name, each in network().items()}
+    coded = fmapzip.fit(maps, "context-rans", level="ultra", references=1, plan_bytes=1.0)
     for tap in coded:
         assert all(not coded[i].references for i in tap.references)
 

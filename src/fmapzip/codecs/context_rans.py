@@ -37,6 +37,7 @@ _LONGEST_CHAIN = 255
 _REFERENCES = 4 | 8 | 128  # flags of parameters that refer to other maps
 _CHECKSUM_BYTES = 4
 _MEASURED_VALUES = 1 << 23
+_SURELY_LESS = 0.65  # of level `default`: less than this level reaches without references
 _NUMBER = 4
 _SOME_PLAN = b"\0" * 8  # parameters stand elsewhere
 
@@ -198,24 +199,35 @@ class ContextRans(Codec):
         self, maps: IntegerMap, quantizer: QuantParams | None, earlier: Sequence[tuple[IntegerMap, QuantParams | None]]
     ) -> tuple[bytes, tuple[int, ...]]:
         """With at most two of the earlier maps: those whose frames and parameters are smallest on these samples."""
-        alone = self.train_for(maps, quantizer)
         zero_point = 0 if quantizer is None else quantizer.zero
         below = below_zero(maps.dtype, zero_point)
         batch = _worked(value_bytes(maps, zero_point))
         known = [Earlier(_worked(each), 0 if q is None else q.zero) for each, q in earlier]
         chosen = choose(batch, below, known)
         if not chosen:
-            return alone, ()
+            return self.train_for(maps, quantizer), ()
         points = trained_points(batch, below, self._step) if self._step != 1 else ()
         heard = tuple((reference, known[i]) for i, reference in chosen)
         together = training.train_head(batch, training.Requantizer(below, self._step, points), heard).to_bytes()
+        if _core.Codec(_NUMBER, together).references != len(chosen):
+            return together, ()  # more channels than such parameters can tell
         some = slice(None, None, max(1, maps.size // _MEASURED_VALUES))
         integers = _worked(maps)[some]
-        given = [each.maps[some] for _, each in heard]
-        with_them = _frame_bytes(together, integers, zero_point, list(zip(*given, strict=True)))
-        saved = _frame_bytes(alone, integers, zero_point, []) - with_them
-        pays = saved * len(maps) > (len(together) - len(alone)) * len(integers)
-        return (together, tuple(i for i, _ in chosen)) if pays else (alone, ())
+
+        def size(parameters: bytes, given: Sequence[IntegerMap]) -> float:
+            """Bytes of all maps and parameters."""
+            references = list(zip(*(each[some] for each in given), strict=True))
+            return _frame_bytes(parameters, integers, zero_point, references) / len(integers) * len(maps) + len(
+                parameters
+            )
+
+        with_them = size(together, [each.maps for _, each in heard])
+        references = tuple(i for i, _ in chosen)
+        quick = ContextRans(step=self.step, weights="shared")
+        if with_them < _SURELY_LESS * size(quick.train_for(maps, quantizer), []):
+            return together, references
+        alone = self.train_for(maps, quantizer)
+        return (together, references) if with_them < size(alone, []) else (alone, ())
 
     def parameters(self, q: IntegerMap, zero_point: int = 0) -> bytes:
         """Compact tables fitted to one map, with centred reconstruction points."""

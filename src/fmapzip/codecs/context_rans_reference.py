@@ -19,7 +19,6 @@ from fmapzip.codecs.context_rans_reference_parameters import (
     ESTIMATE_ONE,
     HIGHEST,
     LOWEST,
-    MAX_INPUTS,
     MAX_SHIFT,
     Reference,
     ReferenceParameters,
@@ -35,6 +34,8 @@ _NOISE = 1 / 12  # the variance of rounding: how strongly weights are drawn to z
 _MOST = 127
 _SIGN_BIT = 0x80
 _PARAMETER_BITS = 6
+_LEAST_POSITIONS = 64
+_MOST_INPUTS = 2400  # more take too long to fit, and more maps than calibration has
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -67,12 +68,14 @@ def candidates(shape: tuple[int, ...], earlier: Sequence[Earlier]) -> Iterator[t
             yield ((i, each.reference(same_channel=True, wide=False, halved=False)),)
         for wide in (False, True) if i == len(earlier) - 1 and shape[2:] != (1, 1) else (False,):
             reference = each.reference(same_channel=False, wide=wide, halved=halved)
-            if reference.inputs <= MAX_INPUTS // 2:
+            if reference.inputs <= _MOST_INPUTS:
                 yield ((i, reference),)
 
 
 def choose(maps: IntegerMap, below: int, earlier: Sequence[Earlier]) -> tuple[tuple[int, Reference], ...]:
     """The references whose estimates leave the least to code, with their weights; none where there is none to take."""
+    if maps.size < _LEAST_POSITIONS * maps.shape[1]:
+        return ()
     found = {choice: _left(maps, below, earlier, choice) for choice in candidates(maps.shape, earlier)}
     if not found:
         return ()

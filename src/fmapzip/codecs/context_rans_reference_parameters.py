@@ -7,8 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_REFERENCES = 2
-MAX_INPUTS = 65535
 MAX_SHIFT = 24
 ESTIMATE_ONE = 16  # of an estimate: what a value of one is
 LOWEST, HIGHEST = -2048, 4095  # estimates
