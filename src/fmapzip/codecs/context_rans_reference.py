@@ -35,6 +35,7 @@ _MOST = 127
 _SIGN_BIT = 0x80
 _PARAMETER_BITS = 6
 _LEAST_POSITIONS = 64
+_TOGETHER = 2048  # positions whose inputs are in memory as float64
 _MOST_INPUTS = 2400  # more take too long to fit, and more maps than calibration has
 
 Floats = NDArray[np.float32]
@@ -134,6 +135,13 @@ def estimates_at(
     parameters: ReferenceParameters, heard: Heard, positions: Ints, shape: tuple[int, ...], axis: Axis
 ) -> Ints:
     """Estimates in 1/64 of a companded value, [positions, C], as a decoder has them."""
+    parts = [positions[first : first + _TOGETHER] for first in range(0, len(positions), _TOGETHER)]
+    companded = companded_estimates(axis)
+    found = [companded[_integer_estimates(parameters, heard, part, shape) - LOWEST] for part in parts]
+    return np.concatenate(found)
+
+
+def _integer_estimates(parameters: ReferenceParameters, heard: Heard, positions: Ints, shape: tuple[int, ...]) -> Ints:
     sums = np.zeros((len(positions), shape[1]))
     first = 0
     for (reference, earlier), last in zip(heard, np.cumsum([r.inputs for r in parameters.maps]), strict=True):
@@ -146,8 +154,8 @@ def estimates_at(
             sums += patches.reshape(len(positions), -1).astype(np.float64) @ weights.T  # exact: below 2^53
         first = int(last)
     estimates = (sums.astype(np.int64) >> parameters.shifts) + parameters.biases
-    companded: Ints = companded_estimates(axis)[np.clip(estimates, LOWEST, HIGHEST) - LOWEST]
-    return companded
+    clipped: Ints = np.clip(estimates, LOWEST, HIGHEST)
+    return clipped
 
 
 def companded_estimates(axis: Axis) -> Ints:
