@@ -16,7 +16,8 @@ _passes = threading.local()
 class PassMemory:
     """What a plan's taps were decoded to in the pass that runs, where later taps refer to them.
 
-    A thread has one for each plan. It takes as many bytes as those maps have values, until the next pass begins.
+    A thread has one, of the plan that it ran last. It takes as many bytes as those maps have values, until the next
+    pass begins.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -58,4 +59,7 @@ def pass_memory(plan: Plan) -> PassMemory | None:
     if not any(tap.references for tap in plan):
         return None
     memories: dict[bytes, PassMemory] = _passes.__dict__.setdefault("memories", {})
-    return memories.setdefault(plan.hash, PassMemory(plan))
+    if plan.hash not in memories:
+        memories.clear()  # maps of another plan's last pass
+        memories[plan.hash] = PassMemory(plan)
+    return memories[plan.hash]
