@@ -189,6 +189,8 @@ def test_specifications_name_settings_after_a_comma() -> None:
         choose(["gzip"])
     with pytest.raises(InvalidInput, match="no setting"):
         choose(["huffman:level=3"])
+    with pytest.raises(InvalidInput, match="measures each map by itself"):
+        choose(["context-rans:level=ultra,references=2"])
 
 
 def test_layouts_keep_the_other_settings() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fmapzip import baselines, registry
 from fmapzip.bench.baseline_codec import BaselineCodec
 from fmapzip.bench.methods import Method, OurMethod, of_baseline
-from fmapzip.errors import UnknownCodec
+from fmapzip.errors import InvalidInput, UnknownCodec
 from fmapzip.eval.codec_spec import parse_codec, read_spec
 
 ALL, OURS = "all", "ours"
@@ -83,7 +83,7 @@ def choose(specs: Sequence[str], threads: int = 1) -> Chosen:
     UnknownCodec
         The message lists ours and the baselines.
     InvalidInput
-        A setting that does not exist or does not fit.
+        A setting that does not exist or does not fit, or maps coded with others.
 
     Examples
     --------
@@ -122,7 +122,10 @@ def _methods(label: str, threads: int) -> Iterator[tuple[Method, str]]:
     """The methods of one label, each with the module that it lacks, or ""."""
     name = label.partition(":")[0]
     if name in registry.names():
-        yield OurMethod(label, codec=parse_codec(label), threads=threads), ""
+        codec = parse_codec(label)
+        if codec.longest_chain:
+            raise InvalidInput(f"{label}: a bench measures each map by itself; `fmapzip eval` measures references")
+        yield OurMethod(label, codec=codec, threads=threads), ""
     elif name in baselines.names():
         settings = read_spec(label)[1]
         baseline = baselines.make(name, **settings)
