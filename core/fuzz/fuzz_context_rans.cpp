@@ -18,6 +18,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::span body(data + 6 + parameter_bytes, rest - parameter_bytes);
   std::unique_ptr<TileCodec> codec;
   if (!ContextRansCodec::make(parameters, shape.c, codec).ok() || !codec->check(shape, range).ok()) return 0;
+  if (!codec->ready(shape).ok()) return 0;  // it refers to other maps
   Scratch scratch;
   std::vector<uint8_t> values(shape.size());
   if (!codec->decode_tile(body, planar_view(values.data(), shape), range, scratch).ok()) {
