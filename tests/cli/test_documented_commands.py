@@ -6,7 +6,6 @@ import re
 import shlex
 from pathlib import Path
 
-import click
 import numpy as np
 import pytest
 import typer
@@ -43,14 +42,11 @@ WRITTEN = {page.relative_to(ROOT).as_posix(): commands(page) for page in PAGES}
 
 @pytest.mark.parametrize("page", [name for name, found in WRITTEN.items() if found])
 def test_the_commands_of_a_page_are_ones_that_the_program_takes(page: str) -> None:
-    group = typer.main.get_command(app)
+    group = typer.main.get_group(app)
     for name, *words in WRITTEN[page]:
-        command = group.get_command(click.Context(group), name)
+        command = group.get_command(group.context_class(group), name)
         assert command is not None, f"{page}: fmapzip {name}"
-        try:
-            command.make_context(name, list(words))
-        except click.UsageError as error:
-            pytest.fail(f"{page}: fmapzip {name} {' '.join(words)}: {error.format_message()}")
+        command.make_context(name, list(words))  # another option, or a word too many, is an error that says so
 
 
 def test_pages_have_the_commands_that_are_looked_for() -> None:
