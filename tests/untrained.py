@@ -23,22 +23,38 @@ def pairs_that_fit(weights: NDArray[np.int64]) -> NDArray[np.int64]:
     return weights
 
 
+class Numbers:
+    """Random ones: large ones reach the ends of their ranges."""
+
+    def __init__(self, large: bool, seed: int) -> None:
+        self.large, self.rng = large, np.random.default_rng(seed)
+        self.small, self.wide = (127, 32767) if large else (20, 300)
+
+    def some(self, most: int, *shape: int) -> NDArray[np.int64]:
+        return self.rng.integers(-most, most + 1, shape)
+
+    def byte(self) -> int:
+        return int(self.rng.integers(256))
+
+    def of_channels(self, channels: int, rank: int) -> dict[str, NDArray[np.int64]]:
+        """What every prediction says of channels beside their own weights."""
+        words = {name: self.some(self.wide, channels) for name in ("offsets", "shifts", "spread_bias", "zero_bias")}
+        words["zero_of_mean"] = self.some(self.wide if self.large else 60, channels)
+        return words | {name: self.some(self.small, channels, rank) for name in ("gather", "spread")}
+
+
 def arbitrary_prediction(
     channels: int, width: int, rank: int, below: int, large: bool, seed: int, **others: Any
 ) -> bytes:
     """Parameters of no training, but for `others`: large ones take every number to the ends of its range."""
-    rng = np.random.default_rng(seed)
-    small, wide = (127, 32767) if large else (20, 300)
-
-    def some(most: int, *shape: int) -> NDArray[np.int64]:
-        return rng.integers(-most, most + 1, shape)
-
+    numbers = Numbers(large, seed)
+    some, small, wide = numbers.some, numbers.small, numbers.wide
     prediction = PredictionParameters(
         width=width,
         gather_shift=0 if large else 3,
         spread_shift=2,
         origin=48,
-        first_activity=int(rng.integers(256)),
+        first_activity=numbers.byte(),
         distance_weights=tuple(pairs_that_fit(some(small, 6)).tolist()),
         zero_of_present=tuple(some(small, 4).tolist()),
         zero_of_fold=int(some(small)),
@@ -50,13 +66,7 @@ def arbitrary_prediction(
         zero_of_activity=int(some(wide)),
         fold_origin=int(some(wide)),
         own=pairs_that_fit(some(small, channels, 7)),
-        offsets=some(wide, channels),
-        shifts=some(wide, channels),
-        spread_bias=some(wide, channels),
-        zero_bias=some(wide, channels),
-        zero_of_mean=some(wide if large else 60, channels),
-        gather=some(small, channels, rank),
-        spread=some(small, channels, rank),
+        **numbers.of_channels(channels, rank),
     )
     return ContextParameters(
         below=below,
@@ -72,35 +82,25 @@ def arbitrary_head(
     channels: int, width: int, rank: int, below: int, large: bool, seed: int, spread_shift: int = 4
 ) -> ContextParameters:
     """Parameters of no training: large ones take every number to the ends of its range."""
-    rng = np.random.default_rng(seed)
-    small, wide = (127, 32767) if large else (20, 300)
-
-    def some(most: int, *shape: int) -> NDArray[np.int64]:
-        return rng.integers(-most, most + 1, shape)
-
+    numbers = Numbers(large, seed)
+    some, small, wide = numbers.some, numbers.small, numbers.wide
     prediction = PredictionParameters(
         width=width,
         gather_shift=0 if large else 3,
         spread_shift=spread_shift,
         origin=48,
-        first_activity=int(rng.integers(256)),
+        first_activity=numbers.byte(),
         distance_weights=tuple((some(small, 6) // 2).tolist()),
         distance_offset=int(some(wide)),
         own=some(small, channels, 7) // 2,
-        offsets=some(wide, channels),
-        shifts=some(wide, channels),
-        spread_bias=some(wide, channels),
-        zero_bias=some(wide, channels),
-        zero_of_mean=some(wide if large else 60, channels),
-        gather=some(small, channels, rank),
-        spread=some(small, channels, rank),
+        **numbers.of_channels(channels, rank),
     )
     head = HeadParameters(
         unit_shift=0 if large else 5,
         output_shifts=(0, 1, 0) if large else (2, 1, 3),
         west=some(small, channels, rank),
         north=some(small, channels, rank),
-        traits=rng.integers(0, 128, (channels, 2)),
+        traits=numbers.rng.integers(0, 128, (channels, 2)),
         units=some(small, 32, 20),
         unit_bias=some(wide, 32),
         of_units=some(small, 3, 32),

@@ -119,6 +119,11 @@ class Plan:
             raise InvalidInput("the plan's 'inputs' must be a list of shapes of one sample")
 
     @cached_property
+    def refers(self) -> bool:
+        """Whether some tap's maps are coded with those of others."""
+        return any(tap.references for tap in self.taps)
+
+    @cached_property
     def _positions(self) -> dict[str, int]:
         return {tap.name: i for i, tap in enumerate(self.taps)}
 

@@ -5,6 +5,7 @@
 #include <functional>
 #include <span>
 
+#include "entropy/context_kernels.hpp"
 #include "entropy/context_model.hpp"
 #include "entropy/reference_estimates.hpp"
 #include "fmapzip/map.hpp"
@@ -16,6 +17,9 @@
 namespace fmapzip {
 
 inline constexpr size_t kContextSlot = 6;
+
+// Bytes of a part of it of n bytes, in whole vectors and with slack behind.
+constexpr size_t padded(size_t n) { return (n + kVectorPad - 1) / kVectorPad * kVectorPad + kVectorPad; }
 
 // Large tiles: each new one begins without an upper row and pays for its own coder states.
 inline constexpr size_t kContextTileValues = size_t{1} << 20;

@@ -53,8 +53,6 @@ class ContextRows {
   }
 
  private:
-  static size_t padded(size_t n) { return (n + kVectorPad - 1) / kVectorPad * kVectorPad + kVectorPad; }
-
   const ContextTables& tables_;
   size_t row_bytes_;
   uint32_t channels_;

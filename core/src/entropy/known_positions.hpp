@@ -87,8 +87,6 @@ class KnownPositions {
   }
 
  private:
-  static size_t padded(size_t n) { return (n + kVectorPad - 1) / kVectorPad * kVectorPad + kVectorPad; }
-
   // Of kKnownPositions positions; what is said of those behind the last means nothing.
   void find_contexts(uint32_t first) {
     for (uint32_t b = 0; b < kKnownPositions; ++b) open(std::min(first + b, positions_ - 1), steps_[b]);

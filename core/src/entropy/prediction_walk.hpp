@@ -134,8 +134,6 @@ class PredictionWalk {
     bool edge;  // whether some are not where they mostly are
   };
 
-  static size_t padded(size_t n) { return (n + kVectorPad - 1) / kVectorPad * kVectorPad + kVectorPad; }
-
   uint8_t* row(uint32_t step) const { return companded_ + size_t{step} * channels_; }
   size_t kept(uint32_t step) const { return step * stride_ + first(step); }
 

@@ -285,7 +285,7 @@ class Archive:
 
     def _references(self, name: str, sample: int) -> list[str]:
         """The names of the maps that a frame's tap refers to."""
-        if self.plan is None or not any(tap.references for tap in self.plan):
+        if self.plan is None or not self.plan.refers:
             return []
         frame = parse_only(self.frame(name, sample), self._limits)
         if frame.all_stored or not frame.plan_hash:

@@ -13,7 +13,7 @@ from fmapzip.bench.schema import report
 from fmapzip.documents.bench_shard import BenchShard, Figures, MethodFigures, TapFigures
 from fmapzip.documents.shard import NetworkSums
 from fmapzip.errors import InvalidInput
-from fmapzip.eval.identity import difference
+from fmapzip.eval.identity import other_run
 from fmapzip.eval.shard_file import in_order, read_document
 
 KIND: Literal["bench shard"] = "bench shard"
@@ -55,9 +55,7 @@ def merge(files: Sequence[Path]) -> dict[str, Any]:
     """
     found = [(file, read_bench_shard(file)) for file in files]
     for file, shard in found[1:]:
-        differs = difference(found[0][1].asked, shard.asked)
-        if differs is None and shard.shards != found[0][1].shards:
-            differs = f"one of {shard.shards} shards, not of {found[0][1].shards}"
+        differs = other_run(found[0][1], shard)
         if differs is None and _facts(shard.figures) != _facts(found[0][1].figures):
             differs = "of another calibration"
         if differs is not None:

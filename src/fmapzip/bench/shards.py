@@ -19,7 +19,7 @@ from fmapzip.documents.document import Environment
 from fmapzip.documents.shard import Asked
 from fmapzip.errors import InvalidInput
 from fmapzip.eval.environment import OtherPrograms, environment
-from fmapzip.eval.identity import asked, difference
+from fmapzip.eval.identity import asked, other_shard
 from fmapzip.eval.request import Inputs, Progress, Request, load
 from fmapzip.eval.shard_file import SCHEMA, write_shard
 from fmapzip.measurements import MeasurementCache
@@ -105,8 +105,6 @@ def _asked(request: Request, inputs: Inputs, methods: Sequence[Method], repeat: 
 def _check(file: Path, wanted: Asked, part: tuple[int, int]) -> None:
     """Refuse a document that is not this shard's."""
     known = read_bench_shard(file)
-    differs = difference(wanted, known.asked)
-    if differs is None and (known.shard, known.shards) != (part[0] + 1, part[1]):
-        differs = f"shard {known.shard}/{known.shards}, not {part[0] + 1}/{part[1]}"
+    differs = other_shard(wanted, part, known)
     if differs is not None:
         raise InvalidInput(f"{file} exists and is {differs}; remove it, or name another file")

@@ -38,7 +38,6 @@ _REFERENCES = 4 | 8 | 128  # flags of parameters that refer to other maps
 _CHECKSUM_BYTES = 4
 _MEASURED_VALUES = 1 << 23
 _SURELY_LESS = 0.65  # of level `default`: less than this level reaches without references
-_NUMBER = 4
 _SOME_PLAN = b"\0" * 8  # parameters stand elsewhere
 
 
@@ -209,7 +208,7 @@ class ContextRans(Codec):
         points = trained_points(batch, below, self._step) if self._step != 1 else ()
         heard = tuple((reference, known[i]) for i, reference in chosen)
         together = training.train_head(batch, training.Requantizer(below, self._step, points), heard).to_bytes()
-        if _core.Codec(_NUMBER, together).references != len(chosen):
+        if _core.Codec(ContextRans.number, together).references != len(chosen):
             return together, ()  # more channels than such parameters can tell
         some = slice(None, None, max(1, maps.size // _MEASURED_VALUES))
         integers = _worked(maps)[some]
@@ -261,7 +260,7 @@ def _frame_bytes(
     parameters: bytes, maps: IntegerMap, zero_point: int, references: Sequence[Sequence[IntegerMap]]
 ) -> int:
     """Bytes of the frames of maps without parameters."""
-    codec = _core.Codec(_NUMBER, parameters)
+    codec = _core.Codec(ContextRans.number, parameters)
     size = 0
     for i, q in enumerate(maps):
         given = codec.given(list(references[i])) if references else codec

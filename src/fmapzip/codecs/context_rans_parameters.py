@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fmapzip.codecs.context_rans_head_parameters import SPREAD_STEPS, HeadParameters
 from fmapzip.codecs.context_rans_reference_parameters import ReferenceParameters
+from fmapzip.codecs.varint import varint
 from fmapzip.zero_point import SIGNED, UNSIGNED
 
 TOKENS = 16
@@ -165,15 +166,15 @@ class ContextParameters:
         flags += _PREDICTED * (self.prediction is not None)
         out = bytearray([flags, len(self.log_frequencies) - 1])
         if self.prediction is not None:
-            out += _varint(len(self.prediction.own))
+            out += varint(len(self.prediction.own))
         elif self.weights is None:
-            out += _varint(len(self.table_of))
+            out += varint(len(self.table_of))
         elif self.channel_offsets is not None:
-            out += _varint(len(self.channel_offsets))
+            out += varint(len(self.channel_offsets))
         if zero_pointed:
             out.append(self.below)
         if self.step != 1:
-            out += _varint(self.step.numerator) + _varint(self.step.denominator) + bytes(self.points)
+            out += varint(self.step.numerator) + varint(self.step.denominator) + bytes(self.points)
         if self.weights is not None:
             out += struct.pack("<4b4bh", *self.weights, *self.spread_weights, self.offset)
         if self.prediction is not None:
@@ -232,15 +233,6 @@ def level_of(parameters: bytes) -> str:
     if not flags & _PREDICTED:
         return "default"
     return "ultra" if flags & _MORE else "max"
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value >= 128:
-        out.append(value & 127 | 128)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
 
 
 class _BitWriter:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fmapzip.codecs.varint import varint
+
 MAX_SHIFT = 24
 ESTIMATE_ONE = 16  # of an estimate: what a value of one is
 LOWEST, HIGHEST = -2048, 4095  # estimates
@@ -56,12 +58,7 @@ class Reference:
     def fields(self) -> bytes:
         """What comes before the arrays."""
         kind = _SAME_CHANNEL * self.same_channel + _WIDE * self.wide + _HALVED * self.halved + _SIGNED * self.signed
-        out = bytearray([kind, self.outside])
-        value = self.channels
-        while value >= 128:
-            out.append(value & 127 | 128)
-            value >>= 7
-        return bytes(out) + bytes([value])
+        return bytes([kind, self.outside]) + varint(self.channels)
 
 
 @dataclass(frozen=True)

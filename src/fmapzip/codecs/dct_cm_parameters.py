@@ -8,6 +8,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from fmapzip.codecs.varint import varint
 from fmapzip.errors import InvalidInput
 from fmapzip.zero_point import SIGNED, UNSIGNED
 
@@ -39,13 +40,7 @@ def _head(flags: int, below: int) -> bytes:
 
 def _model_bytes(model: bytes | None) -> bytes:
     """A model behind its length as a varint; nothing where there is none."""
-    if model is None:
-        return b""
-    length, out = len(model), bytearray()
-    while length >= 128:
-        out.append(length & 127 | 128)
-        length >>= 7
-    return bytes([*out, length]) + model
+    return b"" if model is None else varint(len(model)) + model
 
 
 def group_length(channels: int, longest: int) -> int:

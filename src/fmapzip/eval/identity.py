@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from fmapzip.codecs.base import Codec
-from fmapzip.documents.shard import Asked
+from fmapzip.documents.bench_shard import BenchShard
+from fmapzip.documents.shard import Asked, Shard
 from fmapzip.eval.dataset import Dataset
 from fmapzip.eval.request import Inputs, Request
 from fmapzip.plan import Plan
@@ -67,6 +68,22 @@ def difference(one: Asked, other: Asked) -> str | None:
         if wanted != found:
             return f"of {words}: {_short(found)}, not {_short(wanted)}"
     return None
+
+
+def other_shard(wanted: Asked, part: tuple[int, int], known: Shard | BenchShard) -> str | None:
+    """In words, why a document is not of the shard ``(i, n)`` that was asked for; None where it is."""
+    differs = difference(wanted, known.asked)
+    if differs is None and (known.shard, known.shards) != (part[0] + 1, part[1]):
+        differs = f"shard {known.shard}/{known.shards}, not {part[0] + 1}/{part[1]}"
+    return differs
+
+
+def other_run(first: Shard | BenchShard, shard: Shard | BenchShard) -> str | None:
+    """In words, why two documents are not of shards of the same run, by what was asked for; None where they may be."""
+    differs = difference(first.asked, shard.asked)
+    if differs is None and shard.shards != first.shards:
+        differs = f"one of {shard.shards} shards, not of {first.shards}"
+    return differs
 
 
 def images_hash(images: Dataset) -> str:

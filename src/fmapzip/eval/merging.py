@@ -11,7 +11,7 @@ import msgspec
 
 from fmapzip.documents.shard import Shard
 from fmapzip.errors import FmapzipError, InvalidInput
-from fmapzip.eval.identity import difference
+from fmapzip.eval.identity import other_run
 from fmapzip.eval.report import Protocol, to_json
 from fmapzip.eval.shard_file import in_order, read_shard
 from fmapzip.eval.shard_rows import shard_rows
@@ -103,9 +103,7 @@ def _check_alone(file: Path, shard: Shard) -> None:
 
 def _check_beside(file: Path, shard: Shard, other: Path, first: Shard) -> None:
     """Refuse a shard that is not of the same run as another."""
-    differs = difference(first.asked, shard.asked)
-    if differs is None and shard.shards != first.shards:
-        differs = f"one of {shard.shards} shards, not of {first.shards}"
+    differs = other_run(first, shard)
     if differs is None and shard.facts != first.facts:
         differs = "of another calibration or capture"
     if differs is not None:

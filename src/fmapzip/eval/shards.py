@@ -24,7 +24,7 @@ from fmapzip.documents.shard import Asked, Facts, PlanOfCodec, Shard, StoredTap
 from fmapzip.errors import InvalidInput
 from fmapzip.eval.copies import reported
 from fmapzip.eval.environment import OtherPrograms, environment
-from fmapzip.eval.identity import asked, difference
+from fmapzip.eval.identity import asked, other_shard
 from fmapzip.eval.loading import Batches as Images
 from fmapzip.eval.loading import with_totals
 from fmapzip.eval.request import Inputs, Progress, Request, load
@@ -131,9 +131,7 @@ def run_shard(
 def _known(file: Path, wanted: Asked, part: tuple[int, int]) -> Shard:
     """The shard's document, if it is this shard's."""
     known = read_shard(file)
-    differs = difference(wanted, known.asked)
-    if differs is None and (known.shard, known.shards) != (part[0] + 1, part[1]):
-        differs = f"shard {known.shard}/{known.shards}, not {part[0] + 1}/{part[1]}"
+    differs = other_shard(wanted, part, known)
     if differs is not None:
         raise InvalidInput(f"{file} exists and is {differs}; remove it, or name another file")
     return known

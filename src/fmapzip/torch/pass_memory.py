@@ -56,7 +56,7 @@ class PassMemory:
 
 def pass_memory(plan: Plan) -> PassMemory | None:
     """Return this thread's memory of passes with `plan`; None where none of its taps refers to another."""
-    if not any(tap.references for tap in plan):
+    if not plan.refers:
         return None
     memories: dict[bytes, PassMemory] = _passes.__dict__.setdefault("memories", {})
     if plan.hash not in memories:
