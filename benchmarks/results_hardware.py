@@ -89,7 +89,37 @@ def proof(found: Values) -> str:
         "spoilt bodies",
         "commit",
     ]
-    return "\n\n".join([fill(intro, WIDTH), table(head, rows), *coverage(found)])
+    return "\n\n".join([fill(intro, WIDTH), table(head, rows), *latency(found), *coverage(found)])
+
+
+def latency(found: Values) -> list[str]:
+    """Cycles from input to output on golden frames."""
+    golden = [row for row in found["rows"] if "first_out" in row and row["network"] == "golden frames"]
+    if not golden:
+        return []
+    intro = (
+        "Cycles on golden frames, without stalls, least to most: from the first transfer into a block, its descriptor "
+        "or tables, to the first beat of values, codes or body that it offers, and from the last transfer into it to "
+        "its last beat. The words of status are left out."
+    )
+    rows = [
+        [
+            f"`{row['block']}`",
+            str(row["values"]),
+            str(row["tiles"]),
+            _range(row["first_out"]),
+            _range(row["last_out"]),
+            row["commit"],
+        ]
+        for row in golden
+    ]
+    head = ["block", "values a cycle, at most", "tiles", "first in to first out", "last in to last out", "commit"]
+    return [fill(intro, WIDTH), table(head, rows)]
+
+
+def _range(ends: list[int]) -> str:
+    least, most = ends
+    return str(least) if least == most else f"{least} to {most}"
 
 
 def coverage(found: Values) -> list[str]:

@@ -72,6 +72,15 @@ def test_cases_pass_with_and_without_stalls_and_after_a_reset(played: tuple[Path
         assert said(program, case, reset=100, **stalled).startswith("PASS")
 
 
+def test_pass_tells_cycles_from_input_to_output(archives: Callable[[str], Path], tmp_path: Path) -> None:
+    assert (
+        run(["vectors", "zvc-encoder", str(archives("zvc")), "--values", "8", "--limit", "1", "-o", str(tmp_path)]) == 0
+    )
+    folder = tmp_path / "zvc_encoder_8"
+    (case,) = [path.parent for path in folder.glob("*/case.json")]
+    assert ": first out 1 after first in, last out 1 after last in" in said(compiled(folder), case)
+
+
 def test_a_case_describes_itself(played: tuple[Path, list[Path]]) -> None:
     case = played[1][0]
     told = json.loads((case / "case.json").read_text())

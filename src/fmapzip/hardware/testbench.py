@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from amaranth.hdl import Value
@@ -30,6 +31,8 @@ def word_bits(component: Any, name: str) -> int:
 def testbench(component: Any, module: str) -> str:
     """The test bench of a module, which prints PASS or FAIL, or with ``+any=1`` the status that a tile ends in.
 
+    PASS tells the cycles of the case, those from the first transfer into the block to the first beat that it offers,
+    and those from the last transfer in to the last beat out; a status is no beat.
     ``+case=DIR`` names the folder of words, ``+stall=N`` holds streams up in N of 256 cycles, by ``+seed=N``;
     ``+reset=N`` resets in cycle N and begins again; ``+budget=N`` is the cycle in which it gives up. With ``+any=1``
     outputs are not compared.
@@ -46,8 +49,19 @@ def testbench(component: Any, module: str) -> str:
     parts += [_SINK.format(name=n, bit=8 + 5 * (i + len(inputs)) % 17) for i, n in enumerate(outputs)]
     if "status" in outputs:
         parts.append(_STATUS.format(error_bits=ERROR_BITS, place_bits=PLACE_BITS))
+    beats = [name for name in outputs if name != "status"]
+    parts.append(_TIMES.format(taken=_moves(inputs), given=_moves(beats), offered=_any(f"{n}_valid" for n in beats)))
     parts.append(_ENDING.format(done=" && ".join(f"{n}_at == {n}_count" for n in every)))
     return "".join(parts)
+
+
+def _moves(names: Iterable[str]) -> str:
+    """Whether a stream of these transfers a word."""
+    return _any(f"({name}_valid && {name}_ready)" for name in names)
+
+
+def _any(terms: Iterable[str]) -> str:
+    return " || ".join(terms)
 
 
 def _declaration(name: str, width: int, is_input: bool) -> str:
@@ -66,6 +80,7 @@ module testbench;
   reg clk = 0, rst = 1;
   reg [31:0] random = 1;
   integer stall, seed, reset, budget, any, cycle, idle, file;
+  integer first_in, last_in, first_out, last_out;
   string folder;
 """
 
@@ -135,11 +150,27 @@ _STATUS = """
     end
 """
 
+_TIMES = """
+  always @(posedge clk)
+    if (rst) begin
+      first_in <= -1;
+      first_out <= -1;
+    end else begin
+      if ({taken}) begin
+        if (first_in < 0) first_in <= cycle;
+        last_in <= cycle;
+      end
+      if (first_out < 0 && ({offered})) first_out <= cycle;
+      if ({given}) last_out <= cycle;
+    end
+"""
+
 _ENDING = """
   always @(posedge clk) begin
     idle <= ({done}) && !rst && (reset == 0 || cycle > reset + 4) ? idle + 1 : 0;
     if (any == 0 && idle == 16) begin
-      $display("PASS in %0d cycles", cycle - 19);
+      $display("PASS in %0d cycles: first out %0d after first in, last out %0d after last in",
+               cycle - 19, first_out - first_in, last_out - last_in);
       $finish;
     end else if (cycle > budget) begin
       $display("FAIL hung: %0d cycles", cycle);
