@@ -65,6 +65,7 @@ class Job:
     time_limit: float | None
     codecs: Sequence[str]
     cosines: Sequence[float]
+    calibration: int | None
     on_copies: bool
     work: Path
     cache: MeasurementCache
@@ -103,9 +104,9 @@ def _method(entry: Values) -> Values:
 def planned(job: Job, codec: str, cosine: float, target: Path) -> Values:
     """Make the plan of a cosine; only calibration images are looked at."""
     inputs = load(job.request)
-    calibration = inputs.calibration
-    if job.on_copies:
-        calibration = Batches(_one_copy_each(inputs.parts.calibration, inputs.preprocessing), inputs.batch)
+    images = inputs.parts.calibration
+    images = images.select(range(len(images))[: job.calibration])
+    calibration = Batches(_one_copy_each(images, inputs.preprocessing) if job.on_copies else images, inputs.batch)
     with progress() as advance:
         found = make_plan(
             inputs.model,
@@ -218,6 +219,7 @@ def main() -> None:
     parser.add_argument("--gallery", required=True, help="a folder of images that only stand in the gallery")
     parser.add_argument("--size", nargs="+", default=["224"])
     parser.add_argument("--rows", type=int, help="use the first rows of the data only, to calibrate too")
+    parser.add_argument("--calibration", type=int, help="how many images that calibrate plans are made on")
     parser.add_argument("--arena-images", type=int, default=8, help="that all methods run on; 0: plans alone")
     parser.add_argument(
         "--codec", action="append", help="that plans choose from, as `fmapzip plan` takes it; repeatable"
@@ -244,9 +246,10 @@ def main() -> None:
         work = arguments.work / size
         work.mkdir(parents=True, exist_ok=True)
         settings = (arguments.gallery, arguments.arena_images, arguments.images, arguments.queries)
-        conditions = [arguments.model, arguments.data, arguments.rows, arguments.on_copies, *settings]
+        made_on = (arguments.calibration, arguments.on_copies)
+        conditions = [arguments.model, arguments.data, arguments.rows, *made_on, *settings]
         cache = MeasurementCache(work / "measurements", "paper", conditions)
-        asked = (arguments.codec or PLANNED, arguments.cosine, arguments.on_copies)
+        asked = (arguments.codec or PLANNED, arguments.cosine, *made_on)
         job = Job(request, *settings, arguments.time_limit, *asked, work, cache)
         results.append({})
         for found in measure(job):

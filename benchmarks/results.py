@@ -26,7 +26,7 @@ from results_metric_plans import metric_plans
 from results_paper import paper, short_paper
 from results_pass import stored_pass
 from results_plans import plans
-from results_scale import scale
+from results_scale import ray, scale
 from results_split import reductions, soak, split_links
 from results_stores import capture, linear_head, stores
 from results_tables import WIDTH, arena, evals, grid, memory, pca, short_table, speed, speeds
@@ -70,6 +70,7 @@ def document() -> str:
     parts += [capture(found) for found in loaded("capture.json")]
     parts += [linear_head(found) for found in loaded("linear_head.json")]
     parts += [scale(found) for found in loaded("scale.json")]
+    parts += [ray(found) for found in loaded("scale_ray.json")]
     parts += [split_links(loaded("split_links_*.json")), reductions(loaded("reductions_*.json"))]
     parts += [soak(found) for found in loaded("split_soak.json")]
     parts += [synthesis(found) for found in loaded("synthesis.json")]

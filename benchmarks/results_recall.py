@@ -42,7 +42,7 @@ class Paired:
 
 
 def paired(shipped: Mapping[str, str], plan: Mapping[str, str], kinds: Sequence[str]) -> Paired:
-    """Compare the same queries.
+    """Compare the same queries: those of the plan's images, the first of what was shipped.
 
     Parameters
     ----------
@@ -56,7 +56,8 @@ def paired(shipped: Mapping[str, str], plan: Mapping[str, str], kinds: Sequence[
     >>> (found.lost, found.won, found.before, found.after)
     (2, 1, 75.0, 50.0)
     """
-    before, after = (_hits(each, kinds) for each in (shipped, plan))
+    after = _hits(plan, kinds)
+    before = _hits(shipped, kinds)[:, : after.shape[1]]
     difference = (before - after).mean(0)
     rows = np.random.default_rng(0).integers(0, len(difference), (ROUNDS, len(difference)))
     low, high = np.percentile(100 * difference[rows].mean(1), (2.5, 97.5))

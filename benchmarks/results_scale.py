@@ -70,6 +70,32 @@ def scale(found: Values) -> str:
     return "\n\n".join(parts)
 
 
+def ray(found: Values) -> str:
+    """What a second worker on Ray gains."""
+    taken = {(run["workers"], run["images"]): run["seconds"] for run in found["runs"]}
+    workers, images = (sorted(set(each)) for each in zip(*taken, strict=True))
+    few, many = images
+    own = {count: taken[count, many] - taken[count, few] for count in workers}
+    intro = (
+        f"`benchmarks/scale_ray.py`: `eval --plan --ray local`, {NETWORKS.get(found['network'], found['network'])}, "
+        f"batches of {found['batch']}, {found['shards']} shards; a worker has one thread. Seconds are of whole "
+        f"commands by the clock. What lies between {few} and {many} images is the workers' own; the rest is the start "
+        f"of Ray, of Python and the network in each worker, and the merging. {conditions(found)}"
+    )
+    head = ["workers", *(f"{count} images, s" for count in images), "between them, s", "times one worker", "the whole"]
+    rows = [
+        [
+            str(count),
+            *(f"{taken[count, each]:.1f}" for each in images),
+            f"{own[count]:.1f}",
+            f"{own[workers[0]] / own[count]:.2f}",
+            f"{taken[workers[0], many] / taken[count, many]:.2f}",
+        ]
+        for count in workers
+    ]
+    return "\n\n".join(["### Workers on Ray", fill(intro, WIDTH), table(head, rows)])
+
+
 def _predicted(found: Values) -> list[list[str]]:
     rows = []
     for row in found["networks"]:
