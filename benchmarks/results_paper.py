@@ -93,7 +93,10 @@ def merged(runs: Sequence[Values]) -> dict[str, Values]:
         for part in run["sizes"]:
             known = found.setdefault(part["size"], {"plans": []})
             known["plans"] += part["plans"]
-            known |= {key: part[key] for key in ("arena", "shipped") if key in part}
+            known |= {key: part[key] for key in ("arena",) if key in part}
+            shipped = [each["shipped"] for each in (known, part) if "shipped" in each]
+            if shipped:
+                known["shipped"] = max(shipped, key=lambda each: int(each["images"]))
     return found
 
 
@@ -162,11 +165,14 @@ def _facts(size: str, found: Values) -> Iterator[str]:
         alike = [plan for plan in found["plans"] if _made(plan) == made]
         codecs = " and ".join(dict.fromkeys(f"`{plan['codec']}`" for plan in alike))
         yield f"- {size} px: plans of {codecs}: {made}."
-    if "shipped" in found:
-        judged = found["shipped"]
+    judged = [plan for plan in found["plans"] if plan.get("recall")]
+    for images in sorted({plan["recall"]["images"] for plan in judged}, reverse=True):
+        alike = [plan for plan in judged if plan["recall"]["images"] == images]
+        ratios = " and ".join(f"{plan['ratio_total']:.2f}x" for plan in alike)
+        copies = images * len(alike[0]["recall"]["hits"])
         yield (
-            f"- {size} px: recall@1 of {judged['images'] * len(judged['hits'])} distorted copies of {judged['images']} "
-            f"images with the plan, of what it is by the network as shipped."
+            f"- {size} px: recall@1 of {copies} distorted copies of {images} images with plans "
+            f"at {ratios}, of what it is by the network as shipped."
         )
 
 
