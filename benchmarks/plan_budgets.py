@@ -5,7 +5,8 @@
 
 Beside them stands `context-rans` at one step for all maps, its points trained on the same calibration images. The
 standard protocol: rows 0, 5, 10, ... calibrate. Plans and measurements are kept in the folder `--work`: a run that was
-stopped goes on from there, and another `--codec` shares it. A change of the code asks for another folder.
+stopped goes on from there, and another `--codec` shares it. A change of the code asks for another folder. A baseline
+with steps is planned like a codec of ours: `--codec bench-baseline:baseline=projection`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from common import FIGURES, write_result
 
 import fmapzip
 from fmapzip import registry
+from fmapzip.bench.baseline_codec import BaselineCodec
 from fmapzip.cli.progress import progress
 from fmapzip.codecs.base import Codec
 from fmapzip.eval.codec_spec import parse_codec
@@ -110,6 +112,7 @@ def main() -> None:
     )
     reported = replace(request, images=arguments.images)
     names = arguments.codec or ["auto"]
+    registry.register(BaselineCodec)
     codecs = [parse_codec(name) if ":" in name else name for name in names]
     kind: Kind = "kl" if arguments.max_kl else "sqnr"
     work: Path = arguments.work

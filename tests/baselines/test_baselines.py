@@ -33,6 +33,8 @@ METHODS: list[tuple[str, dict[str, Any]]] = [
     ("pca", {}),
     ("projection", {}),
     ("projection", {"bits": 4.5}),
+    ("projection", {"bits": 8, "error": 3}),
+    ("projection", {"error": 65025}),
     ("jpeg-act", {"table": "optL", "coding": "zvc"}),
     ("jpeg-act", {"table": "optL", "coding": "huffman"}),
     ("jpeg-act", {"table": "optH", "coding": "zvc", "rounding": "nearest"}),
@@ -196,3 +198,22 @@ def test_a_projection_spends_the_bits_that_it_is_given_where_they_help() -> None
     assert errors == sorted(errors, reverse=True)
     with pytest.raises(InvalidInput, match="bits is a number"):
         baselines.make("projection", bits=0)
+
+
+def test_a_projection_spends_no_bits_beyond_the_error_that_it_is_given() -> None:
+    maps = np.stack([make_map((12, 10, 10), "smooth", np.uint8, seed) for seed in range(2)])
+    bits = []
+    for error in (0.25, 0.5, 1, 2, 4):
+        projection = baselines.make("projection", bits=8, error=error)
+        side = projection.train(maps)
+        frames = [projection.encode(each, side) for each in maps]
+        decoded = [projection.decode(data, maps[0].shape, maps.dtype, side) for data in frames]
+        assert np.square(np.stack(decoded).astype(float) - maps).mean() < error + 1 / 12  # rounding to integers
+        bits.append(8 * len(frames[0]) / maps[0].size)
+        assert baselines.make("projection", bits=bits[-1]).train(maps) == side
+    assert bits == sorted(set(bits), reverse=True)
+
+
+def test_an_error_of_a_projection_is_a_number() -> None:
+    with pytest.raises(InvalidInput, match="error is a number"):
+        baselines.make("projection", error=-1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 import fmapzip
 from fmapzip import registry
+from fmapzip.bench.baseline_codec import BaselineCodec
 from fmapzip.errors import InvalidInput
 from fmapzip.planner import Budget, make_plan
 from fmapzip.torch import evaluate
@@ -148,3 +150,16 @@ def test_codecs_that_decode_too_slowly_are_left_out() -> None:
     assert any(note.startswith("Slow(step=1) is left out: it decodes at ") for note in found.notes)
     with pytest.raises(InvalidInput, match="no codec decodes at"):
         make_plan(network, images, lossless, codecs=["toy-slow"], min_decode=most)
+
+
+def test_a_baseline_with_steps_is_planned_map_by_map() -> None:
+    network = _network()
+    images = _images(network)
+    codec = BaselineCodec(baseline="projection")
+    found = make_plan(network, images, Budget("ratio", 3.0), codecs=[codec])
+    assert found.met
+    assert len({tap.codec for tap in found.plan}) > 1
+    assert all(json.loads(tap.parameters.partition(b"\0")[0])["error"] > 0 for tap in found.plan)
+    plan = fmapzip.Plan.from_bytes(found.plan.to_bytes())
+    assert evaluate(network, images, [plan]).codecs[0].ratio_payload > 3
+    assert not BaselineCodec(baseline="huffman").tradeoffs()

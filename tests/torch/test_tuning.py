@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from fmapzip import Plan, inspect
+from fmapzip.bench.baseline_codec import BaselineCodec
 from fmapzip.codecs.context_rans import ContextRans
 from fmapzip.codecs.dct_cm import DctCm
 from fmapzip.codecs.zvc import Zvc
@@ -37,6 +38,7 @@ CODECS = (
     DctCm(path="transform", step=4.0, coding="rans"),
     DctCm(path="transform", step=6.0, zero_mask=True, group=4),
     Zvc(),
+    BaselineCodec(baseline="projection:bits=8,error=4"),
 )
 FEW = TuneSettings(epochs=3, batch=8, rate_samples=8, lambda_=0.05, patience=9)
 
@@ -394,6 +396,22 @@ def test_nan_stops_with_the_epoch_kept():
 
     found = tune(network(), images(), ContextRans(step=3), settings=FEW, task=task)
     assert found.stopped == "nan"
+    assert all(torch.isfinite(each).all() for each in weights(found.model) if each.is_floating_point())
+
+
+@pytest.mark.parametrize("target", [{}, {"target_ratio": 4.0}])
+def test_gradients_that_are_no_numbers_leave_the_epoch_before_kept(target):
+    batches = 0
+
+    def task(outputs, targets, labels):
+        nonlocal batches
+        batches += torch.is_grad_enabled()
+        # the last batch of the second epoch: nothing comes after it that would show a loss of no number
+        found = (outputs - targets).square().mean()
+        return found + (outputs * 0).sqrt().sum() if batches == 10 else found
+
+    found = tune(network(), images(), ContextRans(step=3), settings=replace(FEW, **target), task=task)
+    assert (found.stopped, len(found.epochs)) == ("nan", 2)
     assert all(torch.isfinite(each).all() for each in weights(found.model) if each.is_floating_point())
 
 

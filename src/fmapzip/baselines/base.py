@@ -65,6 +65,14 @@ class Baseline(ABC):
         del maps
         return b""
 
+    def at_step(self, step: float) -> Self | None:
+        """The method as lossy as rounding to multiples of `step` integers, for a planner; None where it has no such.
+
+        Settings beside those that say how lossy it is stay.
+        """
+        del step
+        return None
+
     def error_bound(self, shape: Shape) -> float:
         """The largest error of a value that the method promises, in integer steps; 0 where it is lossless."""
         del shape

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -58,18 +58,22 @@ def _read(side: bytes) -> _Basis:
 class Projection(Baseline):
     """PCA over channels, reduced to the components that are worth a bit, each packed with as many as it is worth.
 
-    Bits go one by one to the component whose squared error over the calibration maps falls the most by another, until
-    `bits` a value are spent: rank and precisions come from one choice. Nothing is entropy-coded.
+    Bits go one by one to the component whose squared error over the calibration maps falls the most by another (reverse
+    water-filling in whole bits), until `bits` a value are spent or the mean squared error of a value, in integers, is
+    at most `error`: rank and precisions come from one choice. Nothing is entropy-coded.
     """
 
     id: ClassVar[str] = "projection"
     source: ClassVar[str] = "Tai et al.: Compression-aware Projection with Greedy Dimension Reduction, arXiv:2110.08828"
 
     bits: float = 2
+    error: float = 0
 
     def __post_init__(self) -> None:
         if not isinstance(self.bits, int | float) or not 0 < self.bits <= _MOST_BITS:
             raise InvalidInput(f"bits is a number above 0 and at most {_MOST_BITS}, not {self.bits!r}")
+        if not isinstance(self.error, int | float) or not 0 <= self.error < np.inf:
+            raise InvalidInput(f"error is a number of at least 0, not {self.error!r}")
 
     @property
     def lossless(self) -> bool:
@@ -85,13 +89,17 @@ class Projection(Baseline):
         """None: components are left out, and levels beyond the range saturate."""
         return float(np.inf)
 
+    def at_step(self, step: float) -> Projection:
+        """As many bits as it takes for the squared error of rounding to multiples of `step`."""
+        return replace(self, bits=_MOST_BITS, error=step**2 / 12)
+
     def train(self, maps: IntegerMap) -> bytes:
         """Mean, the vectors of the components that are kept (float16), their bits and steps."""
         found = eigenbasis(maps)
         centred, basis = found.centred, found.vectors
         components = basis @ centred[:, :: max(1, centred.shape[1] // _POSITIONS)]
         errors, steps = _errors(components)
-        bits = _shared_out(errors, round(self.bits * len(basis)))
+        bits = _shared_out(errors, round(self.bits * len(basis)), self.error * len(basis))
         kept = np.flatnonzero(bits)
         chosen = steps[bits[kept], kept]
         return _Basis(found.mean, basis[kept], bits[kept], chosen.astype(np.float16).astype(np.float32)).to_bytes()
@@ -137,10 +145,12 @@ def _errors(components: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArr
     return np.array(errors), np.array(steps)
 
 
-def _shared_out(errors: NDArray[np.float64], budget: int) -> NDArray[np.int64]:
-    """Bits of each component, the next one always where the error falls the most."""
+def _shared_out(errors: NDArray[np.float64], budget: int, enough: float) -> NDArray[np.int64]:
+    """Bits of each component, the next one always where the error falls the most, until the sum of errors is enough."""
     gains = errors[:-1] - errors[1:]
     # A gain that is larger than that of a bit before it comes with that one: gains of a component never rise.
-    order = np.argsort(-np.minimum.accumulate(gains, axis=0).reshape(-1), kind="stable")[:budget]
-    worth = order[np.minimum.accumulate(gains, axis=0).reshape(-1)[order] > 0]
-    return np.bincount(worth % errors.shape[1], minlength=errors.shape[1])
+    worth = np.minimum.accumulate(gains, axis=0).reshape(-1)
+    order = np.argsort(-worth, kind="stable")[:budget]
+    order = order[worth[order] > 0]
+    before = errors[0].sum() - np.concatenate([[0.0], np.cumsum(gains.reshape(-1)[order])])[:-1]
+    return np.bincount(order[before > enough] % errors.shape[1], minlength=errors.shape[1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,22 +12,47 @@ import numpy as np
 from fmapzip import baselines, registry
 from fmapzip.baselines.base import Baseline
 from fmapzip.bench.source import Source
-from fmapzip.codecs.base import Codec, IntegerMap, PythonCodec
-from fmapzip.errors import CorruptFrame
+from fmapzip.codecs.base import Codec, IntegerMap, PythonCodec, Tradeoff
+from fmapzip.errors import CorruptFrame, InvalidInput
+from fmapzip.eval.codec_spec import read_spec
 from fmapzip.plan import Plan, TapPlan
 
 
 @registry.register
 @dataclass(frozen=True, repr=False)
 class BaselineCodec(PythonCodec):
-    """Any baseline as a codec; which one, and its side information, are its parameters."""
+    """Any baseline as a codec; which one, and its side information, are its parameters.
+
+    Parameters
+    ----------
+    baseline : str
+        What `train` makes parameters of: a baseline's name, with settings as `parse_codec` takes them.
+    """
 
     id: ClassVar[str] = "bench-baseline"
+
+    baseline: str = ""
 
     @property
     def lossless(self) -> bool:
         """Not promised: the baseline is known only from the parameters."""
         return False
+
+    def train(self, maps: IntegerMap, zero_point: int = 0) -> bytes:
+        """Which baseline it is, and its side information."""
+        if zero_point:
+            raise InvalidInput("baselines take maps without a zero point")
+        return _written(self._made(), self._made().train(maps))
+
+    def tradeoffs(self) -> Sequence[Tradeoff]:
+        """The baseline's steps, if it has any."""
+        if not self.baseline or self._made().at_step(1.0) is None:
+            return ()
+        return (Tradeoff(lambda step, _: replace(self, baseline=_spec(self._made().at_step(step)))),)
+
+    def _made(self) -> Baseline:
+        name, settings = read_spec(self.baseline)
+        return baselines.make(name, **settings)
 
     def encode_tile(self, tile: IntegerMap, parameters: bytes) -> bytes:
         """The baseline's bytes."""
@@ -50,12 +75,24 @@ def baseline_plan(baseline: Baseline, sides: Sequence[bytes], source: Source) ->
     exact = source.plan(registry.make("raw"))
     if exact is None:
         return None
-    head = json.dumps(baseline.config()).encode() + b"\0"
     codec: Codec = BaselineCodec()
     taps = (
-        TapPlan(tap.name, tap.shape, tap.quantizer, codec, head + side) for tap, side in zip(exact, sides, strict=True)
+        TapPlan(tap.name, tap.shape, tap.quantizer, codec, _written(baseline, side))
+        for tap, side in zip(exact, sides, strict=True)
     )
     return Plan(tuple(taps), exact.metadata)
+
+
+def _spec(baseline: Baseline | None) -> str:
+    """A baseline as `read_spec` takes it."""
+    if baseline is None:
+        return ""
+    settings = [f"{key}={json.dumps(value)}" for key, value in baseline.config().items() if key != "codec"]
+    return f"{baseline.id}:{','.join(settings)}"
+
+
+def _written(baseline: Baseline, side: bytes) -> bytes:
+    return json.dumps(baseline.config()).encode() + b"\0" + side
 
 
 def _read(parameters: bytes) -> tuple[Baseline, bytes]:

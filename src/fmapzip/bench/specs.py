@@ -33,6 +33,7 @@ _BASELINES = (
     "pca",
     "projection:bits=2",
     "projection:bits=4",
+    "projection:bits=8,error=1.3",
     "jpeg-act:table=optL,coding=zvc",
     "jpeg-act:table=optL,coding=huffman",
     "jpeg-act:table=optH,coding=zvc",

@@ -70,6 +70,35 @@ class ValueByValue:
         return q if self._values is None else self._values[(q - self._lowest).long()]
 
 
+class RoundTrip:
+    """What a lossy codec that is known by its contract alone makes of maps: they are encoded and decoded.
+
+    Parameters
+    ----------
+    coder : callable
+        From integer maps [N, C, H, W] to what is read back of them.
+    dtype : torch.dtype
+        Of the integers.
+    """
+
+    def __init__(self, coder: Callable[[NDArray[Any]], NDArray[Any]], dtype: torch.dtype) -> None:
+        self._coder, self._dtype = coder, dtype
+
+    def read_back(self, u: Tensor) -> Tensor:
+        """Return what the frames of `u`, rounded, hold."""
+        integers = u.detach().round().to("cpu", self._dtype).numpy()
+        return replaced(u, torch.from_numpy(self._coder(integers)).to(u))
+
+    def symbols(self, u: Tensor) -> Tensor:
+        """Return `u`."""
+        return u
+
+    def to(self, device: torch.device) -> RoundTrip:
+        """Stay where it is: codecs run on the CPU."""
+        del device
+        return self
+
+
 class _Stored(torch.autograd.Function):
     """Quantization, a function of the integers, and the way back; the gradient of the scale is LSQ's."""
 

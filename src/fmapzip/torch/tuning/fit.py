@@ -6,12 +6,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from math import prod
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fmapzip.api import decode_batch, encode_batch
 from fmapzip.codecs.base import Codec, IntegerMap
 from fmapzip.codecs.context_rans import PLAN_SIZE, ContextRans
 from fmapzip.codecs.context_rans_requantizer import step_indices
@@ -22,7 +24,9 @@ from fmapzip.codecs.dct_cm_symbols import coefficient_maps, index_maps
 from fmapzip.codecs.dct_cm_training import correlation_order, nearest_points, trained_points, uniform_points
 from fmapzip.errors import InvalidInput
 from fmapzip.geometry import worked_shape
-from fmapzip.torch.tuning.codings import Coding, Transformed, ValueByValue
+from fmapzip.plan import Plan, TapPlan
+from fmapzip.quantize import QuantParams
+from fmapzip.torch.tuning.codings import Coding, RoundTrip, Transformed, ValueByValue
 from fmapzip.torch.tuning.context_rate import ContextRate
 from fmapzip.torch.tuning.penalties import PENALTIES, SUMS, Penalty, PenaltyName
 from fmapzip.zero_point import below_zero
@@ -107,7 +111,17 @@ def _known(codec: Codec, maps: IntegerMap) -> tuple[Coding, _Contexts | None]:
         return _context_rans(codec, maps)
     if isinstance(codec, DctCm):
         return _transform(codec, maps) if codec.path == "transform" else _mask(codec, maps)
-    return ValueByValue(), None
+    return ValueByValue() if codec.lossless else _round_trip(codec, maps), None
+
+
+def _round_trip(codec: Codec, maps: IntegerMap) -> RoundTrip:
+    quantizer = QuantParams("uint8" if maps.dtype == np.uint8 else "int8", (1.0,))
+    plan = Plan((TapPlan("map", maps.shape[1:], quantizer, codec, codec.train(maps)),))
+
+    def coder(integers: NDArray[Any]) -> NDArray[Any]:
+        return decode_batch(encode_batch(integers, plan=plan, tap=0), plan=plan)
+
+    return RoundTrip(coder, getattr(torch, quantizer.dtype))
 
 
 def _context_rans(codec: ContextRans, maps: IntegerMap) -> tuple[Coding, _Contexts | None]:

@@ -205,7 +205,7 @@ class _Run:
         return Tuned(original, plan, self.epochs, self.untuned, self.before, after, self._kept(), self.stopped, classes)
 
     def _train_epoch(self, number: int) -> bool:
-        """Train on all images once, or until time is up; return whether the loss stayed finite."""
+        """Train on all images once, or until time is up; return whether all stayed finite."""
         random = torch.Generator().manual_seed(self.settings.seed + number)
         rows = [self.rows[i] for i in torch.randperm(len(self.rows), generator=random).tolist()]
         ways = (torch.rand(len(rows), generator=random) < 0.5) & self.settings.mirror
@@ -231,9 +231,8 @@ class _Run:
         if self.lambda_.value or self.lambda_.searched:
             bits = rate_loss(self.trainee.model, self.settings.rate_samples, self.settings.rate_bands, random)
             loss = loss + self.lambda_.value * bits
-        if not bool(torch.isfinite(loss)):
+        if not (bool(torch.isfinite(loss)) and self.trainee.step(loss)):
             return False
-        self.trainee.step(loss)
         off = float(distortion(outputs, wanted, self.teacher.classes).detach())
         self.live = f"distortion {off:.3g}"
         if bits is not None:

@@ -49,8 +49,8 @@ class Trainee:
         for group, base in zip(self.optimizer.param_groups, self._bases, strict=True):
             group["lr"] = base * share
 
-    def step(self, loss: Tensor) -> None:
-        """Follow the gradients of a loss.
+    def step(self, loss: Tensor) -> bool:
+        """Follow the gradients of a loss, if they are finite, and return whether they are.
 
         Raises
         ------
@@ -63,7 +63,11 @@ class Trainee:
         loss.backward()  # type: ignore[no-untyped-call]
         if all(each.grad is None for each in self.optimizer.param_groups[0]["params"]):
             raise InvalidInput("no gradient reaches the network's parameters")
+        gradients = [each.grad for group in self.optimizer.param_groups for each in group["params"]]
+        if not all(bool(torch.isfinite(each).all()) for each in gradients if each is not None):
+            return False
         self.optimizer.step()
+        return True
 
     def snapshot(self) -> State:
         """Return weights, buffers, codecs and scales, copied; `restore` takes them."""
