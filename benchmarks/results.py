@@ -19,7 +19,7 @@ from one_map import SHOWN, before, decoded_of
 from results_breadth import breadth
 from results_dead_zones import dead_zones
 from results_files import NETWORKS, Values, arenas, keep, loaded, renew
-from results_hardware import proof, synthesis, table_sizes
+from results_hardware import proof, synthesis, table_sizes, tile_sizes
 from results_instructions import instructions
 from results_map import draw_map, one_map
 from results_metric_plans import metric_plans
@@ -76,6 +76,7 @@ def document() -> str:
     parts += [synthesis(found) for found in loaded("synthesis.json")]
     parts += [proof(found) for found in loaded("hardware_proof.json")]
     parts += [table_sizes(found) for found in loaded("table_sizes.json")]
+    parts += [tile_sizes(found) for found in loaded("tile_sizes.json")]
     parts += [breadth(found) for found in loaded("breadth.json")]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
 

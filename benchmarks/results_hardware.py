@@ -143,6 +143,27 @@ def coverage(found: Values) -> list[str]:
     return [fill(intro, WIDTH), table(["block", "values a cycle", "tiles", "lines", "bits", "commit"], rows)]
 
 
+def tile_sizes(found: Values) -> str:
+    """What smaller tiles cost."""
+    intro = (
+        "`benchmarks/tile_sizes.py`: bytes of each map of the last image of an archive, tiles and the table of their "
+        "lengths, by `tile_values`; what is trained was trained on the images before it (2 of ImageNet, 29 of "
+        "CIFAR-10). A tile has at least one row, so that some have more values: the largest tile of all maps stands "
+        "behind the bytes."
+    )
+    sizes = list(dict.fromkeys(row["tile_values"] for row in found["rows"]))
+    rows: dict[tuple[str, str], list[str]] = {}
+    first = 0
+    for row in found["rows"]:
+        first = row["bytes"] if not row["tile_values"] else first
+        told = f"{row['bytes']}" if not row["tile_values"] else f"{100 * (row['bytes'] / first - 1):+.1f} %"
+        line = rows.setdefault((row["network"], row["codec"]), [NETWORKS.get(row["network"], row["network"])])
+        line += [f"`{row['codec']}`"] * (len(line) == 1)
+        line.append(f"{told} ({row['largest']})")
+    head = ["network", "codec", *(str(size) if size else "the codec's choice, bytes" for size in sizes)]
+    return "\n\n".join([fill(intro, WIDTH), table(head, list(rows.values()))])
+
+
 def table_sizes(found: Values) -> str:
     """What fewer token tables and cells cost."""
     intro = (

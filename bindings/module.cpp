@@ -73,6 +73,12 @@ FrameInfo header_of(const MapArgument& map, uint8_t number, std::span<const uint
   return info;
 }
 
+FrameInfo header_of(const MapArgument& map, const Codec& codec, const HeaderOptions& options) {
+  FrameInfo info = header_of(map, codec.number(), codec.parameters(), options);
+  info.tile_rows = codec.tile_rows(info.shape());
+  return info;
+}
+
 std::vector<ReferenceMap> reference_maps(const std::vector<AnyArray>& arrays) {
   std::vector<ReferenceMap> maps;
   for (const AnyArray& array : arrays) {
@@ -86,7 +92,7 @@ std::vector<ReferenceMap> reference_maps(const std::vector<AnyArray>& arrays) {
 
 void encode_one(const MapArgument& map, const Codec& codec, const HeaderOptions& options, int threads,
                 ByteBuffer& out) {
-  const FrameInfo info = header_of(map, codec.number(), codec.parameters(), options);
+  const FrameInfo info = header_of(map, codec, options);
   Status status;
   {
     const nb::gil_scoped_release release;
@@ -150,7 +156,7 @@ nb::list encode_together(const std::vector<BatchToEncode>& batches, int threads)
   std::vector<EncodeJob> jobs;
   for (const BatchToEncode& batch : batches) {
     const Codec& codec = *batch.codec;
-    const FrameInfo info = header_of(batch.maps, codec.number(), codec.parameters(), batch.options);
+    const FrameInfo info = header_of(batch.maps, codec, batch.options);
     const size_t bound = batch.maps.samples.empty() ? 0 : frame_capacity(info, codec.tiles());
     for (const ConstView& map : batch.maps.samples) {
       auto* const memory =
@@ -361,11 +367,11 @@ NB_MODULE(_core, m) {
   nb::class_<python::Codec>(m, "Codec")
       .def(
           "__init__",
-          [](python::Codec* self, uint8_t number, nb::handle parameters) {
+          [](python::Codec* self, uint8_t number, nb::handle parameters, uint32_t tile_values) {
             const Bytes bytes(parameters);
-            new (self) python::Codec(number, bytes.span(), 0, 0, " of the parameters");
+            new (self) python::Codec(number, bytes.span(), 0, 0, " of the parameters", tile_values);
           },
-          nb::arg("number"), nb::arg("parameters"))
+          nb::arg("number"), nb::arg("parameters"), nb::arg("tile_values") = 0)
       .def_prop_ro("number", &python::Codec::number)
       .def_prop_ro("references", [](const python::Codec& c) { return c.tiles().references(); })
       .def(

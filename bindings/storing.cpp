@@ -120,6 +120,7 @@ nb::object store(const Floats& x, const Scales& scales, const Codec& codec, bool
   info.has_plan = true;
   info.plan.tap = tap;
   info.number = codec.number();
+  info.tile_rows = codec.tile_rows(info.shape());
   info.dtype = grid.dtype;
   info.zero_point = static_cast<int16_t>(grid.zero_point);
 

@@ -34,6 +34,17 @@ SUBJECTS: list[Codec] = [
     registry.make("context-rans", level="max"),
 ]
 
+# Codecs in tiles of a few rows or of one, of lengths that no kernel is made for.
+IN_SMALL_TILES: list[Codec] = [
+    registry.make("zvc", tile_values=700),
+    registry.make("dct-cm", path="mask", tile_values=700),
+    registry.make("dct-cm", path="transform", group=8, zero_mask=True, tile_values=700),
+    registry.make("dct-cm", path="mask", coding="rans", tile_values=3000),
+    registry.make("context-rans", tile_values=1),
+    registry.make("context-rans", level="fast", tile_values=3000),
+    registry.make("context-rans", level="max", tile_values=9000),
+]
+
 # The settings that are held against the reference on every tap of the real networks, where each costs time.
 ON_REAL_MAPS: list[Codec] = [
     registry.make("zvc"),

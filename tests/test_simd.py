@@ -19,7 +19,7 @@ from strategies import KINDS, make_map
 
 digest = hashlib.sha256(fmapzip._core.crc32c(bytes(range(256)) * 40).to_bytes(4, "little"))
 shapes = [(64, 30, 31), (33, 17, 16), (7, 5, 3), (1, 40, 40), (130, 9), (500,), (16, 128, 70)]
-for codec in battery.SUBJECTS:
+for codec in battery.SUBJECTS + battery.IN_SMALL_TILES:
     for index, shape in enumerate(shapes):
         for kind in KINDS:
             for dtype in (np.uint8, np.int8):

@@ -98,7 +98,7 @@ void encode_tiles(ConstView map, const FrameInfo& info, const TileCodec& codec, 
 }  // namespace
 
 size_t frame_capacity(FrameInfo info, const TileCodec& codec) {
-  info.tile_rows = codec.tile_rows(info.shape());
+  if (info.tile_rows == 0) info.tile_rows = codec.tile_rows(info.shape());
   const Shape tile = info.tile_shape(0);
   std::vector<uint8_t> header;
   write_header(info, header);
@@ -113,7 +113,7 @@ Status encode_frame(ConstView map, FrameInfo info, const TileCodec& codec, int t
   if (map.shape.size() > UINT32_MAX) return invalid("a map has fewer than 2^32 values");
   if (const Status s = codec.check(map.shape, info.range()); !s.ok()) return s;
   if (const Status s = codec.ready(map.shape); !s.ok()) return s;
-  info.tile_rows = codec.tile_rows(map.shape);
+  if (info.tile_rows == 0) info.tile_rows = codec.tile_rows(map.shape);
   if (const Status s = check_header(info); !s.ok()) return s;
   const size_t table = begin_frame(info, out);
   const size_t payload = out.size();

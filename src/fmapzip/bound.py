@@ -32,6 +32,10 @@ class BindableCodec(Protocol):
     def fits_each_map(self) -> bool:
         """Whether `parameters` depend on the map."""
 
+    @property
+    def tile_values(self) -> int | None:
+        """How many values a tile may have; None for as many as the core takes."""
+
     def parameters_for(self, q: Any, quantizer: QuantParams | None) -> bytes:
         """Everything that a decoder of this one map needs besides the header."""
 
@@ -204,12 +208,16 @@ class BoundCodec(ABC):
         frame.decode_into(out, core_codec(frame, self), threads)
 
 
+def _core_codec(codec: BindableCodec, parameters: bytes) -> _core.Codec:
+    return _core.Codec(codec.number, parameters, codec.tile_values or 0)
+
+
 class _InCore(BoundCodec):
     """A codec of the core whose parameters are settled, so that its tables are built once."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.prepared: _core.Codec = _core.Codec(self.codec.number, self.parameters)
+        self.prepared: _core.Codec = _core_codec(self.codec, self.parameters)
         self.references = self.prepared.references
 
     def encode(self, q: object, threads: int = 1, limits: Limits = DEFAULT_LIMITS) -> bytes:
@@ -263,7 +271,7 @@ class _FittedInCore(_OneByOne):
 
     def _fitted(self, q: object, limits: Limits) -> tuple[NDArray[Any], _core.Codec]:
         array = as_numpy(self._planned(checked_map(q, limits=limits)))
-        return array, _core.Codec(self.codec.number, self.codec.parameters_for(array, self.quantizer))
+        return array, _core_codec(self.codec, self.codec.parameters_for(array, self.quantizer))
 
 
 class _InPython(_OneByOne):

@@ -49,6 +49,17 @@ def test_a_block_of_few_tables_takes_tiles_of_few() -> None:
 
 
 @pytest.mark.parametrize("name", LEVELS)
+def test_frames_of_small_tiles_go_through_as_they_are(name: str) -> None:
+    rng = np.random.default_rng(3)
+    q = np.clip(rng.normal(0, rng.choice([0.4, 3, 30], (4, 1, 1)), (4, 10, 12)), -128, 127).astype(np.int8)
+    found = list(tiles(fmapzip.encode(q, "context-rans", level=LEVELS[name], tile_values=250)))
+    assert [tile.values.shape for tile in found] == [(4, 5, 12)] * 2
+    for kind in ("encoder", "decoder"):
+        made = block(name.replace("encoder", kind))
+        assert [piece for tile in found for piece in made.cut(tile, 1)] == found
+
+
+@pytest.mark.parametrize("name", LEVELS)
 def test_tiles_are_cut_to_the_groups_that_are_held(name: str) -> None:
     made, tile = block(name), tile_of((5, 40, 30), LEVELS[name])
     pieces = list(cut(tile, 4, groups=300))

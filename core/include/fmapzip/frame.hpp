@@ -75,7 +75,8 @@ Status verify_checksum(std::span<const uint8_t> data, const ParsedFrame& frame);
 // Memory that encode_frame needs to work in place: at least as much as the frame's size, whatever the values.
 size_t frame_capacity(FrameInfo info, const TileCodec& codec);
 
-// Writes a frame; `info.tile_rows` is chosen by the codec. `out` is replaced.
+// Writes a frame in tiles of `info.tile_rows`, or where that is 0 of as many rows as the codec chooses. `out`
+// is replaced.
 Status encode_frame(ConstView map, FrameInfo info, const TileCodec& codec, int threads, Scratch& scratch,
                     ByteBuffer& out);
 

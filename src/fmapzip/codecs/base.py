@@ -66,6 +66,11 @@ class Codec(ABC):
     def lossless(self) -> bool:
         """Whether decoding gives back exactly the integers that were encoded."""
 
+    @property
+    def tile_values(self) -> int | None:
+        """How many values a tile of several rows may have; None for as many as the core takes."""
+        return None
+
     def parameters(self, q: IntegerMap, zero_point: int = 0) -> bytes:
         """Everything that a decoder of this one map needs besides the header, for use without a plan.
 

@@ -16,6 +16,7 @@ from fmapzip.codecs.base import LATER, Codec, IntegerMap, Tradeoff
 from fmapzip.codecs.context_rans_parameters import level_of
 from fmapzip.codecs.context_rans_reference import Earlier, choose
 from fmapzip.codecs.context_rans_requantizer import requantized, trained_points
+from fmapzip.codecs.settings import check_tile_values
 from fmapzip.errors import InvalidInput, TruncatedFrame
 from fmapzip.geometry import worked_shape
 from fmapzip.quantize import QuantParams
@@ -72,6 +73,9 @@ class ContextRans(Codec):
         Of level ``ultra``, with a plan: above 0, a map may be coded with maps of the same sample that the network
         computed before, where calibration says that it saves bytes; whoever decodes it needs those first, so that at
         most so many maps are decoded, one after the other, before it. For archives and stores that keep all maps.
+    tile_values : int, optional
+        How many values a tile may have, unless a row of the map has more: smaller tiles want less memory on a chip and
+        take more bytes. By default 1048576.
 
     Examples
     --------
@@ -92,6 +96,7 @@ class ContextRans(Codec):
     tables: int | None = field(default=None, metadata=LATER)
     plan_bytes: float = field(default=_PLAN_BYTES, metadata=LATER)
     references: int = field(default=0, metadata=LATER)
+    tile_values: int | None = field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
         if self.level not in _LEVELS:
@@ -106,6 +111,7 @@ class ContextRans(Codec):
             )
         if not 0 <= self.references <= _LONGEST_CHAIN or (self.references and self.level != "ultra"):
             raise InvalidInput(f"references is {self.references!r}; it must be 0 to {_LONGEST_CHAIN}, at level ultra")
+        check_tile_values(self.tile_values)
         try:
             step = Fraction(str(self.step))
         except (ValueError, ZeroDivisionError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
 from math import isfinite
@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fmapzip.codecs.base import Codec, IntegerMap, Tradeoff
+from fmapzip.codecs.base import LATER, Codec, IntegerMap, Tradeoff
 from fmapzip.codecs.context_rans import ContextRans
 from fmapzip.codecs.context_rans_requantizer import requantized
 from fmapzip.codecs.dct_cm_frequencies import worth_keeping
@@ -27,6 +27,7 @@ from fmapzip.codecs.dct_cm_parameters import (
 from fmapzip.codecs.dct_cm_sections import sections
 from fmapzip.codecs.dct_cm_symbols import coefficient_maps, index_maps, zero_masks
 from fmapzip.codecs.dct_cm_training import MOST_COMPARED_CHANNELS, correlation_order, trained_points, uniform_points
+from fmapzip.codecs.settings import check_tile_values
 from fmapzip.errors import InvalidInput
 from fmapzip.zero_point import SIGNED, UNSIGNED, below_zero, value_bytes, values
 
@@ -75,6 +76,10 @@ class DctCm(Codec):
     coding : "bitmap" or "rans"
         How coefficients, zero masks and values become bits: bitmaps and packed nonzeros, or the entropy stage of
         `context-rans`, whose tables then are part of the parameters.
+    tile_values : int, optional
+        How many values a tile may have, unless a row of the map has more: smaller tiles want less memory on a chip and
+        take more bytes. By default 65536 or a few more, in
+        rows that fill whole blocks; with rans 1048576.
 
     Examples
     --------
@@ -101,6 +106,7 @@ class DctCm(Codec):
     mask_step: float = 1.0
     points: str = "trained"
     coding: str = "bitmap"
+    tile_values: int | None = field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
         _one_of("path", self.path, PATHS)
@@ -116,6 +122,7 @@ class DctCm(Codec):
         _in_range("slope", self.slope, 0, 1000)
         if self.steps is not None and len(self.steps) != self.group:
             raise InvalidInput(f"steps are {self.group} numbers, one for each frequency of a group")
+        check_tile_values(self.tile_values)
         self._kept(self.group)
         self.steps_of(self.group)
 

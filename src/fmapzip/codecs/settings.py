@@ -12,6 +12,8 @@ import numpy as np
 
 from fmapzip.errors import InvalidInput
 
+_MOST_TILE_VALUES = 1 << 28
+
 
 def check_settings(codec: Any, settings: Mapping[str, Any]) -> None:
     """Refuse settings that are not of the types that the fields of a codec class declare.
@@ -27,6 +29,20 @@ def check_settings(codec: Any, settings: Mapping[str, Any]) -> None:
         problem, _, place = str(error).partition(" - at `$.")
         name = place.removesuffix("`")
         raise InvalidInput(f"setting {name!r} of codec {codec.id!r}: {problem[0].lower()}{problem[1:]}") from None
+
+
+def check_tile_values(tile_values: int | None) -> None:
+    """Refuse what is no number of values of a tile.
+
+    Raises
+    ------
+    InvalidInput
+        It is no integer from 1 to 2^28.
+    """
+    if tile_values is None:
+        return
+    if isinstance(tile_values, bool) or not isinstance(tile_values, int) or not 1 <= tile_values <= _MOST_TILE_VALUES:
+        raise InvalidInput(f"tile_values is {tile_values!r}; it must be an integer from 1 to {_MOST_TILE_VALUES}")
 
 
 @cache

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import ClassVar
 
-from fmapzip.codecs.base import Codec
+from fmapzip.codecs.base import LATER, Codec
+from fmapzip.codecs.settings import check_tile_values
 from fmapzip.errors import TruncatedFrame
 
 
 @dataclass(frozen=True, repr=False)
 class Zvc(Codec):
     """One bit a value that says zero or not, then the nonzero bytes (Rhu et al., "Compressing DMA Engine", 2018).
+
+    Parameters
+    ----------
+    tile_values : int, optional
+        How many values a tile may have, unless a row of the map has more: smaller tiles want less memory on a chip and
+        take more bytes. By default 131072.
 
     Examples
     --------
@@ -26,6 +33,11 @@ class Zvc(Codec):
 
     id: ClassVar[str] = "zvc"
     number: ClassVar[int] = 2
+
+    tile_values: int | None = field(default=None, metadata=LATER)
+
+    def __post_init__(self) -> None:
+        check_tile_values(self.tile_values)
 
     @property
     def lossless(self) -> bool:

@@ -15,7 +15,7 @@ from fmapzip.errors import CorruptFrame, ReferenceMismatch, TruncatedFrame
 from fmapzip.reference.context_parameters import TOKENS, Head, Parameters, Prediction, read
 from fmapzip.reference.context_references import Estimates, checksum
 from fmapzip.reference.rans import LaneDecoder, LaneEncoder
-from fmapzip.reference.tiles import Tile, TileCodec, from_bytes
+from fmapzip.reference.tiles import Tile, TileCodec, balanced_rows, from_bytes
 
 TILE_VALUES = 1 << 20
 ZERO_BITS, TOKEN_BITS = 12, 8
@@ -364,10 +364,7 @@ def decode(
 def rows(shape: tuple[int, int, int], parameters: bytes = b"") -> int:
     """Rows a tile."""
     del parameters
-    channels, height, width = shape
-    most = min(max(TILE_VALUES // (channels * width), 1), height)
-    tiles = -(-height // most)
-    return -(-height // tiles)
+    return balanced_rows(shape, TILE_VALUES)
 
 
 def _fitting(below: int, parameters: bytes, shape: tuple[int, ...]) -> tuple[Parameters, tuple[int, int, int]]:

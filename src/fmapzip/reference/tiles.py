@@ -14,13 +14,18 @@ Tile = NDArray[Any]  # [C, R, W], values from -below to 255 - below
 TILE_VALUES = 131072
 
 
-def default_rows(shape: tuple[int, int, int], parameters: bytes = b"") -> int:
-    """Rows a tile, by the formula of FORMAT.md, "Tiles"."""
-    del parameters
+def balanced_rows(shape: tuple[int, int, int], values: int) -> int:
+    """Rows a tile of at most so many values, by the formula of FORMAT.md, "Tiles"."""
     channels, height, width = shape
-    most = min(max(TILE_VALUES // (channels * width), 1), height)
+    most = min(max(values // (channels * width), 1), height)
     tiles = -(-height // most)
     return -(-height // tiles)
+
+
+def default_rows(shape: tuple[int, int, int], parameters: bytes = b"") -> int:
+    """Rows a tile, unless a codec says otherwise."""
+    del parameters
+    return balanced_rows(shape, TILE_VALUES)
 
 
 def from_bytes(coded: NDArray[Any], below: int) -> Tile:
