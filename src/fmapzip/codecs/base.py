@@ -235,10 +235,7 @@ class Codec(ABC):
         Settings marked `LATER` are left out at their defaults.
         """
         settings = dataclasses.asdict(self)
-        for field in dataclasses.fields(self):
-            if "later" in field.metadata and settings[field.name] == field.default:
-                del settings[field.name]
-        return {"codec": self.id, **settings}
+        return {"codec": self.id, **{name: settings[name] for name in self._told()}}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
@@ -259,8 +256,13 @@ class Codec(ABC):
         return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in settings.items()})
 
     def __repr__(self) -> str:
-        settings = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in dataclasses.fields(self))
+        settings = ", ".join(f"{name}={getattr(self, name)!r}" for name in self._told())
         return f"{type(self).__name__}({settings})"
+
+    def _told(self) -> list[str]:
+        """Names of the settings but those marked `LATER` that are at their defaults."""
+        fields = dataclasses.fields(self)
+        return [f.name for f in fields if "later" not in f.metadata or getattr(self, f.name) != f.default]
 
 
 class PythonCodec(Codec):
