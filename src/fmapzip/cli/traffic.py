@@ -53,7 +53,7 @@ def traffic(
     *,
     zigzag: Annotated[Path | None, _workload("--zigzag", "Write the layers as a workload of ZigZag.")] = None,
     accelforge: Annotated[
-        Path | None, _workload("--accelforge", "Write them as one of AccelForge, with bits_per_value.")
+        Path | None, _workload("--accelforge", "Write them as one of AccelForge, with stored_bits.")
     ] = None,
     json_file: JsonFile = None,
     html: HtmlFile = None,

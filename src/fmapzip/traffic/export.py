@@ -134,18 +134,20 @@ def accelforge_workload(report: Report) -> dict[str, Any]:
     Returns
     -------
     dict
-        Its `workload`: `bits_per_value` of inputs and outputs is an expression, 8 times coded bytes over raw ones, and
-        8 of weights.
+        Its `workload`, of 8 bits a value, and under `variables` a `stored_bits`: 8 times coded bytes over raw ones, of
+        inputs and outputs. The memory of an architecture that says ``bits_per_value: stored_bits`` holds coded maps.
     """
     inputs, outputs = input_ratios(report), mean_ratio(report)
     shape: dict[str, str] = {}
+    stored: dict[str, float] = {}
     einsums = []
     known = list(_layers(report))
     for number, (layer, loops) in enumerate(known):
         g, k, c, oy, ox, fy, fx = (f"{d.lower()}{number}" for d in DIMENSIONS[1:])
         sizes = (loops[dimension] for dimension in DIMENSIONS[1:])
         shape |= {name: f"0 <= {name} < {size}" for name, size in zip((g, k, c, oy, ox, fy, fx), sizes, strict=True)}
-        stored = {"I": inputs[layer["name"]], "O": 1.0 if number == len(known) - 1 else outputs}
+        stored[f"I{number}"] = BITS * inputs[layer["name"]]
+        stored[f"O{number}"] = BITS * (1.0 if number == len(known) - 1 else outputs)
         rows, columns = (_reach(loops, axis, o, f) for axis, o, f in (("Y", oy, fy), ("X", ox, fx)))
         read = {f"G{number}": g, f"C{number}": c, f"IY{number}": rows, f"IX{number}": columns}
         names = {operand: f"{operand}{number}" for operand in "IWO"}
@@ -153,19 +155,15 @@ def accelforge_workload(report: Report) -> dict[str, Any]:
             {
                 "name": re.sub(r"\W", "_", f"L{number}_{layer['name']}"),
                 "tensor_accesses": [
-                    {"name": names["I"], "projection": read, "bits_per_value": f"{BITS} * {stored['I']:.6f}"},
-                    {"name": names["W"], "projection": [g, k, c, fy, fx], "bits_per_value": BITS},
-                    {
-                        "name": names["O"],
-                        "projection": [g, k, oy, ox],
-                        "output": True,
-                        "bits_per_value": f"{BITS} * {stored['O']:.6f}",
-                    },
+                    {"name": names["I"], "projection": read},
+                    {"name": names["W"], "projection": [g, k, c, fy, fx]},
+                    {"name": names["O"], "projection": [g, k, oy, ox], "output": True},
                 ],
                 "renames": {"input": names["I"], "weight": names["W"], "output": names["O"]},
             }
         )
-    return {"workload": {"iteration_space_shape": shape, "einsums": einsums}}
+    workload = {"iteration_space_shape": shape, "bits_per_value": {"All": BITS}, "einsums": einsums}
+    return {"variables": {"stored_bits": stored}, "workload": workload}
 
 
 def _reach(loops: Mapping[str, int], axis: str, output: str, kernel: str) -> str:
