@@ -21,9 +21,9 @@ class TuneSettings:
         What a bit a value is worth, in units of the task's loss (nats of KL). 0: the task alone. Where there is a
         target, only where the search begins.
     target_ratio : float, optional
-        Of 8-bit bytes over coded ones: lambda rises until it is reached, and falls beyond it.
+        Of 8-bit bytes over coded ones, on held-back images: lambda rises until it is reached, and falls beyond it.
     max_kl : float, optional
-        Of the training images, against the float network: lambda falls while it is exceeded, and rises below it.
+        Of held-back images, against the float network: lambda falls while it is exceeded, and rises below it.
     label_weight : float
         Share of the labels' cross-entropy in the task, 0 to 1; the rest is distillation.
     learning_rate, scale_learning_rate : float

@@ -97,6 +97,18 @@ def test_a_run_that_was_interrupted_goes_on_to_the_same_result(
         assert (folder / f"whole.{ending}").read_bytes() == (folder / f"parts.{ending}").read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("target", "told"), [(["--target-ratio", "4"], "a ratio of 4;"), (["--max-kl", "0.01"], "a KL of 0.01;")]
+)
+def test_what_was_asked_for_is_told_beside_what_it_came_to(
+    job: tuple[Path, list[str]], target: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, where = job
+    assert run(["tune", *where, *outputs(folder, "target"), "--epochs", "1", *target]) == Exit.OK
+    printed = capsys.readouterr().out
+    assert f"asked for {told} held-back images have " in " ".join(printed.split())
+
+
 def test_zero_epochs_write_the_weights_as_they_were(job: tuple[Path, list[str]]) -> None:
     folder, where = job
     assert run(["tune", *where, *outputs(folder, "none"), "--epochs", "0"]) == Exit.OK

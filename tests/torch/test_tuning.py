@@ -24,6 +24,7 @@ from fmapzip.quantize import QuantParams
 from fmapzip.torch import TuneSettings, compress_model, rate_loss, tunable, tune
 from fmapzip.torch.tuning.fit import RATES, fitted
 from fmapzip.torch.tuning.images import TuningImages, mirrored
+from fmapzip.torch.tuning.lambda_search import LambdaSearch
 from fmapzip.torch.tuning.penalties import PENALTIES
 from fmapzip.torch.tuning.tap import Band
 from fmapzip.torch.tuning.teacher import Teacher
@@ -428,6 +429,39 @@ def test_lambda_falls_while_a_kl_is_exceeded():
         for kl in (1e-9, 1e3)
     )
     assert strict < FEW.lambda_ < loose
+
+
+@pytest.mark.parametrize("target", [{"max_kl": 0.06}, {"target_ratio": 5.0}])
+def test_lambda_aims_at_what_images_that_are_held_back_lose_and_take(target):
+    search = LambdaSearch(TuneSettings(epochs=20, **target), 50)
+    lost = bits = 0.0
+    for _ in range(20):
+        for _ in range(50):  # those that train lose less, and take less
+            lost, bits = 0.04 * search.value**0.5, 1.6 * search.value**-0.2
+            search.move(bits, lost)
+        search.measured(1.1 * bits, 1.8 * lost)
+    reached = {"max_kl": 1.8 * lost, "target_ratio": 8 / (1.1 * bits)}
+    assert reached[next(iter(target))] == pytest.approx(next(iter(target.values())), rel=0.02)
+
+
+def test_training_that_helps_no_more_is_stopped_with_the_best_epoch():
+    worse = replace(FEW, epochs=9, learning_rate=0.3, patience=2, lambda_=0.0)
+    found = tune(network(), images(), ContextRans(step=3), settings=worse)
+    assert (found.stopped, found.kept, len(found.epochs)) == ("patience", 0, 3)
+    assert all(torch.equal(a, b) for a, b in zip(weights(network()), weights(found.model), strict=True))
+
+
+def test_time_ends_training_within_an_epoch():
+    found = tune(network(), images(), ContextRans(step=3), settings=replace(FEW, epochs=1000, time_limit=0.001))
+    assert (found.stopped, len(found.epochs)) == ("time", 1)
+
+
+def test_the_seed_alone_tells_two_runs_apart():
+    one, same, other = (
+        weights(tune(network(), images(), settings=replace(FEW, epochs=1, seed=seed)).model) for seed in (1, 1, 2)
+    )
+    assert all(torch.equal(a, b) for a, b in zip(one, same, strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 def test_batch_norms_keep_their_statistics_unless_told():

@@ -25,6 +25,9 @@ def render(report: Report) -> RenderableType:
     heading = Text.assemble((report["model"], "bold"), " tuned on ", (report["tuned_on"], "bold"))
     heading.append(f": {report['tuning_images']} images, some held back; {_ENDS[report['stopped']]}")
     heading.append(f"\nepoch {report['kept']} is kept; its plan is of {report['calibration_images']} images")
+    target = _target(report)
+    if target:
+        heading.append(f"\n{target}")
     return Group(heading, Text(), _epochs(report), Text(), _taps(report), Text(), _legend(report))
 
 
@@ -41,6 +44,16 @@ def epoch_line(epoch: Report) -> str:
         f"epoch {epoch['number']}: {epoch['real_bits']:.3f} bits a value ({epoch['bits']:.3f} expected), "
         f"ratio {8 / epoch['real_bits']:.2f}, distortion {epoch['distortion']:.3g}, lambda {epoch['lambda']:.3g}"
     )
+
+
+def _target(report: Report) -> str:
+    """What was asked for, and what it came to on held-back images."""
+    kept, protocol = report["epochs"][report["kept"]], report["protocol"]
+    if protocol["target_ratio"] is not None and kept["real_bits"]:
+        return f"asked for a ratio of {protocol['target_ratio']:g}; held-back images have {8 / kept['real_bits']:.3g}"
+    if protocol["max_kl"] is not None:
+        return f"asked for a KL of {protocol['max_kl']:g}; held-back images have {kept['distortion']:.3g}"
+    return ""
 
 
 def _epochs(report: Report) -> Figures:

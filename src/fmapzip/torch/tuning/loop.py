@@ -165,6 +165,7 @@ class _Run:
         self.trainee.restore(found["now"])
         self.trainee.optimizer.load_state_dict(found["optimizer"])
         self.lambda_.value, self.lambda_.smoothed = found["lambda"], found["smoothed"]
+        self.lambda_.gap = found.get("gap", 0.0)  # files of before there was one
         self.seconds = found["seconds"]
         self.epochs = [Epoch(**each) for each in found["epochs"]]
         self.untuned = [Point(**each) for each in found["untuned"]]
@@ -255,6 +256,7 @@ class _Run:
         self.epochs.append(epoch)
         if self._kept() == epoch.number:
             self.best = self.trainee.snapshot()
+        self.lambda_.measured(epoch.real_bits, epoch.distortion)
         self.report(epoch)
         self.checkpoint.write(
             {
@@ -263,6 +265,7 @@ class _Run:
                 "optimizer": self.trainee.optimizer.state_dict(),
                 "lambda": self.lambda_.value,
                 "smoothed": self.lambda_.smoothed,
+                "gap": self.lambda_.gap,
                 "seconds": self._elapsed(),
                 "epochs": [asdict(each) for each in self.epochs],
                 "untuned": [asdict(each) for each in self.untuned],
