@@ -484,7 +484,7 @@ class NoPath(nn.Module):
 
 
 def test_a_network_without_a_gradient_path_is_refused():
-    with pytest.raises(InvalidInput, match="no gradient"):
+    with pytest.raises(InvalidInput, match="no gradient reaches the parameters of network NoPath"):
         tune(NoPath(), images(), ContextRans(), settings=replace(FEW, lambda_=0.0))
 
 
@@ -494,6 +494,14 @@ def test_a_network_without_a_gradient_path_is_refused():
 def test_settings_out_of_range_are_refused(asked):
     with pytest.raises(InvalidInput):
         TuneSettings(**asked)
+
+
+@pytest.mark.parametrize("asked", [{"max_kl": 0.1}, {"label_weight": 0.5}])
+def test_class_scores_are_asked_for_where_they_are_needed(asked):
+    maps = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3)).eval()
+    labelled = (images(), torch.zeros(40, dtype=torch.long))
+    with pytest.raises(InvalidInput, match=f"{next(iter(asked))} asks for class scores"):
+        tune(maps, labelled, ContextRans(), settings=replace(FEW, **asked))
 
 
 def test_labels_are_asked_for_where_they_are_needed():

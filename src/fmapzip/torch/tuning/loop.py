@@ -86,7 +86,8 @@ def tune(
     Raises
     ------
     InvalidInput
-        No gradient reaches a parameter, `state` is of something else, or there is no planner to plan again with.
+        No gradient reaches a parameter, `state` is of something else, there is no planner to plan again with, or the
+        settings ask for class scores that the network does not give.
     CaptureError, PlanMismatch, UnknownCodec
     """
     settings = settings or TuneSettings()
@@ -97,6 +98,9 @@ def tune(
     if settings.label_weight and images.batch(held[:1])[1] is None:
         raise InvalidInput("label_weight asks for labels, and the images have none")
     teacher = Teacher(model, where, images, held[0])
+    if not teacher.classes and (settings.max_kl is not None or settings.label_weight):
+        asked = "label_weight" if settings.max_kl is None else "max_kl"
+        raise InvalidInput(f"{asked} asks for class scores, and the network's output is none")
     loss = task or distillation(settings.label_weight, teacher.classes)
     measured = HeldBack(images, settings.batch, teacher, loss, where)
     made = tunable(

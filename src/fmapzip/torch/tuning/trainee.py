@@ -34,7 +34,7 @@ class Trainee:
         self.model = model
         weights = [each for each in model.original.parameters() if each.requires_grad]
         if not weights:
-            raise InvalidInput("the network has no parameters to train")
+            raise InvalidInput(f"network {_name(model)} has no parameters to train")
         self.optimizer = torch.optim.Adam(
             [
                 {"params": weights, "lr": settings.learning_rate},
@@ -58,11 +58,13 @@ class Trainee:
             None reaches the network's parameters.
         """
         if not loss.requires_grad:
-            raise InvalidInput("no gradient reaches the network's parameters: its outputs do not depend on them")
+            raise InvalidInput(
+                f"no gradient reaches the parameters of network {_name(self.model)}: its outputs do not depend on them"
+            )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         if all(each.grad is None for each in self.optimizer.param_groups[0]["params"]):
-            raise InvalidInput("no gradient reaches the network's parameters")
+            raise InvalidInput(f"no gradient reaches the parameters of network {_name(self.model)}")
         gradients = [each.grad for group in self.optimizer.param_groups for each in group["params"]]
         if not all(bool(torch.isfinite(each).all()) for each in gradients if each is not None):
             return False
@@ -93,3 +95,7 @@ class Trainee:
             if all(each is not tap.log_scale for tap in self.model.taps):
                 self.optimizer.state.pop(each, None)
         group["params"] = [tap.log_scale for tap in self.model.taps]
+
+
+def _name(model: TunableModel) -> str:
+    return type(model.original).__name__
