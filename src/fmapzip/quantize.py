@@ -21,6 +21,8 @@ from fmapzip.zero_point import values as values_of
 
 DtypeName = Literal["uint8", "int8"]
 DEFAULT_CALIBRATOR = "minmax"
+NETWORK = "network"
+"""What the calibrator of quantizers is called that a network brings with its own 8-bit integers."""
 
 _LIMITS: dict[DtypeName, tuple[int, int]] = {"uint8": (0, 255), "int8": (-127, 127)}
 _ALL: dict[DtypeName, tuple[int, int]] = {"uint8": (0, 255), "int8": (-128, 127)}
@@ -94,6 +96,20 @@ class QuantParams:
     def per_channel(self) -> bool:
         """Whether each channel has its own scale."""
         return len(self.scale) > 1
+
+    def centred(self) -> QuantParams:
+        """Return the grid of int8 without a zero point that reaches as far; this one where it has no zero point.
+
+        Examples
+        --------
+        >>> QuantParams("uint8", (0.5,), zero_point=128).centred()
+        QuantParams(dtype='int8', scale=(0.5039370059967041,), calibrator='minmax', zero_point=None)
+        """
+        if self.zero_point is None:
+            return self
+        low, high = self.limits
+        wider = max(self.zero_point - low, high - self.zero_point) / _LIMITS["int8"][1]
+        return QuantParams("int8", tuple(scale * wider for scale in self.scale), self.calibrator)
 
     def quantize(self, x: ArrayLike, axis: int = 0, name: str = "") -> NDArray[np.uint8] | NDArray[np.int8]:
         """Round a float array to the integer grid; values beyond the grid saturate.

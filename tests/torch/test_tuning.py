@@ -269,6 +269,16 @@ def test_zero_epochs_change_nothing():
     assert [tap.quantizer.scale[0] for tap in found.plan] == pytest.approx(quantizers, rel=0.5)
 
 
+def test_a_grid_of_the_planner_with_a_zero_point_is_tuned_as_one_that_is_centred():
+    net = network()
+    first, *others = tunable(net, ContextRans(), [images()]).plan([images()])
+    moved = QuantParams("uint8", first.quantizer.scale, "minmax*1", zero_point=100)
+    plan = Plan((TapPlan(first.name, first.shape, moved, ContextRans()), *others))
+    found = next(iter(tunable(net, plan, [images()]).plan([images()])))
+    assert found.quantizer.dtype == "int8"
+    assert found.quantizer.scale[0] == pytest.approx(first.quantizer.scale[0] * 155 / 127)
+
+
 def test_tuning_saves_bytes_and_leaves_the_original_alone():
     net = network()
     before = weights(net)

@@ -12,14 +12,12 @@ from torch import Tensor
 from fmapzip.onnx.node import Node
 from fmapzip.onnx.registry import operator
 from fmapzip.onnx.values import Array, Grid, Value
-from fmapzip.quantize import QuantParams
+from fmapzip.quantize import NETWORK, QuantParams
 from fmapzip.torch.operation import Operation
 
 if TYPE_CHECKING:
     from fmapzip.onnx.builder import Builder
 
-NETWORK = "network"
-"""What the calibrator of quantizers is called that the network brings."""
 _BYTES = ("uint8", "int8")
 
 

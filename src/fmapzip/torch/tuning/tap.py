@@ -16,7 +16,7 @@ from fmapzip.codecs.base import Codec, IntegerMap
 from fmapzip.errors import InvalidInput
 from fmapzip.geometry import worked_shape
 from fmapzip.plan import Plan, TapPlan
-from fmapzip.quantize import QuantParams
+from fmapzip.quantize import NETWORK, QuantParams
 from fmapzip.torch.actions import check_shape
 from fmapzip.torch.capture import Tap
 from fmapzip.torch.tuning.codings import Coding, ValueByValue
@@ -95,11 +95,12 @@ class TunedTap(nn.Module):
         self.take(quantizer, codec)
 
     def take(self, quantizer: QuantParams, codec: Codec) -> None:
-        """Begin with a quantizer and a codec; `log_scale` becomes another parameter."""
-        if quantizer.zero_point is not None:
+        """Begin with a quantizer, centred, and a codec; `log_scale` becomes another parameter."""
+        if quantizer.calibrator == NETWORK and quantizer.zero_point is not None:
             raise InvalidInput(
                 f"feature map {self.tap.name!r}: the scale of the network's own 8-bit integers is not learned"
             )
+        quantizer = quantizer.centred()
         device = self.log_scale.device if hasattr(self, "log_scale") else None
         self._meant, self.codec = codec, trained_as(codec)
         self.limits, self.dtype = quantizer.limits, quantizer.dtype

@@ -109,8 +109,7 @@ class TunableModel(nn.Module):
         """Begin anew with the quantizers and codecs of a plan; `log_scale` of each tap becomes another parameter."""
         for tap in self.taps:
             planned = plan[tap.tap.name]
-            if planned.quantizer.zero_point is None:
-                tap.take(planned.quantizer, tap.meant.in_place_of(planned.codec))
+            tap.take(planned.quantizer, tap.meant.in_place_of(planned.codec))
         self.settle(images)
 
     def plan(self, calibration: Any) -> Plan:
