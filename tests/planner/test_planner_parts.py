@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,10 +27,11 @@ from fmapzip.planner.candidate import Candidate
 from fmapzip.planner.candidates.candidate_set import CandidateSet
 from fmapzip.planner.candidates.expected import learn
 from fmapzip.planner.candidates.tap_model import TapModel
-from fmapzip.planner.measure.evaluator import drop_interval
+from fmapzip.planner.measure.evaluator import Outcome, drop_interval
 from fmapzip.planner.measure.rate import Rate
 from fmapzip.planner.measure.replay import replay
 from fmapzip.planner.measure.sensitivities import noise_sensitivities
+from fmapzip.planner.verify.verify import verified
 from fmapzip.quantize import QuantParams, calibrate
 from fmapzip.torch.capture import Tap, capture
 
@@ -213,3 +216,40 @@ def test_drop_interval_is_wide_where_nothing_changed_on_few_images() -> None:
     assert lost == 0
     assert low < -0.05
     assert high > 0.05
+
+
+class _Spender:
+    """A chooser whose choices spend the limit, in thousandths, on the images that choose."""
+
+    late = False
+
+    def choose(self, limit: float) -> Any:
+        spent = int(1000 * limit)
+        return SimpleNamespace(candidates=(spent,), within=True)
+
+    tighten = choose
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """Images on which the first choice of a limit of 0.1 distorts more than twice as much, and others hardly."""
+
+    objective = SimpleNamespace(limit=0.1, value=lambda outcome, share: outcome.distortion)
+
+    def measured(self, plan: Any) -> Any:
+        distortion = plan.spent / 1000 * (2.2 if plan.spent > 80 else 1.1)
+        return SimpleNamespace(outcome=Outcome((distortion,), (1000 - plan.spent,), ()))
+
+
+def test_a_plan_that_was_taken_back_too_far_climbs_again() -> None:
+    tried: list[int] = []
+
+    def train(candidates: Any) -> Any:
+        tried.append(candidates[0])
+        return SimpleNamespace(spent=candidates[0], to_bytes=lambda: b"")
+
+    found = verified(_Spender(), train, _Judge(), _Judge(), 1)  # type: ignore[arg-type]
+    assert tried[:2] == [100, 44]
+    assert len(tried) == len(set(tried)) <= 5
+    assert found.met
+    assert 60 < found.chosen[0] <= 80  # type: ignore[operator]

@@ -127,7 +127,7 @@ class Planning(Part):
     raw_bytes: Annotated[int, says("one byte a value")]
     choosing: Group
     verifying: Group
-    back_offs: Annotated[int, says("how often verification asked for less distortion")]
+    back_offs: Annotated[int, says("plans that were verified before this one")]
     curve: Annotated[list[Step], says("fewest bytes first")]
     taps: Annotated[list[PlannedTap], says("in the order of the network")]
     notes: Annotated[list[str], says("what a reader should know")]

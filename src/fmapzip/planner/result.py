@@ -67,7 +67,7 @@ class Planned:
     steps : sequence of Step
         Plans that were run on the way.
     back_offs : int
-        How often verification asked for less distortion.
+        Plans that were verified before this one.
     notes : sequence of str
     seconds : float
     task : TaskResult or None

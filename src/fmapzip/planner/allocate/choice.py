@@ -48,6 +48,11 @@ class Chooser:
         self._way: list[Allocation] = []
         self._factor = 1.0
 
+    @property
+    def late(self) -> bool:
+        """Whether the time for measurements is over."""
+        return self._search.meter.deadline.passed
+
     def choose(self, limit: float) -> Choice:
         """Choose among the coarse candidates, again with what is near while that is better, then with finer steps."""
         self._way = allocations([points(options) for options in self.candidate_sets])
@@ -59,7 +64,7 @@ class Chooser:
             if not self._better(found, choice):
                 break
             choice, self._way = found, way
-        if not choice.within or self._search.meter.deadline.passed:
+        if not choice.within or self.late:
             return choice
         self._search.fine(choice.candidates)
         found, way = self._again(limit)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from math import sqrt
 
 from fmapzip.plan import Plan
 from fmapzip.planner.allocate.choice import Chooser
@@ -12,8 +13,10 @@ from fmapzip.planner.candidate import Candidate
 from fmapzip.planner.measure.evaluator import Outcome, PlanEvaluator, drop_interval
 from fmapzip.planner.result import Measured
 
-_MOST_BACK_OFFS = 8
+_MOST_TRIALS = 9
+_MOST_CLIMBS = 3
 _CAUTION = 0.97
+_SPENT = 0.9  # of a budget: what is left after a plan that was too far back is worth another trial
 
 Trainer = Callable[[Sequence[Candidate]], Plan]
 
@@ -55,6 +58,9 @@ class Verified:
 def verified(chooser: Chooser, train: Trainer, choosing: Stage, verifying: Stage, images: int) -> Verified:
     """Choose and train until the budget holds on the verifying images too; else return what comes nearest.
 
+    The first choice is the best of many on the choosing images, and may do worse on others by far: the limit is then
+    taken back by as much, which may be too far, and halfway up again while much of the budget is left.
+
     Parameters
     ----------
     chooser : Chooser
@@ -64,19 +70,34 @@ def verified(chooser: Chooser, train: Trainer, choosing: Stage, verifying: Stage
     images : int
         Calibration images, which share the plan's bytes.
     """
-    limit = choosing.objective.limit
-    best: Verified | None = None
+    limit, climbs = choosing.objective.limit, 0
+    kept: float | None = None
+    exceeded: float | None = None
+    trials: dict[tuple[Candidate, ...], Verified] = {}
     choice = chooser.choose(limit)
-    for back_offs in range(_MOST_BACK_OFFS + 1):
-        found = checked(train(choice.candidates), choice.candidates, choosing, verifying, images, back_offs)
-        if best is None or found.excess < best.excess:
-            best = found
-        if found.met or not choice.within:
+    for back_offs in range(_MOST_TRIALS):
+        if choice.candidates not in trials:
+            plan = train(choice.candidates)
+            trials[choice.candidates] = checked(plan, choice.candidates, choosing, verifying, images, back_offs)
+        found = trials[choice.candidates]
+        kept, exceeded = (limit, exceeded) if found.met else (kept, limit)
+        if not choice.within:
             break
-        limit *= _CAUTION / found.excess
+        if kept is None:
+            limit *= _CAUTION / found.excess
+        elif exceeded is None or climbs == _MOST_CLIMBS or chooser.late or _spent(trials.values()):
+            break
+        else:
+            limit, climbs = sqrt(kept * exceeded), climbs + 1
         choice = chooser.tighten(limit)
-    assert best is not None
-    return best
+    met = [trial for trial in trials.values() if trial.met]
+    if met:
+        return min(met, key=lambda trial: trial.choosing.outcome.bytes)
+    return min(trials.values(), key=lambda trial: trial.excess)
+
+
+def _spent(trials: Iterable[Verified]) -> bool:
+    return any(_SPENT < trial.excess <= 1 for trial in trials)
 
 
 def checked(
