@@ -1,7 +1,9 @@
+#include <bit>
 #include <cstring>
 
 #include "bits/endian.hpp"
 #include "entropy/context_kernels.hpp"
+#include "simd/inline.hpp"
 
 namespace fmapzip {
 namespace {
@@ -12,123 +14,8 @@ void look_up(const uint8_t table[256], const uint8_t* src, size_t n, uint8_t* ds
   for (size_t i = 0; i < n; ++i) dst[i] = table[src[i]];
 }
 
-struct Span {
-  uint32_t first;
-  uint32_t count;
-};
-
-// Plain loops over small arrays of 16 bits, which compilers turn into vectors of whatever machine this is.
-constexpr uint32_t kBlock = 64;
-
-// Without a comparison: a sum's sign differs from both of its terms' where it leaves 16 bits.
-inline int16_t saturated_sum(int16_t a, int16_t b) {
-  const auto sum = static_cast<int16_t>(static_cast<uint16_t>(a) + static_cast<uint16_t>(b));
-  const auto beyond = static_cast<int16_t>(static_cast<int16_t>((a ^ sum) & (b ^ sum)) >> 15);
-  const auto end = static_cast<int16_t>((a >> 15) ^ 0x7FFF);
-  return static_cast<int16_t>((sum & ~beyond) | (end & beyond));
-}
-
-// Of a value and a weight; no sum of two exceeds 16 bits.
-inline uint16_t product(int16_t weight, uint8_t value) {
-  return static_cast<uint16_t>(static_cast<uint16_t>(weight) * uint32_t{value});
-}
-
-inline uint8_t distance(uint8_t a, uint8_t b) {
-  return static_cast<uint8_t>((a < b ? b : a) - (a < b ? a : b));
-}
-
-// A mean or spread in 1/64 as one of 64 steps.
-inline uint8_t step_of(int16_t x) {
-  const auto step = static_cast<int16_t>(x >> 8);
-  const auto least = static_cast<int16_t>(step < 0 ? 0 : step);
-  return static_cast<uint8_t>(least > 63 ? 63 : least);
-}
-
-// By weights of each channel, and offsets.
-void own_block_means(const ContextTables& t, const Neighbours& near, Span span, int16_t* means) {
-  const int8_t* const* own = t.of_channels.weights;
-  const int8_t *a = own[0] + span.first, *b = own[1] + span.first;
-  const int8_t *c = own[2] + span.first, *d = own[3] + span.first;
-  const uint8_t *w = near.w + span.first, *n = near.n + span.first;
-  const uint8_t *nw = near.nw + span.first, *ne = near.ne + span.first;
-  for (uint32_t i = 0; i < span.count; ++i) {
-    const auto first = static_cast<int16_t>(product(a[i], w[i]) + product(b[i], n[i]));
-    const auto second = static_cast<int16_t>(product(c[i], nw[i]) + product(d[i], ne[i]));
-    means[i] = saturated_sum(saturated_sum(first, second), t.offsets[span.first + i]);
-  }
-}
-
-void block_means(const ContextTables& t, const Neighbours& near, Span span, int16_t* means) {
-  const int16_t a = t.mean_weights[0], b = t.mean_weights[1], c = t.mean_weights[2], d = t.mean_weights[3];
-  const uint8_t *w = near.w + span.first, *n = near.n + span.first;
-  const uint8_t *nw = near.nw + span.first, *ne = near.ne + span.first;
-  if (t.of_channels.zero_bias != nullptr) return own_block_means(t, near, span, means);
-  int16_t offsets[kBlock];
-  for (uint32_t i = 0; i < span.count; ++i) {
-    offsets[i] = t.offsets != nullptr ? t.offsets[span.first + i] : t.offset;
-  }
-  for (uint32_t i = 0; i < span.count; ++i) {
-    const auto first = static_cast<int16_t>(product(a, w[i]) + product(b, n[i]));
-    const auto second = static_cast<int16_t>(product(c, nw[i]) + product(d, ne[i]));
-    means[i] = saturated_sum(saturated_sum(first, second), offsets[i]);
-  }
-}
-
-void block_spreads(const ContextTables& t, const Neighbours& near, Span span, uint8_t* spreads) {
-  const int16_t a = t.spread_weights[0], b = t.spread_weights[1], c = t.spread_weights[2],
-                d = t.spread_weights[3];
-  const uint8_t *w = near.w + span.first, *n = near.n + span.first;
-  const uint8_t *nw = near.nw + span.first, *ne = near.ne + span.first;
-  int16_t biases[kBlock];
-  for (uint32_t i = 0; i < span.count; ++i) {
-    biases[i] = t.of_channels.spread_bias != nullptr ? t.of_channels.spread_bias[span.first + i] : int16_t{0};
-  }
-  for (uint32_t i = 0; i < span.count; ++i) {
-    const auto first =
-        static_cast<int16_t>(product(a, distance(w[i], n[i])) + product(b, distance(w[i], nw[i])));
-    const auto second =
-        static_cast<int16_t>(product(c, distance(n[i], nw[i])) + product(d, distance(n[i], ne[i])));
-    spreads[i] = step_of(saturated_sum(saturated_sum(first, second), biases[i]));
-  }
-}
-
-// Zero classes with what channels add to them.
-void move(const int8_t* by, uint32_t count, uint8_t* classes) {
-  for (uint32_t i = 0; i < count; ++i) {
-    const auto sum = static_cast<int8_t>(classes[i] + by[i]);
-    const auto least = static_cast<int8_t>(sum < 0 ? 0 : sum);
-    classes[i] = static_cast<uint8_t>(least > 63 ? 63 : least);
-  }
-}
-
-// Cells of a span's channels at one position, and from them table and zero class.
-void span_contexts(const ContextTables& t, const Neighbours& near, Span span, uint8_t* table,
-                   uint8_t* zero_class) {
-  for (uint32_t done = 0; done < span.count; done += kBlock) {
-    const uint32_t left = span.count - done;
-    const Span block{span.first + done, left < kBlock ? left : kBlock};
-    int16_t means[kBlock];
-    uint8_t steps[kBlock], spreads[kBlock];
-    block_means(t, near, block, means);
-    block_spreads(t, near, block, spreads);
-    for (uint32_t i = 0; i < block.count; ++i) steps[i] = step_of(means[i]);
-    for (uint32_t i = 0; i < block.count; ++i) {
-      const uint32_t cell = uint32_t{t.level1[steps[i]]} + t.level2[spreads[i]];
-      table[done + i] = t.table_of[cell];
-      zero_class[done + i] = t.zero_class_of[cell];
-    }
-    if (t.of_channels.zero_bias != nullptr)
-      move(t.of_channels.zero_bias + block.first, block.count, zero_class + done);
-  }
-}
-
-void row_contexts(const ContextTables& t, const ContextRow& row, const ContextWork& work) {
-  for (uint32_t position = 0; position < row.width; ++position) {
-    const size_t base = size_t{position} * row.channels;
-    span_contexts(t, neighbours_at(row, position), {0, row.channels}, work.table + base,
-                  work.zero_class + base);
-  }
-}
+#include "entropy/context_means_scalar.inc"
+#include "entropy/context_spans.inc"
 
 // The state without its low word, which is written, where `full`. Without a branch, which could not be
 // predicted.
@@ -197,10 +84,10 @@ void encode_row(const ContextTables& t, const ContextRow& row, const ContextWork
 // Without a branch: whether a state needs a word cannot be predicted. States and the place of the next word
 // are handed on by value: a store through a pointer to bytes may change anything that lies in memory.
 inline uint32_t refreshed(uint32_t x, const uint8_t*& at) {
-  const uint32_t word = load_le<uint16_t>(at);
-  const uint32_t low = x < kStateFloor;
-  at += 2 * low;
-  return x << (16 * low) | (word & (0u - low));
+  const uint32_t more = x << 16 | load_le<uint16_t>(at);
+  const auto low = static_cast<uint32_t>(static_cast<int32_t>(x - kStateFloor) >> 31);
+  at += 2 & low;
+  return x ^ ((x ^ more) & low);
 }
 
 inline uint32_t decode_zero_flag(uint32_t& state, uint32_t p, const uint8_t*& at) {
@@ -218,9 +105,9 @@ inline uint8_t decode_token(const uint32_t* slots, uint32_t& state, uint32_t tab
   const uint32_t entry = slots[table << kTokenBits | (x & ((1u << kTokenBits) - 1))];
   const uint32_t raw_bits = entry >> kSlotRawBits;
   const uint32_t y = (entry & kSlotMask) * (x >> kTokenBits) + (entry >> kSlotPlace & kSlotMask);
-  const uint32_t raw = y & ((1u << raw_bits) - 1);
-  state = refreshed(y >> raw_bits, at);
-  return static_cast<uint8_t>((entry >> kSlotBase) + raw);
+  const uint32_t above = y >> raw_bits;
+  state = refreshed(above, at);
+  return static_cast<uint8_t>((entry >> kSlotBase) + y - (above << raw_bits));
 }
 
 // The place of the next word, where kWordMargin bytes can be read; null where they run out.
@@ -240,9 +127,14 @@ inline uint32_t decode_flags(const ContextTables& t, const uint8_t* zero_class, 
   const uint16_t* const probability = t.zero_probability;
   const uint32_t mask = lanes - 1;
   uint8_t* end = places;
-  for (uint32_t i = 0; i < count; ++i) {
-    *end = static_cast<uint8_t>(i);
-    end += decode_zero_flag(states[(first + i) & mask], probability[zero_class[i]], at);
+  for (uint32_t i = 0; i < count;) {
+    const uint32_t lane = (first + i) & mask;
+    uint32_t* state = states + lane;
+    const uint32_t stop = count - i < lanes - lane ? count : i + lanes - lane;
+    for (; i < stop; ++i, ++state) {
+      *end = static_cast<uint8_t>(i);
+      end += decode_zero_flag(*state, probability[zero_class[i]], at);
+    }
   }
   words = at;
   return static_cast<uint32_t>(end - places);
@@ -267,13 +159,16 @@ bool decode_span(const ContextTables& t, const uint8_t* table, const uint8_t* ze
     if ((at = readable(in, at)) == nullptr) return false;
     uint8_t* const values = indices + first;
     const uint32_t end = done + *values;
-    std::memset(values, 0, count - first < kReads ? count - first : kReads);
+    const size_t most = count - first < kReads ? count - first : kReads;
+    std::memset(values, 0, most);
+    if (companded != nullptr) std::memset(companded + first, t.companded[0], most);
     for (; done < end; ++done) {
       const uint32_t place = packed[done];
-      values[place] = decode_token(slots, in.state[done & mask], table[first + place], at);
+      const uint8_t value = decode_token(slots, in.state[done & mask], table[first + place], at);
+      values[place] = value;
+      if (companded != nullptr) companded[first + place] = t.companded[value];
     }
   }
-  if (companded != nullptr) look_up(t.companded, indices, count, companded);
   in.at = at;
   return true;
 }
@@ -286,9 +181,10 @@ bool decode_row(const ContextTables& t, const ContextRow& row, const ContextWork
                          indices + first, nullptr, in);
     });
   }
+  const Contexts contexts(t);
   for (uint32_t position = 0; position < row.width; ++position) {
     const size_t base = size_t{position} * row.channels;
-    span_contexts(t, neighbours_at(row, position), {0, row.channels}, work.table, work.zero_class);
+    contexts.span(neighbours_at(row, position), row.channels, work.table, work.zero_class);
     if (!decode_span(t, work.table, work.zero_class, row.channels, row.lanes, work.packed, indices + base,
                      row.current + base, in)) {
       return false;
@@ -315,14 +211,9 @@ bool decode_steps(const ContextTables& t, const ContextWork& work, uint32_t coun
 }  // namespace
 
 void row_means(const ContextTables& t, const ContextRow& row, int16_t* means) {
+  const Contexts contexts(t);
   for (uint32_t position = 0; position < row.width; ++position) {
-    int16_t* here = means + size_t{position} * row.channels;
-    const Neighbours near = neighbours_at(row, position);
-    for (uint32_t done = 0; done < row.channels; done += kBlock) {
-      const uint32_t left = row.channels - done;
-      const Span block{done, left < kBlock ? left : kBlock};
-      block_means(t, near, block, here + done);
-    }
+    contexts.means(neighbours_at(row, position), row.channels, means + size_t{position} * row.channels);
   }
 }
 

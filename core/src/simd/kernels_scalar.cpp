@@ -32,11 +32,14 @@ constexpr auto kCrc = crc_tables();
 
 uint32_t crc32c(const uint8_t* data, size_t n, uint32_t crc) {
   for (; n >= kSlice; data += kSlice, n -= kSlice) {
-    const uint64_t x = load_le<uint64_t>(data) ^ crc, y = load_le<uint64_t>(data + 8);
-    crc = 0;
-    for (size_t k = 0; k < 8; ++k) {
-      crc ^= kCrc[15 - k][(x >> (8 * k)) & 0xFF] ^ kCrc[7 - k][(y >> (8 * k)) & 0xFF];
-    }
+    const uint32_t x = load_le<uint32_t>(data) ^ crc, y = load_le<uint32_t>(data + 4);
+    const uint64_t z = load_le<uint64_t>(data + 8);
+    // What does not wait for the bytes before comes first.
+    uint32_t known =
+        kCrc[11][y & 0xFF] ^ kCrc[10][y >> 8 & 0xFF] ^ kCrc[9][y >> 16 & 0xFF] ^ kCrc[8][y >> 24];
+    for (size_t k = 0; k < 8; ++k) known ^= kCrc[7 - k][z >> (8 * k) & 0xFF];
+    crc = known ^
+          ((kCrc[15][x & 0xFF] ^ kCrc[14][x >> 8 & 0xFF]) ^ (kCrc[13][x >> 16 & 0xFF] ^ kCrc[12][x >> 24]));
   }
   for (; n > 0; ++data, --n) crc = (crc >> 8) ^ kCrc[0][(crc ^ *data) & 0xFF];
   return crc;
@@ -90,14 +93,63 @@ inline unsigned nonzero_bytes(uint64_t x) {
   return static_cast<unsigned>(flags * 0x0102040810204080 >> 56);
 }
 
-// A byte of 1 for each bit.
-inline uint64_t flags_of(uint64_t bits) {
-  const uint64_t spread = bits * kEachByte & 0x8040201008040201;
-  return (spread + 0x7F7F7F7F7F7F7F7F) >> 7 & kEachByte;
+// How bytes close up to those that are kept of eight, or spread again (compress and expand by halves of a
+// word, as in Warren, "Hacker's Delight"): the bytes that move by one, two and four places, as they lie
+// before that move, and those that are kept.
+struct Moves {
+  uint64_t by[3];
+  uint64_t kept;
+};
+
+constexpr std::array<Moves, 256> moves_of_bits() {
+  std::array<Moves, 256> made{};
+  for (unsigned bits = 0; bits < 256; ++bits) {
+    unsigned kept = 0;
+    for (unsigned i = 0; i < 8; ++i) {
+      if ((bits >> i & 1) == 0) continue;
+      unsigned place = i;
+      made[bits].kept |= uint64_t{0xFF} << (8 * i);
+      for (unsigned step = 0; step < 3; ++step) {
+        if (((i - kept) >> step & 1) == 0) continue;
+        made[bits].by[step] |= uint64_t{0xFF} << (8 * place);
+        place -= 1u << step;
+      }
+      ++kept;
+    }
+  }
+  return made;
+}
+
+constexpr auto kMoves = moves_of_bits();
+
+constexpr std::array<uint8_t, 256> counts_of_bits() {
+  std::array<uint8_t, 256> counts{};
+  for (unsigned bits = 0; bits < 256; ++bits) counts[bits] = static_cast<uint8_t>(std::popcount(bits));
+  return counts;
+}
+
+constexpr auto kCount = counts_of_bits();
+
+// Of bytes that are zero where they are not kept.
+inline uint64_t compressed(uint64_t x, const Moves& moves) {
+  for (int step = 0; step < 3; ++step) {
+    const uint64_t moving = x & moves.by[step];
+    x = (x ^ moving) | moving >> (8 << step);
+  }
+  return x;
+}
+
+inline uint64_t expanded(uint64_t x, const Moves& moves) {
+  for (int step = 2; step >= 0; --step) {
+    const uint64_t mask = moves.by[step];
+    x = (x & ~mask) | (x << (8 << step) & mask);
+  }
+  return x & moves.kept;
 }
 
 #include "simd/nonzero_rest.inc"
 
+// Stores whole words of values.
 size_t compress_nonzero(const uint8_t* src, size_t n, uint8_t* bitmap, uint8_t* values) {
   uint8_t* end = values;
   size_t i = 0;
@@ -105,12 +157,8 @@ size_t compress_nonzero(const uint8_t* src, size_t n, uint8_t* bitmap, uint8_t* 
     const uint64_t x = load_le<uint64_t>(src + i);
     const unsigned bits = nonzero_bytes(x);
     bitmap[i / 8] = static_cast<uint8_t>(bits);
-#pragma GCC unroll 8
-    for (unsigned k = 0; k < 8; ++k) {
-      const auto value = static_cast<uint8_t>(x >> (8 * k));
-      *end = value;
-      end += value != 0;
-    }
+    store_le(end, compressed(x, kMoves[bits]));
+    end += kCount[bits];
   }
   return static_cast<size_t>(compress_rest(src, i, n, bitmap, end) - values);
 }
@@ -119,13 +167,9 @@ void expand_nonzero(const uint8_t* bitmap, size_t n, const uint8_t* values, size
   const uint8_t* const end = values + count;
   size_t i = 0;
   for (; i + 8 <= n && end - values >= 8; i += 8) {
-    const uint64_t flags = flags_of(bitmap[i / 8]);
-    const uint64_t until = flags * kEachByte;  // in each byte, how many values lie up to it
-    uint64_t x = values[0];
-#pragma GCC unroll 7
-    for (unsigned k = 1; k < 8; ++k) x |= uint64_t{values[until >> (8 * k - 8) & 0xFF]} << (8 * k);
-    store_le(dst + i, x & (flags * 0xFF));
-    values += until >> 56;
+    const unsigned bits = bitmap[i / 8];
+    store_le(dst + i, expanded(load_le<uint64_t>(values), kMoves[bits]));
+    values += kCount[bits];
   }
   expand_rest(bitmap, i, n, values, end, dst);
 }
