@@ -3,8 +3,8 @@
     fmapzip capture path/to/nets.py:squeezenet1_1 path/to/images --codec zvc --limit 2 -o squeezenet1_1.fmz
     python benchmarks/prove_blocks.py squeezenet1_1.fmz ... --tiles 200 --json benchmarks/results/hardware_proof.json
 
-The golden frames go through every block that takes them, and so do tiles evenly spread over the maps of each archive
-(named by its network): as fast as the block takes them, and with stalls after a reset. A tile has some rows of a map,
+The golden frames go through every block that takes them, and so do tiles drawn from the maps of each archive (named by
+its network): as fast as the block takes them, and with stalls after a reset. A tile has some rows of a map,
 as a chip would take it. Archives may hold any codec: a block's codec codes the maps again. Decoders also get bodies
 with a bit flipped or the end cut, and must give the reference's error. What goes wrong ends the run, which goes on
 where it was interrupted; what went through the same Verilog before is not played again. `--coverage 2` says which
@@ -20,7 +20,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from itertools import islice
@@ -44,6 +44,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "hardware"))
 
 from faults import agrees, software_error
 
+PIECES = 8
+"""Of a band that is cut to what a block takes, so many at most."""
 GOLDEN = Path(__file__).parents[1] / "tests" / "golden"
 Key = tuple[str, int, str]  # block, values a cycle, network
 Rows = dict[Key, dict[str, Any]]
@@ -63,11 +65,6 @@ def bands(q: NDArray[Any], size: int) -> list[NDArray[Any]]:
     return [np.ascontiguousarray(q[:, first : first + rows]) for first in range(0, q.shape[1], rows)]
 
 
-def spread(items: Sequence[Any], count: int) -> list[Any]:
-    """At most so many, evenly spread."""
-    return [items[i * len(items) // count] for i in range(count)] if len(items) > count else list(items)
-
-
 def golden_tiles(block: Block, values: int) -> list[Tile]:
     """The tiles of golden frames that a block takes."""
     found = []
@@ -79,26 +76,28 @@ def golden_tiles(block: Block, values: int) -> list[Tile]:
     return found
 
 
-def spread_tiles(archive: Path, block: Block, values: int, count: int) -> list[Tile]:
-    """Tiles that a block takes, of some rows each, evenly spread over an archive's maps."""
-    found: list[Tile] = []
+def drawn_tiles(archive: Path, block: Block, values: int, count: int) -> list[Tile]:
+    """At most so many tiles that a block takes, of some rows each, drawn from all maps of an archive."""
     with fmapzip.open(archive) as opened:
-        names = spread(list(opened), 2 * count)
-        for pieces in (1, 4, 16):  # of a band, where maps have too few for one of each
-            most = pieces * (1 + 2 * count // len(names))
-            parts = (part for name in names for part in spread(bands(opened[name], band_values(block, values)), most))
-            found = [piece for part in parts for piece in taken(part, block, values, pieces)]
-            if len(found) >= count:
-                break
-    return spread(found, count)
+        places = [
+            (name, band) for name in opened for band in range(len(bands(opened[name], band_values(block, values))))
+        ]
+        random.Random(0).shuffle(places)
+        found: list[Tile] = []
+        for skipped in range(PIECES):  # the first of each band; where these are too few, the second, and so on
+            for name, band in places:
+                found += taken(bands(opened[name], band_values(block, values))[band], block, values, skipped)
+                if len(found) >= count:
+                    return found[:count]
+    return found
 
 
-def taken(part: NDArray[Any], block: Block, values: int, pieces: int) -> list[Tile]:
-    """At most so many pieces of each tile of a band that a block takes."""
+def taken(part: NDArray[Any], block: Block, values: int, skipped: int) -> list[Tile]:
+    """Of each tile of a band the piece behind so many, where the block takes it."""
     found = []
-    with suppress(InvalidInput):  # rows or spans that are too long for a block's lanes
-        for tile in tiles(fmapzip.encode(part, make(block.codec, **block.settings))):
-            for piece in islice(block.cut(tile, values), pieces):
+    for tile in tiles(fmapzip.encode(part, make(block.codec, **block.settings))):
+        with suppress(InvalidInput):  # rows or spans that are too long for a block's lanes
+            for piece in islice(block.cut(tile, values), skipped, skipped + 1):
                 block.case(piece, values)
                 found.append(piece)
     return found
@@ -113,7 +112,7 @@ def spoilt(body: bytes, rng: random.Random) -> bytes:
     return bytes(changed)
 
 
-def play(block: Block, values: int, found: list[Tile], program: Program, faults: int) -> dict[str, Any]:
+def play(block: Block, values: int, found: list[Tile], program: Program, faults: float) -> dict[str, Any]:
     """All runs of one archive's tiles; raises `SystemExit` where one does not pass."""
     rng, cycles, played = random.Random(0), 0, 0
     latencies: list[tuple[int, int]] = []
@@ -131,7 +130,8 @@ def play(block: Block, values: int, found: list[Tile], program: Program, faults:
                 sys.exit(f"{block.name} at {values}, tile {number}: {fast}; {slow}")
             cycles += int(passed[1])
             latencies.append((int(passed[2]), int(passed[3])))
-            for _ in range(faults if "status" in component.signature.members else 0):
+            spoils = int(faults * (number + 1)) - int(faults * number)
+            for _ in range(spoils if "status" in component.signature.members else 0):
                 body = spoilt(tile.body, rng)
                 inputs = block.case(Tile(tile.codec, tile.values, tile.below, body, tile.parameters), values).inputs
                 write_case(component, Case(inputs, {"values": [], "status": []}), folder)
@@ -156,7 +156,7 @@ def covered(block: Block, values: int, archives: list[Path], arguments: argparse
     with tempfile.TemporaryDirectory() as folder:
         program, count = Program(block, values, Path(folder), coverage=True), 0
         for archive in archives:
-            found = spread_tiles(archive, block, values, arguments.coverage)
+            found = drawn_tiles(archive, block, values, arguments.coverage)
             count += play(block, values, found, program, max(2, arguments.faults))["tiles"]
         lines, bits = program.reached(("line", "branch")), program.reached(("toggle",))
     activity = round(program.activity, 4)
@@ -183,9 +183,7 @@ def proven(
             if asked.items() <= known.items() and (archive or "first_out" in known):
                 continue
             found = (
-                golden_tiles(block, values)
-                if archive is None
-                else spread_tiles(archive, block, values, arguments.tiles)
+                golden_tiles(block, values) if archive is None else drawn_tiles(archive, block, values, arguments.tiles)
             )
             if found:
                 yield key, play(block, values, found, program, arguments.faults) | asked
@@ -200,7 +198,7 @@ def main() -> None:
         "--coverage", type=int, metavar="N", help="instead count what so many tiles of each archive reach"
     )
     parser.add_argument("--values", type=int, nargs="*", help="values a cycle instead of those that are measured")
-    parser.add_argument("--faults", type=int, default=2, help="spoilt bodies of each tile, for decoders")
+    parser.add_argument("--faults", type=float, default=2, help="spoilt bodies for each tile, of decoders")
     parser.add_argument("--json", type=Path, required=True)
     arguments = parser.parse_args()
     if shutil.which("verilator") is None:
