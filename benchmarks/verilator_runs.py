@@ -15,6 +15,8 @@ DEPTH = 1 << 16
 """Words that a stream of a case may have: the tiles are small, and simulators clear all of them."""
 OPTIMISED = "OPT_FAST=-O1 OPT_SLOW=-O0"
 """For the compiler: large blocks take minutes at -O3, and run for seconds."""
+FEW_FILES = "--output-split 200000 --output-split-cfuncs 20000"
+"""For Verilator: each file that it writes reads a header of thousands of signals."""
 POINT = re.compile(r"\x01f\x02(?P<file>[^\x01]*)\x01.*?\x01page\x02v_(?P<kind>line|branch|toggle)/")
 
 
@@ -34,7 +36,17 @@ class Program:
         self.folder, self._points, self._hit = folder, set[str](), set[str]()
         self._changes, self._cycles = 0, 0
         sources = [MAIN, folder / f"{module}.v", folder / f"{module}_tb.sv"]
-        command = ["verilator", "--cc", "--exe", "--build", "--timing", "-O3", "-Wno-fatal", "-Wno-lint"]
+        command = [
+            "verilator",
+            "--cc",
+            "--exe",
+            "--build",
+            "--timing",
+            "-O3",
+            "-Wno-fatal",
+            "-Wno-lint",
+            *FEW_FILES.split(),
+        ]
         command += ["--coverage-line", "--coverage-toggle"] if coverage else []
         command += ["--top-module", "testbench", f"-GDEPTH={DEPTH}", "-MAKEFLAGS", OPTIMISED]
         command += ["-Mdir", str(folder / "obj"), "-o", "sim"]
