@@ -186,7 +186,8 @@ def proven(
                 golden_tiles(block, values) if archive is None else drawn_tiles(archive, block, values, arguments.tiles)
             )
             if found:
-                yield key, play(block, values, found, program, arguments.faults) | asked
+                faults = arguments.faults if archive else max(1, arguments.faults)
+                yield key, play(block, values, found, program, faults) | asked
 
 
 def main() -> None:
