@@ -25,19 +25,20 @@ EMULATED = {  # other machines: the compiler for them, and what runs their progr
     "s390x": ("s390x-linux-gnu-g++", ("qemu-s390x", "-L", "/usr/s390x-linux-gnu")),  # big-endian
     "windows": ("x86_64-w64-mingw32-g++-posix", ("/usr/lib/wine/wine64",)),
 }
+WORKERS = ("-n", "2", "--dist", "worksteal")  # tests of a module side by side, so that they share what it sets up
 FUZZ_SECONDS, NIGHTLY_FUZZ_SECONDS = "20", "300"
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """Python's tests; further arguments go to pytest."""
-    _python(session, "-m", "pytest", "-q", *(session.posargs or ("-n", "2")))
+    _python(session, "-m", "pytest", "-q", *(session.posargs or WORKERS))
 
 
 @nox.session
 def nightly(session: nox.Session) -> None:
     """What takes long: tests in their long forms, with more random examples; then each fuzz target (``-- SECONDS``)."""
-    _python(session, "-m", "pytest", "-q", "-n", "2", "--nightly")
+    _python(session, "-m", "pytest", "-q", *WORKERS, "--nightly")
     _fuzz(session, session.posargs[0] if session.posargs else NIGHTLY_FUZZ_SECONDS)
 
 
@@ -173,7 +174,7 @@ def benchmarks(session: nox.Session) -> None:
 @nox.session
 def coverage(session: nox.Session) -> None:
     """Lines and branches that the tests reach, Python's and then the core's: printed, not asserted."""
-    _python(session, "-m", "pytest", "-q", "--cov=fmapzip", "--cov-branch", *(session.posargs or ("-n", "2")))
+    _python(session, "-m", "pytest", "-q", "--cov=fmapzip", "--cov-branch", *(session.posargs or WORKERS))
     build = "build/coverage"
     options = ("-DFMAPZIP_TESTS=ON", "-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS=--coverage -O1")
     _build(session, build, *options)

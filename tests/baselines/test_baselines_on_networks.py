@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fmapzip import baselines
 from fmapzip.archive import Archive
 
-MOST_CHANNELS = 24
+MOST_CHANNELS = 8
 """Of each map: methods in NumPy are slow, and no method here looks further than the values before it."""
 
 LOSSLESS: tuple[tuple[str, dict[str, Any]], ...] = (

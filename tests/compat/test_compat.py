@@ -13,6 +13,7 @@ import pytest
 
 import fmapzip
 from fmapzip import Archive, Plan, _core, errors
+from fmapzip.codecs.context_rans_parameters import level_of
 from fmapzip.frame import parse
 from fmapzip.reference import decode as reference_decode
 
@@ -66,6 +67,23 @@ def test_every_frame_of_a_release_decodes_to_the_same_map(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", PROMISED, ids=lambda folder: folder.name)
+def test_maps_that_a_release_coded_with_others_decode_to_the_same(folder: Path) -> None:
+    with Archive(folder / make.REFERRING) as archive:
+        assert archive.plan is not None
+        assert {0, 1, 2} == {len(tap.references) for tap in archive.plan}
+        assert {archive.read(tap.name, 0).dtype for tap in archive.plan if tap.references} == {np.uint8, np.int8}
+        found = {name: make.sha256(archive.read_all(name).tobytes()) for name in archive.names}
+        assert found == manifest(folder)["references"]
+        assert [*archive.verify()] == []
+
+
+@pytest.mark.parametrize("folder", PROMISED, ids=lambda folder: folder.name)
+def test_plans_of_a_release_hold_parameters_of_every_level(folder: Path) -> None:
+    taps = [tap for tap in Plan.load(folder / make.PLAN) if tap.codec.id == "context-rans"]
+    assert {level_of(tap.parameters) for tap in taps} == {"default", "max", "ultra"}
+
+
+@pytest.mark.parametrize("folder", PROMISED, ids=lambda folder: folder.name)
 def test_a_plan_of_a_release_is_written_again_as_it_was(folder: Path) -> None:
     data = (folder / make.PLAN).read_bytes()
     plan = Plan.from_bytes(data)
@@ -103,7 +121,10 @@ def test_an_archive_of_a_later_version_is_refused_by_name(tmp_path: Path) -> Non
         Archive(tmp_path / "later.fmz")
 
 
-@pytest.mark.parametrize("name", make.codecs())
+LONG = make.name_of(make.TRAINED_FOR_LONG)
+
+
+@pytest.mark.parametrize("name", [pytest.param(x, marks=[pytest.mark.slow] * (x == LONG)) for x in make.codecs()])
 def test_sizes_are_those_of_the_table(name: str) -> None:
     table = json.loads(make.SIZES.read_text("utf-8"))["codecs"][name]
     found = make.sizes_of(make.codecs()[name])

@@ -24,15 +24,14 @@ from fmapzip.hardware.vectors import write_block, write_case
 from fmapzip.quantize import QuantParams
 from fmapzip.registry import make
 from strategies import KINDS, make_map
-from verilog_runs import chosen_blocks, compiled, has_simulator, said
+from verilog_runs import by_day, chosen_blocks, compiled, has_simulator, said
 
 if not has_simulator():
     pytest.skip("no iverilog: the exported Verilog is not run", allow_module_level=True)
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 PLAYED = chosen_blocks(1)
-WIDEST = dict(sorted(PLAYED, key=lambda each: each[1]))
-AT_RANDOM = [pytest.param(*each, marks=() if each[1] == WIDEST[each[0]] else pytest.mark.slow) for each in PLAYED]
+AT_RANDOM = by_day(PLAYED)
 """By day random tiles go through the widest of a block's forms; golden frames go through all."""
 BUDGET = 200_000
 Program = tuple[Any, Path, Path]  # component, compiled test bench, folder for a case

@@ -78,7 +78,7 @@ def spoilt(body: bytes, seed: int) -> bytes:
     return bytes(changed + rng.integers(0, 256, rng.integers(1, 40), np.uint8).tobytes())
 
 
-@pytest.mark.parametrize(("values", "seed"), [(1, 0), (4, 1), (4, 2), (4, 3)])
+@pytest.mark.parametrize(("values", "seed"), [pytest.param(1, 0, marks=pytest.mark.slow), (4, 1), (4, 2), (4, 3)])
 def test_a_spoilt_body_ends_in_the_softwares_error_and_the_next_one_decodes(values: int, seed: int) -> None:
     tile, good = several()[0], block("dct-cm-transform-4-decoder").case(several()[2], values)
     body = spoilt(tile.body, seed)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from fmapzip.hardware.blocks import BLOCKS
 
@@ -50,3 +53,9 @@ def chosen_blocks(lanes: int) -> list[tuple[str, int]]:
         for values in ((lanes,) if each.codec == "context-rans" else (1, 8))
         if values in each.widths and each.name not in LONG and (each.name, values) not in SLOW
     ]
+
+
+def by_day(played: list[tuple[str, int]]) -> list[Any]:
+    """These forms of blocks as parameters, all but the widest of each left to the night."""
+    widest = dict(sorted(played, key=lambda form: form[1]))
+    return [pytest.param(*form, marks=() if form[1] == widest[form[0]] else pytest.mark.slow) for form in played]
