@@ -14,7 +14,7 @@ from hypothesis import settings
 sys.path.insert(0, str(Path(__file__).parent))
 
 # The same examples on every run: a failure in CI is a failure at the desk. By night there are more, and others.
-settings.register_profile("fmapzip", deadline=None, derandomize=True, max_examples=60)
+settings.register_profile("fmapzip", deadline=None, derandomize=True, max_examples=40)
 settings.register_profile("nightly", deadline=None, max_examples=300, print_blob=True)
 settings.load_profile("fmapzip")
 

@@ -74,6 +74,6 @@ def test_decoding_is_exact_on_every_tap(name: str, config: dict[str, Any], maps:
         pytest.skip(f"{method.missing()} is not installed")
     for tap, whole in maps.items():
         q = np.ascontiguousarray(whole[:MOST_CHANNELS])
-        side = method.train(whole[None]) if method.trained else b""
+        side = method.train(q[None]) if method.trained else b""
         data = method.encode(q, side)
         assert np.array_equal(method.decode(data, q.shape, q.dtype, side), q), tap

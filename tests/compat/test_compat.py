@@ -71,7 +71,10 @@ def test_maps_that_a_release_coded_with_others_decode_to_the_same(folder: Path) 
     with Archive(folder / make.REFERRING) as archive:
         assert archive.plan is not None
         assert {0, 1, 2} == {len(tap.references) for tap in archive.plan}
-        assert {archive.read(tap.name, 0).dtype for tap in archive.plan if tap.references} == {np.uint8, np.int8}
+        assert {archive.read(tap.name, 0).dtype for tap in archive.plan if tap.references} == {
+            np.dtype(np.uint8),
+            np.dtype(np.int8),
+        }
         found = {name: make.sha256(archive.read_all(name).tobytes()) for name in archive.names}
         assert found == manifest(folder)["references"]
         assert [*archive.verify()] == []

@@ -24,8 +24,8 @@ if not has_simulator():
 
 PLAYED = [pytest.param(form.values, marks=form.marks) for form in by_day(chosen_blocks(4))]
 """Golden frames go through all forms by day too (test_blocks_against_software.py)."""
-FEW_CHANNELS = 16
-"""Of a map that is coded without lanes; four lanes take all of its values."""
+CHANNELS_OF_A_LANE = 16
+"""Of the map: so many are coded on one lane of `context-rans`."""
 
 
 def settings_of(name: str) -> str:
@@ -36,19 +36,17 @@ def settings_of(name: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def archives(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
+def archives(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, int], Path]:
     """A small map of the demo network, by a codec."""
     folder = tmp_path_factory.mktemp("archives")
     chosen = ["--codec", "zvc", "--limit", "4", "--taps", "stages.2.conv2", "-o", str(folder / "maps.fmz")]
     assert run(["capture", "demo", "demo", *chosen]) == 0
     with fmapzip.open(folder / "maps.fmz") as opened:
         q = opened[next(iter(opened))]
-    np.save(folder / "all.npy", q)
-    np.save(folder / "few.npy", q[:FEW_CHANNELS])
 
-    def coded(settings: str, channels: str) -> Path:
-        archive = folder / f"{settings.replace(':', '_')}_{channels}.fmz"
-        source = folder / f"{channels}.npy"
+    def coded(settings: str, lanes: int) -> Path:
+        archive, source = folder / f"{settings.replace(':', '_')}_{lanes}.fmz", folder / "map.npy"
+        np.save(source, q[: lanes * CHANNELS_OF_A_LANE])
         assert archive.exists() or run(["encode", str(source), str(archive), "--codec", settings]) == 0
         return archive
 
@@ -57,14 +55,14 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], P
 
 @pytest.fixture(scope="module", params=PLAYED, ids=str)
 def played(
-    request: pytest.FixtureRequest, archives: Callable[[str, str], Path], tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, archives: Callable[[str, int], Path], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, list[Path]]:
     """A compiled test bench and its cases."""
     name, values = request.param
     target = tmp_path_factory.mktemp("vectors")
     chosen = ["--values", str(values), "--limit", "1", "-o", str(target)]
-    channels = "all" if block(name).codec == "context-rans" else "few"
-    assert run(["vectors", name, str(archives(settings_of(name), channels)), *chosen]) == 0
+    lanes = values if block(name).codec == "context-rans" else 1
+    assert run(["vectors", name, str(archives(settings_of(name), lanes)), *chosen]) == 0
     folder = target / block(name).module_name(values)
     return compiled(folder), [path.parent for path in sorted(folder.glob("*/case.json"))]
 
@@ -79,8 +77,8 @@ def test_cases_pass_with_and_without_stalls_and_after_a_reset(played: tuple[Path
         assert said(program, case, reset=100, **stalled).startswith("PASS")
 
 
-def test_pass_tells_cycles_from_input_to_output(archives: Callable[[str, str], Path], tmp_path: Path) -> None:
-    source, chosen = str(archives("zvc", "all")), ["--values", "8", "--limit", "1", "-o", str(tmp_path)]
+def test_pass_tells_cycles_from_input_to_output(archives: Callable[[str, int], Path], tmp_path: Path) -> None:
+    source, chosen = str(archives("zvc", 4)), ["--values", "8", "--limit", "1", "-o", str(tmp_path)]
     assert run(["vectors", "zvc-encoder", source, *chosen]) == 0
     folder = tmp_path / "zvc_encoder_8"
     (case,) = [path.parent for path in folder.glob("*/case.json")]
