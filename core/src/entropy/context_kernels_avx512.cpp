@@ -172,8 +172,8 @@ bool decode_row_in(const ContextTables& t, const ContextRow& row, const ContextW
     uint8_t* values = indices + size_t{position} * count;
     uint8_t* companded = row.current + size_t{position} * count;
     if (count <= 64) {
-      const Contexts::Chunk found = contexts.chunk(near, 0);
-      if (!decoder.chunk(found.table, found.zero_class, count, values, companded)) return false;
+      const auto found = contexts.parts<1>(near, 0);
+      if (!decoder.chunk(found.table.v[0], found.zero_class.v[0], count, values, companded)) return false;
     } else {
       contexts.span(near, count, work.table, work.zero_class);
       if (!decoder.span(work.table, work.zero_class, count, work.packed, values, companded)) return false;
@@ -298,20 +298,6 @@ void encode_row(const ContextTables& t, const ContextRow& row, const ContextWork
       return encode_row_in<2>(t, row, work, indices, out);
     default:
       return encode_row_in<4>(t, row, work, indices, out);
-  }
-}
-
-void predicted_contexts(const ContextTables& t, const PredictionSteps& steps, uint32_t count, uint8_t* table,
-                        uint8_t* zero_class) {
-  const __m512i level1 = load(t.level1), level2 = load(t.level2);
-  const CellTable table_of(t.table_of), zero_class_of(t.zero_class_of);
-  for (uint32_t i = 0; i < count; i += 64) {
-    const __m512i cell = _mm512_add_epi8(_mm512_permutexvar_epi8(load(steps.mean + i), level1),
-                                         _mm512_permutexvar_epi8(load(steps.spread + i), level2));
-    const __m512i sum = _mm512_add_epi8(load(steps.zero + i), zero_class_of[cell]);
-    const __m512i moved = _mm512_subs_epu8(sum, _mm512_set1_epi8(64));
-    store(table + i, table_of[cell]);
-    store(zero_class + i, _mm512_min_epu8(moved, _mm512_set1_epi8(63)));
   }
 }
 
