@@ -20,7 +20,7 @@ from results_breadth import breadth
 from results_dead_zones import dead_zones
 from results_files import NETWORKS, Values, arenas, keep, loaded, renew
 from results_hardware import proof, synthesis, table_sizes, tile_sizes
-from results_instructions import instructions
+from results_instructions import cycles, instructions
 from results_map import draw_map, one_map
 from results_metric_plans import metric_plans
 from results_paper import paper, short_paper
@@ -64,6 +64,7 @@ def document() -> str:
     parts += [pca(loaded("pca_before_*.json"))]
     parts += [speed(found) for found in loaded("speed.json")]
     parts += [instructions(found) for found in loaded("instructions.json")]
+    parts += [cycles(found) for found in loaded("cycles.json")]
     parts += [stored_pass(found) for found in loaded("pass.json")]
     parts += [memory(found) for found in loaded("memory.json")]
     parts += [stores(found) for found in loaded("stores.json")]

@@ -29,3 +29,40 @@ def instructions(found: Values) -> str:
         for row in found["rows"]
     ]
     return "\n\n".join(["## Instructions a value", fill(intro, WIDTH), table(["codec", *SETS, "neon / avx2"], rows)])
+
+
+PROCESSORS = {
+    "znver4": ("avx2", "Zen 4"),
+    "neoverse-n1": ("neon_dot", "Neoverse N1"),
+    "cortex-a76": ("neon_dot", "Cortex-A76"),
+}
+
+
+def cycles(found: Values) -> str:
+    """Cycles a value that llvm-mca estimates."""
+    least = min(row[f"{simd}_share"] for row in found["rows"] for simd in ("avx2", "neon_dot"))
+    intro = (
+        f"`benchmarks/cycles.py`: {found['tool']} on the pieces of code that are at least {100 * least:.0f} % of what "
+        "ran (the same map, under qemu-user), times how often each ran. An estimate: memory is in the first cache, "
+        "branches are foreseen, a piece is repeated without the others around it. LLVM describes Cortex-A76 by "
+        f"Cortex-A57, a narrower core, so that its column is rather an upper bound. Commit {found['commit']}."
+    )
+    rows = [
+        [
+            f"`{row['codec']}`, {row['what']}",
+            *(
+                f"{row[name]:.2f} ({row[f'{simd}_instructions'] / row[name]:.1f})"
+                for name, (simd, _) in PROCESSORS.items()
+            ),
+            f"{row['neoverse-n1'] / row['znver4']:.1f}",
+        ]
+        for row in found["rows"]
+    ]
+    head = [f"{told}, `{simd}`" for simd, told in PROCESSORS.values()]
+    return "\n\n".join(
+        [
+            "## Cycles a value, estimated",
+            fill(intro, WIDTH) + " In brackets: instructions a cycle.",
+            table(["codec", *head, "Neoverse N1 / Zen 4"], rows),
+        ]
+    )
