@@ -17,7 +17,7 @@ from textwrap import fill
 
 from one_map import SHOWN, before, decoded_of
 from results_breadth import breadth
-from results_dead_zones import dead_zones
+from results_dead_zones import dead_zones, trained_dead_zones
 from results_files import NETWORKS, Values, arenas, keep, loaded, renew
 from results_hardware import proof, synthesis, table_sizes, tile_sizes
 from results_instructions import cycles, instructions
@@ -60,6 +60,7 @@ def document() -> str:
     parts += [metric_plans([run for run in loaded("plan_*.json") if run["benchmark"] == "plan"])]
     parts += [tunings(loaded("tune_*.json"))]
     parts += [dead_zones(loaded("dead_zones_*.json"))]
+    parts += [trained_dead_zones(found) for found in loaded("trained_dead_zones_*.json")]
     parts += [grid(found) for found in loaded("dct_cm_grid_*.json")]
     parts += [pca(loaded("pca_before_*.json"))]
     parts += [speed(found) for found in loaded("speed.json")]

@@ -18,6 +18,13 @@ _INTRO = (
 )
 
 
+_TRAINED = (
+    "`benchmarks/trained_dead_zones.py`: widths that train with the network, one a map, in steps of the codec; half a "
+    "step is what rounding does. *Loss* is the task's plus what a bit is worth times the bits a value, of images that "
+    "do not train. Widths: the median of all maps after the last epoch, the range in brackets."
+)
+
+
 def dead_zones(found: Sequence[Values]) -> str:
     """All networks."""
     if not found:
@@ -26,6 +33,26 @@ def dead_zones(found: Sequence[Values]) -> str:
     widths = list(found[0]["codecs"]["dct-cm"][0]["saved"])
     head = ["network", "coded by", *(f"{width} wider" for width in widths), "best"]
     return "\n\n".join(["## Dead zones", fill(_INTRO, WIDTH), table(head, rows), _conditions(found)])
+
+
+def trained_dead_zones(found: Values) -> str:
+    """One network, with widths that train and without."""
+    rows = [_trained_row(run) for run in found["runs"]]
+    head = ["step", "a bit is worth", "widths begin at", "widths reached", "task", "bits", "loss"]
+    told = (
+        f"{NETWORKS[found['network']]}, {found['images']} images of `{found['tuned_on']}`, {found['epochs']} epochs, "
+        f"measured on {found['held_back']} others; learning rate {found['learning_rate']:g}. {conditions(found)}"
+    )
+    return "\n\n".join(["### Dead zones that train", fill(_TRAINED, WIDTH), table(head, rows), told])
+
+
+def _trained_row(run: Values) -> list[str]:
+    last, widths = run["epochs"][-1], sorted(run["widths"].values())
+    reached = f"{median(widths):.3f} ({widths[0]:.3f} to {widths[-1]:.3f})" if widths else ""
+    loss = last["task"] + run["price"] * last["bits"]
+    first = f"{run['width']:g}" if widths else "none"
+    figures = (f"{last['task']:.4f}", f"{last['bits']:.4f}", f"{loss:.4f}")
+    return [str(run["step"]), f"{run['price']:g}", first, reached, *figures]
 
 
 def _row(found: Values, codec: str, maps: Sequence[Values]) -> list[str]:
