@@ -15,7 +15,14 @@ void look_up(const uint8_t table[256], const uint8_t* src, size_t n, uint8_t* ds
 }
 
 #include "entropy/context_means_scalar.inc"
-#include "entropy/context_spans.inc"
+
+void row_contexts(const ContextTables& t, const ContextRow& row, const ContextWork& work) {
+  const Contexts contexts(t);
+  for (uint32_t position = 0; position < row.width; ++position) {
+    const size_t base = size_t{position} * row.channels;
+    contexts.span(neighbours_at(row, position), row.channels, work.table + base, work.zero_class + base);
+  }
+}
 
 // The state without its low word, which is written, where `full`. Without a branch, which could not be
 // predicted.
