@@ -65,7 +65,8 @@ def proof(found: Values) -> str:
         "`benchmarks/prove_blocks.py`: the exported Verilog in Verilator, on tiles of real maps, byte for byte "
         "against the software: as fast as the block takes them, and again with streams that stall in up to 200 of 256 "
         "cycles, after a reset. Spoilt bodies have a bit flipped or their end cut off, and ended in the "
-        "reference's error. Of `context-rans` the cycles count those in which tables are loaded, before each tile."
+        "reference's error. Of `context-rans` and `dct-cm-points` the cycles count those in which tables are loaded, "
+        "before each tile."
     )
     rows = [
         [
