@@ -50,7 +50,7 @@ def document() -> str:
     """The whole of docs/RESULTS.md."""
     parts = [
         f"# Results\n\n{fill(OPENING, WIDTH)}",
-        paper(loaded("paper*.json"), loaded("maps_alone.json")),
+        paper(loaded("paper*.json"), loaded("eval_sscd*.json"), loaded("maps_alone.json")),
         evals(loaded("eval_*.json")),
     ]
     parts += [one_map(found) for found in loaded("one_map.json")]
@@ -97,7 +97,8 @@ def readme() -> str | None:
         f"{told['calibration_images']} others. {plotted().get('note', '')}"
     ).strip()
     words += " Conditions, lossy methods and distortion: [docs/RESULTS.md](docs/RESULTS.md)."
-    tables = "\n\n".join(filter(None, (short_paper(loaded("paper*.json")), short_table(arenas()))))
+    first = short_paper(loaded("paper*.json"), loaded("eval_sscd*.json"))
+    tables = "\n\n".join(filter(None, (first, short_table(arenas()))))
     return f"{before}{BEGIN}\n{tables}\n\n{plot}\n\n{words}\n{END}{after}"
 
 

@@ -9,6 +9,8 @@ from results_files import Values
 from results_recall import alone_table, everything, paired, plan_name, recall_table
 from results_tables import WIDTH, conditions, table
 
+from fmapzip.report.settings import changed_settings
+
 TITLE = "The complete ResNet-50"
 PUBLISHED = (
     ("DCT-CM (ISCAS 2021)", "2.9", "average on ResNet-50 for ImageNet, 8 bits; which maps it is of is not said"),
@@ -26,16 +28,16 @@ ROUNDED = (
 )
 
 
-def paper(runs: Sequence[Values], alone: Sequence[Values] = ()) -> str:
+def paper(runs: Sequence[Values], whole: Sequence[Values] = (), alone: Sequence[Values] = ()) -> str:
     """Every method at each size, plans, and what is published; "" where nothing was measured.
 
-    `alone`: what the maps of a plan cost alone.
+    `whole`: reports of `fmapzip eval`, lossless on all images. `alone`: what the maps of a plan cost alone.
     """
     sizes = merged(runs)
     if not sizes:
         return ""
     head = ["method", *_columns(sizes), "cosine", "recall@1"]
-    rows = [*_plan_rows(sizes), *_method_rows(sizes, lambda _: True)]
+    rows = [*_plan_rows(sizes), *_whole_rows(whole, sizes), *_method_rows(sizes, lambda _: True)]
     intro = (
         "`benchmarks/paper.py`: ResNet-50 v1.5 for copy detection (SSCD, int8 QDQ ONNX), the integers of all its "
         "maps, stages 1 to 4. *Cosine*: the mean to the embeddings of the network as shipped, on images that did not "
@@ -44,6 +46,7 @@ def paper(runs: Sequence[Values], alone: Sequence[Values] = ()) -> str:
     )
     notes = [f"- {name}, as published, of other maps and other integers: {what}." for name, _, what in PUBLISHED]
     lines = [line for size, found in sizes.items() for line in _facts(size, found)]
+    lines += [_whole_fact(run) for run in whole]
     notes.append(f"- {ROUNDED}")
     machine = f"- {conditions(runs[0])}"
     parts = [
@@ -57,7 +60,7 @@ def paper(runs: Sequence[Values], alone: Sequence[Values] = ()) -> str:
     return "\n\n".join(filter(None, parts))
 
 
-def short_paper(runs: Sequence[Values]) -> str:
+def short_paper(runs: Sequence[Values], whole: Sequence[Values] = ()) -> str:
     """README's table: plans, lossless methods, lossy ones of ours that keep a cosine of 0.98, what is published."""
     sizes = merged(runs)
     if not sizes:
@@ -67,9 +70,9 @@ def short_paper(runs: Sequence[Values]) -> str:
     for row in _method_rows(sizes, _worth_a_look):
         name = row[0].strip("`")
         best.setdefault(name if name.startswith("**") else name.partition(":")[0].partition("`")[0], row)
-    rows = [*_plan_rows(sizes), *best.values(), *_published(sizes)]
-    facts = "\n".join(line for size, found in sizes.items() for line in _facts(size, found))
-    return f"{_telling(head, rows)}\n\n{facts}"
+    rows = [*_plan_rows(sizes), *_whole_rows(whole, sizes), *best.values(), *_published(sizes)]
+    facts = [line for size, found in sizes.items() for line in _facts(size, found)] + [*map(_whole_fact, whole)]
+    return "\n\n".join([_telling(head, rows), "\n".join(facts)])
 
 
 def _columns(sizes: dict[str, Values]) -> list[str]:
@@ -117,6 +120,29 @@ def _recall(found: Values, plan: Values) -> str:
         return ""
     each = paired(found["shipped"]["hits"], plan["recall"]["hits"], everything(plan["recall"]))
     return f"{each.after:.1f}% of {each.before:.1f}%"
+
+
+def _whole_rows(whole: Sequence[Values], sizes: dict[str, Values]) -> Iterator[list[str]]:
+    """Codecs without loss on all images, the smallest first."""
+    for run in whole:
+        for entry in sorted(run["codecs"], key=lambda entry: -float(entry["ratio_total"])):
+            figures = [f"{entry[key]:.3f}" for key in ("ratio_total", "ratio_payload")]
+            cells = [cell for size in sizes for cell in (figures if size == _size(run) else ["", ""])]
+            name = f"**`{entry['codec']}{changed_settings(entry['config'])}`**, {run['images']} images"
+            yield [name, *cells, "exact", ""]
+
+
+def _whole_fact(run: Values) -> str:
+    raw = sum(tap["raw_bytes"] for tap in run["taps"])
+    zeros, bits = (sum(tap[key] * tap["raw_bytes"] for tap in run["taps"]) / raw for key in ("zeros", "entropy_bits"))
+    return (
+        f"- {_size(run)} px: {run['images']} images by `fmapzip eval`, calibrated on {run['calibration_images']} "
+        f"others, which share the plan's bytes; {zeros:.1%} zeros, order-0 entropy {bits:.2f} bits ({8 / bits:.2f}x)."
+    )
+
+
+def _size(run: Values) -> str:
+    return str(run["protocol"]["input"]["resize"][0])
 
 
 def _method_rows(sizes: dict[str, Values], shown: Callable[[Values], bool]) -> list[list[str]]:
