@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fmapzip
+from fmapzip.archive import Archive
 from fmapzip.codecs.base import Codec
 from fmapzip.eval.environment import environment
 
@@ -95,6 +96,19 @@ def write_result(path: Path, benchmark: str, result: dict[str, Any], threads: in
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {"benchmark": benchmark, "commit": git_hash(), "environment": environment(threads), **result}
     path.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def keep_by_archive(
+    file: Path, benchmark: str, archives: Sequence[Path], rows_of: Callable[[Archive], list[dict[str, Any]]]
+) -> None:
+    """Write what is measured of each archive, a network's, in the place of its rows of before."""
+    rows = json.loads(file.read_text())["rows"] if file.exists() else []
+    for path in archives:
+        with Archive(path) as archive:
+            found = [{"network": path.stem, **row} for row in rows_of(archive)]
+        print(*found, sep="\n", flush=True)
+        rows = [*(row for row in rows if row["network"] != path.stem), *found]
+        file.write_text(rows_on_lines({"benchmark": benchmark, "commit": git_hash(), "rows": rows}))
 
 
 def rows_on_lines(content: dict[str, Any]) -> str:

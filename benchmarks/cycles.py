@@ -24,18 +24,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common import load_maps, trained_plan, write_result
-from instructions import CODECS, MORE, ROOT
-
-from fmapzip import _core
-from fmapzip.eval.codec_spec import parse_codec
+from common import load_maps, write_result
+from instructions import ARM_FILES, CODECS, MORE, ROOT, compiled_plugin, write_frame
 
 SHARE = 0.98
 ALIKE = 0.02
 """How much the counts of neighbours in a piece may differ."""
 STORED_WORD = "movq %rax, (%rdi)"
 """For `rep stos`, which the emulator counts word by word."""
-ARM_FILES = "/usr/aarch64-linux-gnu"
 
 
 @dataclass(frozen=True)
@@ -175,16 +171,11 @@ def main() -> None:
     q = maps[arguments.tap][0]
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as name:
-        plugin = Path(name, "libinstructions.so")
-        source = ROOT / "benchmarks" / "instructions_plugin.c"
-        subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", plugin, source], check=True)
+        plugin = compiled_plugin(Path(name))
         codes = {machine.simd: disassembled(machine.program) for machine in MACHINES}
         for spec in CODECS:
-            codec = parse_codec(spec)
-            plan = trained_plan(codec, [arguments.tap], {arguments.tap: maps[arguments.tap]})
             frame = Path(name, "frame")
-            prepared = _core.Codec(codec.number, plan.taps[0].parameters)
-            frame.write_bytes(_core.encode(q, prepared, b"", False, 0, b"", 0, 1))
+            write_frame(spec, arguments.tap, maps, frame)
             for what in ("encode", "decode"):
                 row: dict[str, Any] = {"codec": spec, "what": what}
                 for machine in MACHINES:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from common import load_maps, trained_plan, write_result
+from numpy.typing import NDArray
 
 from fmapzip import _core
 from fmapzip.eval.codec_spec import parse_codec
@@ -33,15 +34,29 @@ CODECS = (
 )
 ROOT = Path(__file__).parents[1]
 SETS = {"scalar": "x86", "avx2": "x86", "neon": "arm", "neon_dot": "arm"}
+ARM_FILES = "/usr/aarch64-linux-gnu"
 MORE = 2  # repetitions that are counted
+
+
+def compiled_plugin(folder: Path) -> Path:
+    """The plugin of qemu-user that counts, compiled into a folder."""
+    plugin = folder / "libinstructions.so"
+    source = ROOT / "benchmarks" / "instructions_plugin.c"
+    subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", plugin, source], check=True)
+    return plugin
+
+
+def write_frame(spec: str, tap: str, maps: dict[str, list[NDArray[Any]]], frame: Path) -> None:
+    """Write a tap's first map, by a codec with parameters trained on the tap's maps."""
+    codec = parse_codec(spec)
+    plan = trained_plan(codec, [tap], {tap: maps[tap]})
+    prepared = _core.Codec(codec.number, plan.taps[0].parameters)
+    frame.write_bytes(_core.encode(maps[tap][0], prepared, b"", False, 0, b"", 0, 1))
 
 
 def commands(folder: Path) -> dict[str, list[str]]:
     """The program that counts and what it runs, of each architecture."""
-    plugin = folder / "libinstructions.so"
-    source = ROOT / "benchmarks" / "instructions_plugin.c"
-    subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", plugin, source], check=True)
-    emulator = ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu", "-plugin", str(plugin)]
+    emulator = ["qemu-aarch64", "-L", ARM_FILES, "-plugin", str(compiled_plugin(folder))]
     callgrind = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
     return {
         "x86": [*callgrind, str(ROOT / "build/native/frames")],
@@ -75,11 +90,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         counted = commands(Path(name))
         for spec in CODECS:
-            codec = parse_codec(spec)
-            plan = trained_plan(codec, [arguments.tap], {arguments.tap: maps[arguments.tap]})
-            parameters = plan.taps[0].parameters
             frame = Path(name, "frame")
-            frame.write_bytes(_core.encode(q, _core.Codec(codec.number, parameters), b"", False, 0, b"", 0, 1))
+            write_frame(spec, arguments.tap, maps, frame)
             for what in ("encode", "decode"):
                 row: dict[str, Any] = {"codec": spec, "what": what}
                 for simd, architecture in SETS.items():

@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from itertools import islice
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from verilator_runs import Program
 
 import fmapzip
 from fmapzip.errors import InvalidInput
+from fmapzip.frame import parse_only
 from fmapzip.hardware import BLOCKS, Block
 from fmapzip.hardware.cases import Case
 from fmapzip.hardware.tiles import Tile, tiles
@@ -57,12 +59,17 @@ def band_values(block: Block, values: int) -> int:
     return 4096 * max(2, values) if block.codec == "context-rans" else 4096
 
 
-def bands(q: NDArray[Any], size: int) -> list[NDArray[Any]]:
-    """A map in bands of rows of at most so many values, or of one row."""
-    if q.ndim != 3:
-        return [q]
-    rows = max(1, size * q.shape[1] // q.size)
-    return [np.ascontiguousarray(q[:, first : first + rows]) for first in range(0, q.shape[1], rows)]
+def bands(shape: tuple[int, ...], size: int) -> list[slice]:
+    """The rows of a map in bands of at most so many values, or of one row; a map without rows is one band."""
+    if len(shape) != 3:
+        return [slice(None)]
+    rows = max(1, size * shape[1] // prod(shape))
+    return [slice(first, first + rows) for first in range(0, shape[1], rows)]
+
+
+def cut(q: NDArray[Any], rows: slice) -> NDArray[Any]:
+    """A band of a map."""
+    return np.ascontiguousarray(q[:, rows]) if q.ndim == 3 else q
 
 
 def golden_tiles(block: Block, values: int) -> list[Tile]:
@@ -79,14 +86,13 @@ def golden_tiles(block: Block, values: int) -> list[Tile]:
 def drawn_tiles(archive: Path, block: Block, values: int, count: int) -> list[Tile]:
     """At most so many tiles that a block takes, of some rows each, drawn from all maps of an archive."""
     with fmapzip.open(archive) as opened:
-        places = [
-            (name, band) for name in opened for band in range(len(bands(opened[name], band_values(block, values))))
-        ]
+        size = band_values(block, values)
+        places = [(name, rows) for name in opened for rows in bands(parse_only(opened.frame(*name)).shape, size)]
         random.Random(0).shuffle(places)
         found: list[Tile] = []
         for skipped in range(PIECES):  # the first of each band; where these are too few, the second, and so on
-            for name, band in places:
-                found += taken(bands(opened[name], band_values(block, values))[band], block, values, skipped)
+            for name, rows in places:
+                found += taken(cut(opened[name], rows), block, values, skipped)
                 if len(found) >= count:
                     return found[:count]
     return found

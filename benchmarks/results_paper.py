@@ -9,6 +9,7 @@ from results_files import Values
 from results_recall import alone_table, everything, paired, plan_name, recall_table
 from results_tables import WIDTH, conditions, table
 
+from fmapzip.documents.maps import pooled
 from fmapzip.report.settings import changed_settings
 
 TITLE = "The complete ResNet-50"
@@ -96,7 +97,8 @@ def merged(runs: Sequence[Values]) -> dict[str, Values]:
         for part in run["sizes"]:
             known = found.setdefault(part["size"], {"plans": []})
             known["plans"] += part["plans"]
-            known |= {key: part[key] for key in ("arena",) if key in part}
+            if "arena" in part:
+                known["arena"] = part["arena"]
             shipped = [each["shipped"] for each in (known, part) if "shipped" in each]
             if shipped:
                 known["shipped"] = max(shipped, key=lambda each: int(each["images"]))
@@ -133,12 +135,16 @@ def _whole_rows(whole: Sequence[Values], sizes: dict[str, Values]) -> Iterator[l
 
 
 def _whole_fact(run: Values) -> str:
-    raw = sum(tap["raw_bytes"] for tap in run["taps"])
-    zeros, bits = (sum(tap[key] * tap["raw_bytes"] for tap in run["taps"]) / raw for key in ("zeros", "entropy_bits"))
+    zeros, bits = (pooled(run["taps"], key) for key in ("zeros", "entropy_bits"))
     return (
         f"- {_size(run)} px: {run['images']} images by `fmapzip eval`, calibrated on {run['calibration_images']} "
-        f"others, which share the plan's bytes; {zeros:.1%} zeros, order-0 entropy {bits:.2f} bits ({8 / bits:.2f}x)."
+        f"others, which share the plan's bytes; {_alike(zeros, bits)}."
     )
+
+
+def _alike(zeros: float, bits: float) -> str:
+    """What integers are like."""
+    return f"{zeros:.1%} zeros, order-0 entropy {bits:.2f} bits ({8 / bits:.2f}x)"
 
 
 def _size(run: Values) -> str:
@@ -184,8 +190,7 @@ def _facts(size: str, found: Values) -> Iterator[str]:
     if arena is not None:
         yield (
             f"- {size} px: {arena['taps']} maps, {arena['images']} images of `imagenet200`, calibrated on "
-            f"{arena['calibration_images']} others; {arena['zeros']:.1%} zeros, order-0 entropy "
-            f"{arena['entropy_bits']:.2f} bits ({8 / arena['entropy_bits']:.2f}x). {_ahead(arena)}"
+            f"{arena['calibration_images']} others; {_alike(arena['zeros'], arena['entropy_bits'])}. {_ahead(arena)}"
         )
     for made in dict.fromkeys(map(_made, found["plans"])):
         alike = [plan for plan in found["plans"] if _made(plan) == made]

@@ -9,12 +9,13 @@ last, which is encoded. Hardware holds 304 bits for each table and lane, and 18 
 from __future__ import annotations
 
 import argparse
-import json
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from common import git_hash, rows_on_lines
+from common import keep_by_archive
 
 import fmapzip
 from fmapzip import _core
@@ -54,26 +55,25 @@ def stored(archive: Archive, name: str) -> dict[tuple[str, int, int, int], tuple
     return found
 
 
+def rows_of(archive: Archive, every: int) -> list[dict[str, Any]]:
+    """Bytes of maps and of their models, by level and size."""
+    maps = [stored(archive, name) for name in list(archive.names)[::every]]
+    rows = []
+    for key in maps[0]:
+        level, levels, spread_levels, tables = key
+        sizes = {"level": level, "levels": levels, "spread_levels": spread_levels, "tables": tables}
+        total, models = (sum(each[key][i] for each in maps) for i in range(2))
+        rows.append({"maps": len(maps), **sizes, "bytes": total, "models": models})
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("archives", nargs="+", type=Path)
     parser.add_argument("--every", type=int, default=1, help="only each so many-th map")
     parser.add_argument("--json", type=Path, required=True)
     arguments = parser.parse_args()
-    rows = json.loads(arguments.json.read_text())["rows"] if arguments.json.exists() else []
-    for path in arguments.archives:
-        with Archive(path) as archive:
-            names = list(archive.names)[:: arguments.every]
-            maps = [stored(archive, name) for name in names]
-        rows = [row for row in rows if row["network"] != path.stem]
-        for key in maps[0]:
-            level, levels, spread_levels, tables = key
-            sizes = {"level": level, "levels": levels, "spread_levels": spread_levels, "tables": tables}
-            total, models = (sum(each[key][i] for each in maps) for i in range(2))
-            rows.append({"network": path.stem, "maps": len(maps), **sizes, "bytes": total, "models": models})
-            print(rows[-1], flush=True)
-        content = {"benchmark": "table_sizes", "commit": git_hash(), "rows": rows}
-        arguments.json.write_text(rows_on_lines(content))
+    keep_by_archive(arguments.json, "table_sizes", arguments.archives, partial(rows_of, every=arguments.every))
 
 
 if __name__ == "__main__":

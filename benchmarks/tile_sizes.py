@@ -9,11 +9,11 @@ the last, which is encoded: bytes of tiles and of the table of their lengths.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from common import git_hash, rows_on_lines
+from common import keep_by_archive
 
 import fmapzip
 from fmapzip import _core
@@ -45,23 +45,23 @@ def stored(archive: Archive, name: str) -> dict[tuple[str, int], tuple[int, int]
     return found
 
 
+def rows_of(archive: Archive) -> list[dict[str, Any]]:
+    """Bytes of all maps, and the largest tile, by codec and values a tile."""
+    maps = [stored(archive, name) for name in archive.names]
+    rows = []
+    for codec, values in maps[0]:
+        of_all = [each[codec, values] for each in maps]
+        size, most = sum(size for size, _ in of_all), max(most for _, most in of_all)
+        rows.append({"maps": len(maps), "codec": codec, "tile_values": values, "bytes": size, "largest": most})
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("archives", nargs="+", type=Path)
     parser.add_argument("--json", type=Path, required=True)
     arguments = parser.parse_args()
-    rows = json.loads(arguments.json.read_text())["rows"] if arguments.json.exists() else []
-    for path in arguments.archives:
-        with Archive(path) as archive:
-            maps = [stored(archive, name) for name in archive.names]
-        rows = [row for row in rows if row["network"] != path.stem]
-        for codec, values in maps[0]:
-            of_all = [each[codec, values] for each in maps]
-            row = {"network": path.stem, "maps": len(maps), "codec": codec, "tile_values": values}
-            rows.append({**row, "bytes": sum(size for size, _ in of_all), "largest": max(most for _, most in of_all)})
-            print(rows[-1], flush=True)
-        content = {"benchmark": "tile_sizes", "commit": git_hash(), "rows": rows}
-        arguments.json.write_text(rows_on_lines(content))
+    keep_by_archive(arguments.json, "tile_sizes", arguments.archives, rows_of)
 
 
 if __name__ == "__main__":

@@ -13,25 +13,19 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmark_scripts import BENCH, script
 from fmapzip.bench.run import bench
 from fmapzip.bench.source import FileSource
 from fmapzip.bench.specs import choose
 from strategies import make_map
 
-BENCH = Path(__file__).parents[2] / "benchmarks"
 VERSIONS = {"3.11", "2.0"}
 """Numbers in README that are no measurements: of Python, of a licence, of networks' names."""
 
 
 @pytest.fixture(scope="module")
 def results() -> ModuleType:
-    if not BENCH.is_dir():
-        pytest.skip("the benchmarks are not beside the tests")
-    sys.path.insert(0, str(BENCH))
-    try:
-        return import_module("results")
-    finally:
-        sys.path.remove(str(BENCH))
+    return script("results")
 
 
 @pytest.fixture

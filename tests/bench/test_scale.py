@@ -1,22 +1,14 @@
 """The schedule of shards that benchmarks/scale_schedule.py makes."""
 
-import sys
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmark_scripts import script
 from fmapzip.eval.shard_rows import shard_rows
 
-BENCH = Path(__file__).parents[2] / "benchmarks"
-if not BENCH.is_dir():
-    pytest.skip("the benchmarks are not beside the tests", allow_module_level=True)
-sys.path.insert(0, str(BENCH))
-try:
-    from scale_schedule import makespan, shard_seconds
-finally:
-    sys.path.remove(str(BENCH))
+SCHEDULE = script("scale_schedule")
+makespan, shard_seconds = SCHEDULE.makespan, SCHEDULE.shard_seconds
 
 STAGES = {"start": 3.0, "calibration": 0.5, "batch": 0.25, "finish": 0.1, "merge": 0.01, "merge_start": 2.0}
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from importlib import import_module
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -13,21 +10,14 @@ torch = pytest.importorskip("torch")
 
 from torch import nn
 
+from benchmark_scripts import script
 from fmapzip.codecs.context_rans import ContextRans
 from fmapzip.torch import tunable
-
-BENCH = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.fixture(scope="module")
 def benchmark() -> ModuleType:
-    if not BENCH.is_dir():
-        pytest.skip("the benchmarks are not beside the tests")
-    sys.path.insert(0, str(BENCH))
-    try:
-        return import_module("trained_dead_zones")
-    finally:
-        sys.path.remove(str(BENCH))
+    return script("trained_dead_zones")
 
 
 @pytest.mark.parametrize("width", [0.5, 0.8, 1.3])

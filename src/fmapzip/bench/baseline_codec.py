@@ -42,13 +42,19 @@ class BaselineCodec(PythonCodec):
         """Which baseline it is, and its side information."""
         if zero_point:
             raise InvalidInput("baselines take maps without a zero point")
-        return _written(self._made(), self._made().train(maps))
+        made = self._made()
+        return _written(made, made.train(maps))
 
     def tradeoffs(self) -> Sequence[Tradeoff]:
         """The baseline's steps, if it has any."""
         if not self.baseline or self._made().at_step(1.0) is None:
             return ()
-        return (Tradeoff(lambda step, _: replace(self, baseline=_spec(self._made().at_step(step)))),)
+        return (Tradeoff(lambda step, _: self._at_step(step)),)
+
+    def _at_step(self, step: float) -> BaselineCodec:
+        found = self._made().at_step(step)
+        assert found is not None
+        return replace(self, baseline=_spec(found))
 
     def _made(self) -> Baseline:
         name, settings = read_spec(self.baseline)
@@ -83,10 +89,8 @@ def baseline_plan(baseline: Baseline, sides: Sequence[bytes], source: Source) ->
     return Plan(tuple(taps), exact.metadata)
 
 
-def _spec(baseline: Baseline | None) -> str:
+def _spec(baseline: Baseline) -> str:
     """A baseline as `read_spec` takes it."""
-    if baseline is None:
-        return ""
     settings = [f"{key}={json.dumps(value)}" for key, value in baseline.config().items() if key != "codec"]
     return f"{baseline.id}:{','.join(settings)}"
 

@@ -78,8 +78,7 @@ class DctCm(Codec):
         `context-rans`, whose tables then are part of the parameters.
     tile_values : int, optional
         How many values a tile may have, unless a row of the map has more: smaller tiles want less memory on a chip and
-        take more bytes. By default 65536 or a few more, in
-        rows that fill whole blocks; with rans 1048576.
+        take more bytes. By default 65536 or a few more, in rows that fill whole blocks; with rans 1048576.
 
     Examples
     --------
