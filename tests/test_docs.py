@@ -51,6 +51,13 @@ def test_the_site_lists_every_page() -> None:
     assert sorted(set(missing) - listed) == []
 
 
+def test_each_guide_has_its_example_on_the_site() -> None:
+    included = r"^```python\n--8<--\n(examples/\w+\.py)\n--8<--\n```$"  # on one line ruff would take it for Python
+    pages = [path.read_text("utf-8") for path in (ROOT / "docs" / "guides").glob("*.md")]
+    found = [name for page in pages for name in re.findall(included, page, re.M)]
+    assert sorted(found) == sorted(f"examples/{path.name}" for path in (ROOT / "examples").glob("*.py"))
+
+
 @pytest.mark.parametrize(
     "page", sorted(str(p.relative_to(ROOT)) for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 )
