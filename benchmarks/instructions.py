@@ -31,6 +31,7 @@ CODECS = (
     "context-rans:level=fast",
     "context-rans",
     "context-rans:level=max",
+    "context-rans:level=ultra",
 )
 ROOT = Path(__file__).parents[1]
 SETS = {"scalar": "x86", "avx2": "x86", "neon": "arm", "neon_dot": "arm"}
@@ -49,7 +50,7 @@ def compiled_plugin(folder: Path) -> Path:
 def write_frame(spec: str, tap: str, maps: dict[str, list[NDArray[Any]]], frame: Path) -> None:
     """Write a tap's first map, by a codec with parameters trained on the tap's maps."""
     codec = parse_codec(spec)
-    plan = trained_plan(codec, [tap], {tap: maps[tap]})
+    plan = trained_plan(codec, [tap], {tap: maps[tap]}, images=None)
     prepared = _core.Codec(codec.number, plan.taps[0].parameters)
     frame.write_bytes(_core.encode(maps[tap][0], prepared, b"", False, 0, b"", 0, 1))
 
@@ -103,7 +104,13 @@ def main() -> None:
         write_result(
             arguments.json,
             "instructions",
-            {"archive": arguments.archive.stem, "tap": arguments.tap, "shape": list(q.shape), "rows": rows},
+            {
+                "archive": arguments.archive.stem,
+                "tap": arguments.tap,
+                "images": len(maps[arguments.tap]),
+                "shape": list(q.shape),
+                "rows": rows,
+            },
         )
 
 

@@ -16,9 +16,9 @@ def instructions(found: Values) -> str:
     network = NETWORKS.get(found["archive"], found["archive"])
     intro = (
         f"`benchmarks/instructions.py`: one map of {network}, `{found['tap']}`, {shape}, with parameters trained on "
-        "all maps of it. x86-64's are counted by callgrind, AArch64's by a plugin of qemu-user: counts, not times. "
-        "*neon_dot* is NEON with the dot product, which only `level=max` asks for; the last column is the better of "
-        f"both over AVX2. Commit {found['commit']}."
+        f"its maps of {found['images']} images. x86-64's are counted by callgrind, AArch64's by a plugin of qemu-user: "
+        "counts, not times. *neon_dot* is NEON with the dot product, which only `level=max` and `ultra` ask for; the "
+        f"last column is the better of both over AVX2. Commit {found['commit']}."
     )
     rows = [
         [

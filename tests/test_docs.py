@@ -51,6 +51,13 @@ def test_the_site_lists_every_page() -> None:
     assert sorted(set(missing) - listed) == []
 
 
+@pytest.mark.parametrize("page", sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/**/*.md")))
+def test_indices_in_a_page_are_code_and_not_references(page: str) -> None:
+    text = re.sub(r"^```.*?^```", "", (ROOT / page).read_text("utf-8"), flags=re.S | re.M)
+    text = re.sub(r"`[^`]+`|^    .*$", "", text, flags=re.M)
+    assert re.findall(r".*\w\[\w+\]\[\w+\].*", text) == []  # the site's builder looks for what a[c][i] refers to
+
+
 def test_each_guide_has_its_example_on_the_site() -> None:
     included = r"^```python\n--8<--\n(examples/\w+\.py)\n--8<--\n```$"  # on one line ruff would take it for Python
     pages = [path.read_text("utf-8") for path in (ROOT / "docs" / "guides").glob("*.md")]
