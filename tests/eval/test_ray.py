@@ -13,6 +13,7 @@ pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
 from fmapzip.cli.app import run
+from fmapzip.torch import FeatureStore
 
 EVAL = [
     "eval",
@@ -29,7 +30,11 @@ EVAL = [
     "--torch-threads",
     "1",
 ]
-TIMES = {"seconds", "encode_mb_per_s", "decode_mb_per_s", "others_cpu"}
+FEW = ["--limit", "24", "--batch", "4"]
+TIMES = {
+    *("seconds", "encode_mb_per_s", "decode_mb_per_s", "others_cpu"),
+    *("encode_seconds", "decode_seconds", "encode_spread", "decode_spread", "peak_bytes"),
+}
 
 
 def without_times(value):
@@ -86,6 +91,41 @@ def test_a_worker_that_is_killed_changes_nothing_in_the_report(whole, tmp_path):
     assert without_times(json.loads(file.read_text())) == whole
 
 
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A folder; and Ray, started once for several commands."""
+    import ray
+
+    monkeypatch.chdir(tmp_path)
+    ray.init(address="local", num_cpus=2, log_to_driver=False, logging_level="ERROR")
+    yield ["--ray", "local", "--workers", "2", "--shards"]
+    ray.shutdown()
+
+
+def kept(store):
+    found = FeatureStore(store, integers=True)
+    return {name: {tap: each.tolist() for tap, each in found[i][0].items()} for i, name in enumerate(found.names)}
+
+
+def test_benches_plans_and_stores_made_on_ray_are_those_of_one_run(here, capsys):
+    bench = ["bench", "demo", "demo", *FEW, "--codec", "zvc", "--codec", "jpeg-act", "--repeat", "1", "--json"]
+    assert run([*bench, "one.json"]) == 0
+    assert run([*bench, "ray.json", *here, "3"]) == 0
+    one, many = (without_times(json.loads(Path(name).read_text())) for name in ("one.json", "ray.json"))
+    assert many == one
+    plan = ["plan", "demo", "demo", "--limit", "24", "--torch-threads", "1", "--codec", "zvc", "--max-kl", "0.01", "-o"]
+    assert run([*plan, "one.fmzp"]) == 0
+    assert run([*plan, "ray.fmzp", *here, "2"]) == 0
+    assert Path("ray.fmzp").read_bytes() == Path("one.fmzp").read_bytes()
+    assert not Path("ray.fmzp.state").exists()
+    capture = ["capture", "demo", "demo", *FEW, "--torch-threads", "1", "-o"]
+    assert run([*capture, "one"]) == 0
+    capsys.readouterr()
+    assert run([*capture, "ray", *here, "3"]) == 0
+    assert "24 images of 7 taps, 24 of them new\n3 shards on 2 workers" in capsys.readouterr().out
+    assert kept("ray") == kept("one")
+
+
 def test_what_a_worker_refuses_is_the_error_of_the_command(capfd):
     assert run([*EVAL[:2], "nowhere", "--ray", "local", "--workers", "1", "--shards", "2"]) == 3
     assert "nowhere" in capfd.readouterr().err
@@ -95,3 +135,8 @@ def test_options_of_ray_belong_together(capfd):
     assert run([*EVAL, "--workers", "2"]) == 3
     assert run([*EVAL, "--ray", "local", "--shard", "1/2", "-o", "shard.json"]) == 3
     assert "--ray" in capfd.readouterr().err
+    plan = ["plan", "demo", "demo", "--max-kl", "0.01", "-o", "plan.fmzp", "--ray", "local"]
+    assert run([*plan, "--time-limit", "10"]) == 3
+    assert "without --time-limit" in capfd.readouterr().err
+    assert run(["capture", "demo", "demo", "-o", "maps.fmz", "--ray", "local"]) == 3
+    assert "name a folder" in capfd.readouterr().err

@@ -33,6 +33,7 @@ def run_shard(
     file: Path,
     progress: Progress,
     distortion: bool = True,
+    inputs: Inputs | None = None,
 ) -> int | None:
     """Measure methods on the maps of one shard of the images, and write its document.
 
@@ -46,6 +47,8 @@ def run_shard(
         ``(i, n)``: of `n` shards the one of index `i`.
     file
         The document; beside it lies what is finished, until all is.
+    inputs
+        What `fmapzip.eval.request.load` gave for the request; None: loaded here.
 
     Returns
     -------
@@ -57,7 +60,7 @@ def run_shard(
     InvalidInput
         The file is no shard's, or another's.
     """
-    inputs = load(request)
+    inputs = inputs or load(request)
     wanted = _asked(request, inputs, chosen.methods, repeat, distortion)
     if file.exists():
         _check(file, wanted, part)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +13,7 @@ import typer
 from fmapzip.atomic import check_writable, replacing
 from fmapzip.cli import options
 from fmapzip.cli.app import app
+from fmapzip.cli.cluster import Cluster
 from fmapzip.cli.console import counted, say
 from fmapzip.cli.exits import Exit
 from fmapzip.cli.help import Command
@@ -23,6 +24,7 @@ from fmapzip.eval.request import Request
 if TYPE_CHECKING:
     from fmapzip.bench.source import Source
     from fmapzip.cli.progress import Advance
+    from fmapzip.eval.ray_workers import Shard
 
 Inputs = Annotated[
     list[str], typer.Argument(metavar="MODEL DATA | FILE...", help="A network and images, or files with maps.")
@@ -59,6 +61,7 @@ ShardFile = Annotated[
 @app.command(cls=Command)
 @options.gathers(
     request=options.request("metrics", model="", data="", torch_threads=1),
+    cluster=options.CLUSTER,
     outputs=options.OUTPUTS,
 )
 def bench(
@@ -72,11 +75,20 @@ def bench(
     csv: Csv = None,
     shard: options.ShardOf = None,
     output: ShardFile = None,
+    cluster: Cluster,
 ) -> None:
     """Encode and decode the same maps with every method, and compare bytes, times and errors.
 
     An interrupted bench with --json goes on where it stopped when it is started again.
     """
+    if cluster.asked(shard=shard, output=output):
+        outputs.check(csv)
+        job = Benching(_of_network(inputs, request), tuple(codec or ["all"]), repeat, distortion)
+        from fmapzip.bench.merging import merge
+
+        with cluster.documents(job, request.processors) as files:
+            report_bench(merge(files), outputs, csv)
+        return
     if shard is not None or output is not None:
         if shard is None or output is None:
             raise InvalidInput("--shard I/N and -o FILE go together: the file gets the shard's document")
@@ -87,12 +99,40 @@ def bench(
     outputs.check(csv)
     from fmapzip.bench.run import bench as run
     from fmapzip.bench.specs import choose
-    from fmapzip.bench.table import render
     from fmapzip.cli.progress import progress
 
     chosen = choose(codec or ["all"], request.threads)
     with progress() as advance, _source(inputs, request, advance) as source:
         report = run(source, chosen, repeat, request.threads, advance, outputs.kept_json, distortion)
+    report_bench(report, outputs, csv)
+
+
+@dataclass(frozen=True)
+class Benching:
+    """A job of workers on Ray: shards of a bench."""
+
+    request: Request
+    codecs: tuple[str, ...]
+    repeat: int
+    distortion: bool
+
+    def ready(self) -> Shard:
+        """Load the network and the images."""
+        from fmapzip.bench.shards import run_shard
+        from fmapzip.bench.specs import choose
+        from fmapzip.eval.request import load
+
+        chosen = choose(list(self.codecs), self.request.threads)
+        inputs = load(self.request)
+        return lambda part, file: run_shard(
+            self.request, chosen, self.repeat, part, file, lambda *_: None, self.distortion, inputs
+        )
+
+
+def report_bench(report: dict[str, Any], outputs: Outputs, csv: Path | None) -> None:
+    """Write what was asked for of a report; end with an exit code of its own where a method broke a promise."""
+    from fmapzip.bench.table import render
+
     if csv is not None:
         save_csv(report, csv)
     outputs.write(report, render)
@@ -134,7 +174,7 @@ def _of_network(inputs: Sequence[str], request: Request) -> Request:
     from fmapzip.bench.source import FILES
 
     if len(inputs) != 2 or all(Path(name).suffix.lower() in FILES for name in inputs):
-        raise InvalidInput("--shard cuts the images of MODEL DATA; on files, methods are trained on all their maps")
+        raise InvalidInput("shards cut the images of MODEL DATA; on files, methods are trained on all their maps")
     return replace(request, model=inputs[0], data=inputs[1])
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -13,6 +12,7 @@ import typer
 from fmapzip.atomic import check_writable, replacing
 from fmapzip.cli import options
 from fmapzip.cli.app import app
+from fmapzip.cli.cluster import Cluster
 from fmapzip.cli.console import counted, say
 from fmapzip.cli.help import Command
 from fmapzip.cli.output import Outputs
@@ -40,31 +40,9 @@ ShardFile = Annotated[
     typer.Option("-o", "--output", metavar="FILE", help="With --shard: its document.", rich_help_panel=options.REPORTS),
 ]
 
-Ray = Annotated[
-    str | None,
-    typer.Option(
-        "--ray",
-        metavar="ADDRESS",
-        help="Shards on Ray: a cluster's address, auto, or local.",
-        rich_help_panel=options.RUNNING,
-    ),
-]
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        min=1, metavar="N", help="With --ray: workers.", show_default="by processors", rich_help_panel=options.RUNNING
-    ),
-]
-Shards = Annotated[
-    int | None,
-    typer.Option(
-        min=1, metavar="N", help="With --ray: shards.", show_default="4 a worker", rich_help_panel=options.RUNNING
-    ),
-]
-
 
 @app.command("eval", cls=Command)
-@options.gathers(request=options.request(), outputs=options.OUTPUTS)
+@options.gathers(request=options.request(), cluster=options.CLUSTER, outputs=options.OUTPUTS)
 def evaluate(
     request: Request,
     codec: Codecs = None,
@@ -75,22 +53,16 @@ def evaluate(
     per_image: PerImage = None,
     shard: options.ShardOf = None,
     output: ShardFile = None,
-    ray: Ray = None,
-    workers: Workers = None,
-    shards: Shards = None,
+    cluster: Cluster,
 ) -> None:
     """Measure what storing feature maps compressed saves and costs.
 
     Runs MODEL on DATA in float, in 8 bits, and once for each codec with every map stored as bytes and read back.
     """
     codecs = codec or ([] if plan else DEFAULT_CODECS)
-    if ray is not None:
-        if shard is not None or output is not None or per_image is not None:
-            raise InvalidInput("--ray makes shards itself, and a report: without --shard, -o and --per-image")
-        _on_ray(request, codecs, outputs, plan or [], metric or [], (ray, workers, shards))
+    if cluster.asked(shard=shard, output=output, per_image=per_image):
+        _on_ray(request, codecs, outputs, plan or [], metric or [], cluster)
         return
-    if workers is not None or shards is not None:
-        raise InvalidInput("--workers and --shards are of --ray")
     if shard is None and output is None:
         _report(request, codecs, outputs, per_image, plan or [], metric or [])
         return
@@ -153,26 +125,20 @@ def _on_ray(
     outputs: Outputs,
     plans: Sequence[Path],
     metrics: Sequence[str],
-    cluster: tuple[str, int | None, int | None],
+    cluster: Cluster,
 ) -> None:
     """Evaluate in shards on Ray's workers, and make of them what a whole run makes."""
     outputs.check(None)
     require_torch()
-    from fmapzip.cli.progress import progress
     from fmapzip.eval.merging import merge
     from fmapzip.eval.metric_spec import parse_metric
-    from fmapzip.eval.ray_workers import Work, run_shards
+    from fmapzip.eval.ray_workers import Evaluation
     from fmapzip.eval.table import render
 
-    work = Work(request, tuple(codecs), tuple(map(Path.read_bytes, plans)), tuple(metrics), str(Path.cwd()))
-    with TemporaryDirectory() as folder:
-        with progress() as advance:
-            done = run_shards(work, *cluster, Path(folder), advance)
+    job = Evaluation(request, tuple(codecs), tuple(map(Path.read_bytes, plans)), tuple(metrics))
+    with cluster.documents(job, request.processors) as files:
         tasks = [parse_metric(spec) for spec in metrics]
-        found = merge(done.files, tasks, metrics, pictures=outputs.html is not None)
-    outputs.write(found, render)
-    memory = done.memory / 2**20
-    say(f"{counted(len(done.files), 'shard')} on {counted(done.workers, 'worker')} of at most {memory:.0f} MiB each")
+        outputs.write(merge(files, tasks, metrics, pictures=outputs.html is not None), render)
 
 
 def _report(

@@ -10,7 +10,7 @@ import typer
 from fmapzip.atomic import check_writable
 from fmapzip.cli import options
 from fmapzip.cli.app import app
-from fmapzip.cli.bench import Csv, check_promises, save_csv
+from fmapzip.cli.bench import Csv, report_bench
 from fmapzip.cli.console import counted, say
 from fmapzip.cli.help import Command
 from fmapzip.cli.output import Outputs
@@ -71,13 +71,8 @@ def merge(
 
 def _bench(shards: list[Path], outputs: Outputs, csv: Path | None) -> None:
     from fmapzip.bench.merging import merge as merged
-    from fmapzip.bench.table import render
 
-    report = merged(shards)
-    if csv is not None:
-        save_csv(report, csv)
-    outputs.write(report, render)
-    check_promises(report)
+    report_bench(merged(shards), outputs, csv)
 
 
 def _measurements(shards: list[Path], output: Path) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 import typer
 
 from fmapzip.archive.store_index import SHARD_BYTES
+from fmapzip.cli.cluster import Cluster
 from fmapzip.cli.output import Outputs
 from fmapzip.errors import InvalidInput
 from fmapzip.eval.input_options import InputOptions
@@ -182,6 +183,25 @@ _INPUT: dict[str, Any] = {
     "std": _input("NUMBERS", "Divided by after that."),
 }
 _OUTPUTS: dict[str, Any] = {"json_file": JsonFile, "html": HtmlFile}
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        "--ray", metavar="ADDRESS", help="Shards on Ray: a cluster's address, auto, or local.", rich_help_panel=RUNNING
+    ),
+]
+
+
+def _of_ray(text: str, default: str) -> Any:
+    return Annotated[
+        int | None, typer.Option(min=1, metavar="N", help=text, show_default=default, rich_help_panel=RUNNING)
+    ]
+
+
+_CLUSTER: dict[str, Any] = {
+    "ray": Ray,
+    "workers": _of_ray("With --ray: workers.", "by processors"),
+    "shards": _of_ray("With --ray: shards.", "4 a worker"),
+}
 
 
 @dataclass(frozen=True)
@@ -247,6 +267,9 @@ def request(*without: str, **fixed: Any) -> Part:
 
 OUTPUTS = Part(_OUTPUTS, Outputs, {})
 """The options of `Outputs`."""
+
+CLUSTER = Part(_CLUSTER, Cluster, {})
+"""The options of `Cluster`."""
 
 
 def gathers(**parts: Part) -> Callable[[Callable[..., None]], Callable[..., None]]:

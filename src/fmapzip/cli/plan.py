@@ -11,6 +11,7 @@ import typer
 from fmapzip.atomic import beside, check_writable
 from fmapzip.cli import options
 from fmapzip.cli.app import app
+from fmapzip.cli.cluster import Cluster
 from fmapzip.cli.console import counted, say
 from fmapzip.cli.exits import Exit, tell
 from fmapzip.cli.help import Command
@@ -19,6 +20,7 @@ from fmapzip.errors import InvalidInput
 from fmapzip.eval.request import Progress, Request, require_torch
 
 if TYPE_CHECKING:
+    from fmapzip.eval.ray_workers import Shard
     from fmapzip.planner import Budget, Planned
 
 BUDGET, SEARCH = "Budget (give one)", "Search"
@@ -106,7 +108,9 @@ ShardOf = Annotated[
 
 
 @app.command("plan", cls=Command)
-@options.gathers(request=options.request("quantizer", "batch", "images"), outputs=options.OUTPUTS)
+@options.gathers(
+    request=options.request("quantizer", "batch", "images"), cluster=options.CLUSTER, outputs=options.OUTPUTS
+)
 def plan(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="PLAN.fmzp", help="The plan to write.")],
     request: Request,
@@ -125,6 +129,7 @@ def plan(
     state: StateFile = None,
     shard: ShardOf = None,
     *,
+    cluster: Cluster,
     outputs: Outputs,
 ) -> None:
     """Find for each feature map of MODEL how to store it, to save the most within a budget of distortion.
@@ -136,6 +141,7 @@ def plan(
 
     budget = one_of(max_kl, max_drop, min_sqnr, min_ratio, max_bytes, max_metric_loss)
     searched = Searched(request, budget, metric, tuple(codec or ["auto"]), validate, seed)
+    on_ray = cluster.asked(shard=shard, time_limit=time_limit)
     if shard is not None:
         _refuse(("--state", state), ("--time-limit", time_limit), ("--min-decode", min_decode))
         if outputs != Outputs():
@@ -145,6 +151,11 @@ def plan(
     outputs.check(output)
     kept = state or beside(output, ".state")
     check_writable(kept)
+    if on_ray and not kept.exists():
+        from fmapzip.planner.shards import join_shards
+
+        with cluster.documents(searched, request.processors) as files:
+            join_shards(files, kept)
     try:
         found, read = _search(searched, time_limit, min_decode, kept)
     except BaseException:
@@ -164,7 +175,7 @@ def plan(
 
 @dataclass(frozen=True)
 class Searched:
-    """What is planned, the same for all shards and for the plan."""
+    """What is planned, the same for all shards and for the plan; a job of workers on Ray, which measure shards."""
 
     request: Request
     budget: Budget
@@ -172,6 +183,13 @@ class Searched:
     codecs: tuple[str, ...]
     validate: str | None
     seed: int
+
+    def ready(self) -> Shard:
+        """Load the network and the images."""
+        from fmapzip.planner.shards import measure_shard
+
+        given, told, _ = self.load(lambda *_: None)
+        return lambda part, file: measure_shard(*given, self.budget, part, file, **told)
 
     def load(self, progress: Progress) -> tuple[tuple[Any, Any], dict[str, Any], dict[str, Any] | None]:
         """The network and the images; what else measuring is told; and how images were read."""

@@ -1,4 +1,4 @@
-"""Shards of an evaluation on Ray: workers hold the network and the codecs, and give the documents of shards back.
+"""Shards on Ray: workers hold the network and the codecs, and give the documents of shards back.
 
 What a worker's death costs is the shard that it was at: Ray starts the worker again and gives it that shard.
 """
@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from logging import ERROR
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from fmapzip.codecs.base import Codec
 from fmapzip.errors import FmapzipError, MissingExtra
@@ -31,10 +31,20 @@ RETRIES = 3
 
 SHARDS = "shards"
 
+Shard = Callable[[tuple[int, int], Path], object]
+"""Does the shard of index `i` of `n`, given as ``(i, n)``, and writes its document to a file."""
+
+
+class Job(Protocol):
+    """What all workers do; they get it pickled, and run it in the driver's folder."""
+
+    def ready(self) -> Shard:
+        """Load network, images and codecs, once for all shards of a worker."""
+
 
 @dataclass(frozen=True)
-class Work:
-    """What all workers do; of the driver's command line, in its folder.
+class Evaluation:
+    """A job: shards of an evaluation.
 
     Attributes
     ----------
@@ -44,15 +54,21 @@ class Work:
         As typed.
     plans
         As bytes.
-    folder
-        What names of files are relative to, on every machine.
     """
 
     request: Request
     codecs: tuple[str, ...]
     plans: tuple[bytes, ...]
     metrics: tuple[str, ...]
-    folder: str
+
+    def ready(self) -> Shard:
+        """Load everything."""
+        codecs: list[Codec | Plan] = [*map(parse_codec, self.codecs), *map(Plan.from_bytes, self.plans)]
+        tasks = [parse_metric(spec) for spec in self.metrics]
+        inputs = inputs_of(self.request, tasks)
+        return lambda part, file: run_shard(
+            self.request, codecs, part, file, lambda *_: None, tasks, self.metrics, inputs
+        )
 
 
 class Done(NamedTuple):
@@ -64,57 +80,57 @@ class Done(NamedTuple):
 
 
 class Worker:
-    """An actor: network, images and codecs, loaded once."""
+    """An actor: a job, made ready once."""
 
-    def __init__(self, work: Work) -> None:
-        self._work, self._loaded = work, False
+    def __init__(self, job: Job, folder: str) -> None:
+        self._job, self._folder = job, folder
+        self._shard: Shard | None = None
 
-    def load(self) -> None:
-        """Load everything, if that was not done; apart from the constructor, whose errors Ray gives on as text."""
-        if self._loaded:
-            return
-        work = self._work
-        os.chdir(work.folder)
-        self._codecs: list[Codec | Plan] = [*map(parse_codec, work.codecs), *map(Plan.from_bytes, work.plans)]
-        self._tasks = [parse_metric(spec) for spec in work.metrics]
-        self._inputs = inputs_of(work.request, self._tasks)
-        self._loaded = True
+    def load(self) -> Shard:
+        """Make the job ready, if it is not; apart from the constructor, whose errors Ray gives on as text."""
+        if self._shard is None:
+            os.chdir(self._folder)
+            self._shard = self._job.ready()
+        return self._shard
+
+    def loaded(self) -> None:
+        """Load, and give nothing back."""
+        self.load()
 
     def shard(self, part: int, shards: int) -> tuple[bytes, int]:
-        """Evaluate on one shard: its document, and the most memory that this process has had, in bytes."""
+        """Do one shard: its document, and the most memory that this process has had, in bytes."""
         from resource import RUSAGE_SELF, getrusage
 
-        self.load()  # by a worker that was started again
+        shard = self.load()  # by a worker that was started again
         with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder, "shard.json")
-            run_shard(
-                self._work.request,
-                self._codecs,
-                (part, shards),
-                file,
-                lambda *_: None,
-                self._tasks,
-                list(self._work.metrics),
-                self._inputs,
-            )
+            file = Path(folder, "shard")
+            shard((part, shards), file)
             return file.read_bytes(), getrusage(RUSAGE_SELF).ru_maxrss * 1024
 
 
 def run_shards(
-    work: Work, address: str, workers: int | None, shards: int | None, folder: Path, progress: Progress
+    job: Job,
+    address: str,
+    workers: int | None,
+    shards: int | None,
+    processors: int,
+    folder: Path,
+    progress: Progress,
 ) -> Done:
-    """Have workers on Ray evaluate all shards.
+    """Have workers on Ray do all shards.
 
     Parameters
     ----------
-    work
-        What to evaluate.
+    job
+        What to do.
     address
         Of the cluster, as `ray.init` takes it; ``"local"`` starts one here.
     workers
         How many; None: as the cluster has processors for now.
     shards
         How many; None: four a worker.
+    processors
+        What each worker takes.
     folder
         Gets the documents.
     progress
@@ -125,7 +141,7 @@ def run_shards(
     MissingExtra
         Ray is not installed.
     FmapzipError
-        There is no such cluster, a worker died too often, or what `fmapzip.eval.shards.run_shard` raises.
+        There is no such cluster, a worker died too often, or what the job raises.
     """
     try:
         import ray
@@ -135,13 +151,11 @@ def run_shards(
     if started:
         _connect(ray, address, workers)
     try:
-        each = max(1, work.request.torch_threads or 1, work.request.threads)
         if workers is None:
-            workers = max(1, int(ray.cluster_resources().get("CPU", 1)) // each)
-        actor = ray.remote(num_cpus=each, max_restarts=RETRIES, max_task_retries=RETRIES)(Worker)
-        return _give_out(
-            ray, [actor.remote(work) for _ in range(workers)], shards or SHARDS_A_WORKER * workers, folder, progress
-        )
+            workers = max(1, int(ray.cluster_resources().get("CPU", 1)) // processors)
+        actor = ray.remote(num_cpus=processors, max_restarts=RETRIES, max_task_retries=RETRIES)(Worker)
+        made = [actor.remote(job, str(Path.cwd())) for _ in range(workers)]
+        return _give_out(ray, made, shards or SHARDS_A_WORKER * workers, folder, progress)
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, FmapzipError):
             raise error.cause from None
@@ -167,7 +181,7 @@ def _connect(ray: Any, address: str, workers: int | None) -> None:
 def _give_out(ray: Any, workers: Sequence[Any], shards: int, folder: Path, progress: Progress) -> Done:
     """Give each worker that is ready one shard at a time."""
     todo, memory = deque(range(shards)), 0
-    doing: dict[Any, tuple[Any, int | None]] = {worker.load.remote(): (worker, None) for worker in workers}
+    doing: dict[Any, tuple[Any, int | None]] = {worker.loaded.remote(): (worker, None) for worker in workers}
     files = [folder / f"{part + 1}.json" for part in range(shards)]
     done = 0
     while done < shards:

@@ -73,6 +73,11 @@ class Request:
     weights: str | None = None
     metrics: Metrics = "auto"
 
+    @property
+    def processors(self) -> int:
+        """How many processors a run keeps busy, one where PyTorch chooses its threads."""
+        return max(1, self.torch_threads or 1, self.threads)
+
 
 @dataclass(frozen=True)
 class Inputs:

@@ -41,6 +41,7 @@ def capture_store(
     codec: Codec | Plan,
     shard_bytes: int,
     part: tuple[int, int] = (0, 1),
+    inputs: Inputs | None = None,
 ) -> Kept:
     """Store the maps of every image in a store; what it has already is left as it is.
 
@@ -60,6 +61,8 @@ def capture_store(
         As `fmapzip.archive.StoreWriter` takes it.
     part
         ``(i, n)``: of `n` shards of the images only the one of index `i`, by a writer of its own.
+    inputs
+        What `load` gave for the request; None: loaded here.
 
     Raises
     ------
@@ -67,7 +70,7 @@ def capture_store(
         Two images have one name, or a tap has several maps an image.
     FmapzipError
     """
-    inputs = load(request)
+    inputs = inputs or load(request)
     whole = inputs.parts.whole
     images = whole.select(shard_rows(len(whole), inputs.batch, part)[0])
     if len(set(images.names)) < len(images):
