@@ -30,6 +30,10 @@ def network():
 
 def loss(outputs, wanted, labels):
     return (outputs - wanted).abs().mean()
+
+
+def broken(outputs, wanted, labels):
+    return outputs.logits
 """
 
 
@@ -134,15 +138,32 @@ def test_a_loss_of_the_users_trains(job: tuple[Path, list[str]]) -> None:
         (["--device", "quantum"], "--device quantum"),
         (["--tune-on", "nowhere"], "'nowhere'"),
         (["-o", "weights.pt"], ".safetensors"),
+        (["--plan-out", "{folder}/refused.safetensors"], "two outputs of this command are named so"),
+        (["--state", "{folder}/refused.fmzp"], "two outputs of this command are named so"),
+        (["--html", "{folder}/nowhere/page.html"], "no such directory"),
+        (["--loss", "{folder}/net.py:loss"], "label_weight is of the task"),
+        (["--loss", "{folder}/net.py:broken", "--label-weight", "0"], "net.py:broken': AttributeError"),
+        (["--device", "meta"], "--device meta"),
+        (["--batch-norms"], "batch_norms: the network, captured by fx, has none"),
     ],
 )
 def test_what_cannot_be_done_is_refused_by_name(
     job: tuple[Path, list[str]], more: list[str], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder, where = job
+    more = [each.replace("{folder}", str(folder)) for each in more]
     assert run(["tune", *where, *outputs(folder, "refused"), *more]) == Exit.INPUT
     assert told in capsys.readouterr().err
     assert not (folder / "refused.safetensors").exists()
+
+
+def test_it_is_told_where_reported_images_train(
+    job: tuple[Path, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, where = job
+    same = ["--tune-on", f"{folder}/./images.npy", "--label-weight", "0", "--epochs", "0"]
+    assert run(["tune", *where, *outputs(folder, "same"), *same]) == Exit.OK
+    assert "these are the images that eval reports" in " ".join(capsys.readouterr().err.split())
 
 
 def test_onnx_files_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

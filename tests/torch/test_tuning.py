@@ -22,7 +22,7 @@ from fmapzip.errors import InvalidInput
 from fmapzip.plan import TapPlan
 from fmapzip.quantize import QuantParams
 from fmapzip.torch import TuneSettings, compress_model, rate_loss, tunable, tune
-from fmapzip.torch.tuning.fit import RATES, fitted
+from fmapzip.torch.tuning.fit import RATES, coding_of, fitted
 from fmapzip.torch.tuning.images import TuningImages, mirrored
 from fmapzip.torch.tuning.lambda_search import LambdaSearch
 from fmapzip.torch.tuning.penalties import PENALTIES
@@ -260,6 +260,58 @@ def test_bits_before_a_run_and_unknown_rates_are_refused():
         rate_loss(model)
 
 
+@pytest.mark.parametrize("rate", ["codec", "histogram"])
+@pytest.mark.parametrize("codec", [ContextRans(step=3), *CODECS[3:8]], ids=repr)
+def test_all_of_a_network_moves_to_another_device(codec, rate):
+    # "meta" holds no values, and refuses what lies elsewhere as an accelerator does.
+    model = tunable(network(), codec, [images(8)], rate=rate).to("meta")
+    outputs = model(images(8).to("meta"))
+    (outputs.sum() + rate_loss(model, bands=3)).backward()
+    assert all(each.grad is not None and each.grad.is_meta for each in model.parameters())
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_gradients_of_a_networks_bits_are_their_finite_differences(rate):
+    # Quantizers that are fine leave little of what rounding does.
+    model = tunable(network(), ContextRans(), [images(16)], rate=rate, taps="3")
+    x = images(16)
+
+    def bits() -> Tensor:
+        model(x)
+        return rate_loss(model)
+
+    bits().backward()
+    weight = model.original[0].weight
+    way = weight.grad / weight.grad.norm()
+    with torch.no_grad():
+        found = []
+        for side in (1, -1):
+            weight.add_(side * 0.005 * way)
+            found.append(float(bits()))
+            weight.sub_(side * 0.005 * way)
+    assert (found[0] - found[1]) / 0.01 == pytest.approx(float(weight.grad.norm()), rel=0.12)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**16), st.sampled_from([(9, 4), (8, 8), (5, 4), (3, 8)]))
+def test_gradients_of_transformed_maps_are_their_finite_differences(seed, sizes):
+    channels, group = sizes
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(channels, generator=generator).tolist()
+    codec = DctCm(path="transform", step=4.0, group=group, order=tuple(order))
+    maps = torch.randint(0, 255, (2, channels, 3, 3), generator=generator)
+    coding = coding_of(codec, maps.numpy().astype(np.uint8))
+    u = maps.float().requires_grad_(True)
+    weights = torch.randn(coding.symbols(u).shape, generator=generator)
+    (coding.symbols(u) * weights).sum().backward()
+    with torch.no_grad():
+        for place in range(0, u.numel(), 7):  # a transform is linear: steps may be whole
+            step = torch.zeros(u.numel())
+            step[place] = 1
+            change = ((coding.symbols(u + step.view_as(u)) - coding.symbols(u)) * weights).sum()
+            assert float(u.grad.view(-1)[place]) == pytest.approx(float(change), rel=1e-2, abs=2e-3)
+
+
 def test_zero_epochs_change_nothing():
     net = network()
     found = tune(net, images(), ContextRans(step=3), settings=replace(FEW, epochs=0))
@@ -301,20 +353,22 @@ def test_lambda_zero_is_plain_distillation():
     assert with_bits.epochs[-1].task == pytest.approx(with_bits.epochs[-1].distortion)
 
 
-def test_resumed_tuning_gives_the_same_result(tmp_path: Path):
-    whole = tune(network(), images(), ContextRans(step=3), settings=FEW)
+@pytest.mark.parametrize("last", [1, 2])
+def test_resumed_tuning_gives_the_same_result(last: int, tmp_path: Path):
+    asked = replace(FEW, epochs=2, mirror=True, batch=7)
+    whole = tune(network(), images(), ContextRans(step=3), settings=asked)
     state = tmp_path / "state"
 
     class Killed(Exception):
         pass
 
-    def kill(epoch):
-        if epoch.number == 2:
+    def kill(stage, done, total):
+        if stage.startswith(f"epoch {last}:"):
             raise Killed
 
     with pytest.raises(Killed):
-        tune(network(), images(), ContextRans(step=3), settings=FEW, state=state, report=kill)
-    resumed = tune(network(), images(), ContextRans(step=3), settings=FEW, state=state)
+        tune(network(), images(), ContextRans(step=3), settings=asked, state=state, progress=kill)
+    resumed = tune(network(), images(), ContextRans(step=3), settings=asked, state=state)
     assert all(torch.equal(a, b) for a, b in zip(weights(whole.model), weights(resumed.model), strict=True))
     assert whole.plan.to_bytes() == resumed.plan.to_bytes()
 
@@ -392,9 +446,29 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path):
     tune(network(), images(), ContextRans(step=3), settings=replace(FEW, epochs=1), state=state)
     with pytest.raises(InvalidInput, match="another network"):
         tune(network(), images(), ContextRans(step=4), settings=replace(FEW, epochs=1), state=state)
+    with pytest.raises(InvalidInput, match="other images"):
+        tune(network(), images() + 0.01, ContextRans(step=3), settings=replace(FEW, epochs=1), state=state)
+    with pytest.raises(InvalidInput, match="another network"):
+        tune(network(), images(), ContextRans(step=3), settings=replace(FEW, epochs=1), state=state, task=mean_error)
+    state.write_bytes(state.read_bytes()[:-1000])
+    with pytest.raises(InvalidInput, match="not a checkpoint"):
+        tune(network(), images(), ContextRans(step=3), settings=replace(FEW, epochs=1), state=state)
     state.write_bytes(b"something else")
     with pytest.raises(InvalidInput, match="not a checkpoint"):
         tune(network(), images(), ContextRans(step=3), settings=replace(FEW, epochs=1), state=state)
+
+
+def mean_error(outputs, targets, labels):
+    return (outputs - targets).square().mean()
+
+
+@pytest.mark.parametrize("target", [{}, {"target_ratio": 4.0}])
+def test_an_epoch_that_measures_as_no_number_is_not_kept(target):
+    # Steps so large that the network overflows: the one batch that an epoch has does not show it.
+    asked = replace(FEW, batch=64, learning_rate=1e30, lambda_=0.0, **target)
+    found = tune(network(), images(), ContextRans(step=3), settings=asked, task=mean_error)
+    assert (found.stopped, found.kept, len(found.epochs)) == ("nan", 0, 1)
+    assert all(torch.equal(a, b) for a, b in zip(weights(network()), weights(found.model), strict=True))
 
 
 def test_nan_stops_with_the_epoch_kept():
@@ -493,9 +567,57 @@ class NoPath(nn.Module):
         return self.next(torch.relu(self.conv(x))).detach()
 
 
-def test_a_network_without_a_gradient_path_is_refused():
+@pytest.mark.parametrize("lambda_", [0.0, 0.1])  # bits have a path that outputs do not have
+def test_a_network_without_a_gradient_path_is_refused(lambda_):
     with pytest.raises(InvalidInput, match="no gradient reaches the parameters of network NoPath"):
-        tune(NoPath(), images(), ContextRans(), settings=replace(FEW, lambda_=0.0))
+        tune(NoPath(), images(), ContextRans(), settings=replace(FEW, lambda_=lambda_))
+
+
+def spoilt(value: float, row: int) -> Tensor:
+    found = images()
+    found[row, 0, 3, 3] = value
+    return found
+
+
+LABELS = torch.arange(40)
+
+
+@pytest.mark.parametrize(
+    ("given", "asked", "told"),
+    [
+        ({"data": spoilt(float("nan"), 0)}, {}, "feature map '3': holds NaN or infinity"),
+        ({"calibration": [spoilt(float("inf"), 1)]}, {}, "feature map '3': holds NaN or infinity"),
+        ({"data": images().byte()}, {}, r"Sequential does not run on the images to tune on, uint8\[1, 3, 16, 16\]"),
+        ({"data": images()[:, :2]}, {}, r"does not run on the images to tune on, float32\[1, 2, 16, 16\]"),
+        ({"data": [*images()[:9], images()[9, :, 1:]]}, {"batch": 64}, "images to tune on have one shape"),
+        ({"data": (images(), LABELS)}, {"label_weight": 0.5}, "labels are .*, and the network has 4 classes"),
+        ({"data": (images(), LABELS % 4 - 1)}, {"label_weight": 0.5}, "labels are .*, and the network has 4 classes"),
+        ({"data": (images(), LABELS / 40)}, {"label_weight": 0.5}, "labels are class indices"),
+        ({"calibration": [images()[..., :12]]}, {}, "calibration: images of .*12.*, and those to tune on are of .*16"),
+        ({"task": mean_error}, {"label_weight": 0.5}, "label_weight is of the task"),
+        ({"task": lambda outputs, targets, labels: 0.5}, {}, "one float tensor, not float"),
+        ({"task": lambda outputs, targets, labels: outputs}, {}, r"one float tensor, not \["),
+        ({"task": lambda outputs, targets, labels: outputs.sum() * torch.nan}, {}, "is no number before it is tuned"),
+        ({"task": lambda outputs, targets, labels: targets.square().mean()}, {}, "no gradient reaches"),
+        ({"model": "network"}, {}, "torch.nn.Module"),
+    ],
+)
+def test_what_cannot_be_tuned_is_refused_by_name(given, asked, told):
+    arguments = {"model": network(), "data": images(), "plan_or_codec": ContextRans(step=3), **given}
+    with pytest.raises(InvalidInput, match=told):
+        tune(**arguments, settings=replace(FEW, epochs=1, **asked))
+
+
+def test_images_of_no_numbers_are_refused_where_a_plan_has_the_quantizers():
+    plan = tunable(network(), ContextRans(step=3), [images()]).plan([images()])
+    with pytest.raises(InvalidInput, match="feature map '3': holds NaN or infinity"):
+        tune(network(), spoilt(float("nan"), 0), plan, settings=FEW)
+
+
+def test_batch_norms_are_refused_where_there_are_none():
+    plain = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3)).eval()
+    with pytest.raises(InvalidInput, match="batch_norms: the network, captured by fx, has none"):
+        tunable(plain, ContextRans(), [images()], batch_norms=True)
 
 
 @pytest.mark.parametrize(

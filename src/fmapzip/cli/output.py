@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fmapzip.atomic import check_writable, write_atomically
+from fmapzip.errors import InvalidInput
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -43,9 +44,18 @@ class Outputs:
         return self.json_file == _STDOUT
 
     def check(self, *others: Path | None) -> None:
-        """Refuse files that cannot be written, before the work is done; `others` are the command's own."""
+        """Refuse files that cannot be written, or are named twice, before the work is done.
+
+        `others` are the command's own.
+        """
+        named: set[Path] = set()
         for file in (self.kept_json, self.html, *others):
             check_writable(file)
+            if file is None or (file.exists() and not file.is_file()):  # a pipe takes several
+                continue
+            if file.resolve() in named:
+                raise InvalidInput(f"{file}: two outputs of this command are named so")
+            named.add(file.resolve())
 
     def write(self, report: dict[str, Any], render: Callable[[dict[str, Any]], RenderableType]) -> None:
         """Write the files that were asked for, and the tables unless the JSON took their place."""

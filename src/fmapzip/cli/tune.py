@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from os.path import realpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fmapzip.atomic import beside, check_writable
+from fmapzip.atomic import beside
 from fmapzip.cli import options
 from fmapzip.cli.app import app
 from fmapzip.cli.exits import tell
@@ -164,9 +165,10 @@ def tune(
     require_torch()
     if output.suffix != ".safetensors":
         raise InvalidInput(f"{output}: weights are written to a .safetensors file")
-    outputs.check(output, plan_out)
     kept = state or beside(output, ".state")
-    check_writable(kept)
+    outputs.check(output, plan_out, kept)
+    if asked.tune_on is not None and realpath(asked.tune_on) == realpath(request.data):
+        tell(f"--tune-on {asked.tune_on}: these are the images that eval reports, so what it says is no test of them")
     from fmapzip.cli.progress import progress
     from fmapzip.tune.run import run, save_weights
     from fmapzip.tune.table import render

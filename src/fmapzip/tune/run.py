@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import wraps
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +18,7 @@ from fmapzip.eval.dataset import Dataset
 from fmapzip.eval.environment import environment
 from fmapzip.eval.loading import with_totals
 from fmapzip.eval.request import Inputs, Progress, Request, load, only_batch
-from fmapzip.eval.user_code import user_function
+from fmapzip.eval.user_code import first_line, user_function
 from fmapzip.torch.tuning.loop import tune
 from fmapzip.torch.tuning.results import Epoch, Tuned
 from fmapzip.torch.tuning.tasks import TaskLoss
@@ -107,7 +108,7 @@ class Samples:
         return len(self._data)
 
     def __getitem__(self, row: int) -> tuple[Tensor, int | None]:
-        image = torch.from_numpy(np.ascontiguousarray(self._data.read(row)))
+        image = torch.from_numpy(np.array(self._data.read(row)))
         return image, None if self._data.labels is None else int(self._data.labels[row])
 
 
@@ -118,14 +119,24 @@ def _images(request: Request, asked: Asked, inputs: Inputs) -> Samples:
 
 
 def _loss(spec: str) -> TaskLoss:
-    return cast("TaskLoss", user_function(spec, "--loss"))
+    """A function of the user's, whose errors are told by its name."""
+    function = cast("TaskLoss", user_function(spec, "--loss"))
+
+    @wraps(function)
+    def loss(outputs: Any, wanted: Any, labels: Tensor | None) -> Tensor:
+        try:
+            return function(outputs, wanted, labels)
+        except Exception as error:
+            raise InvalidInput(f"--loss {spec!r}: {first_line(error)}") from error
+
+    return loss
 
 
 def _device(name: str) -> torch.device:
     """The device, if it can be used."""
     try:
         found = torch.device(name)
-        torch.zeros(1, device=found)
+        float(torch.zeros(1, device=found))
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise InvalidInput(f"--device {name}: {str(error).splitlines()[0]}") from error
     return found

@@ -31,8 +31,8 @@ class Checkpoint:
     def __init__(self, file: Path | None, identity: str) -> None:
         self._file, self._identity = file, identity
 
-    def read(self, device: torch.device) -> dict[str, Any] | None:
-        """Return what was written, if anything was.
+    def read(self) -> dict[str, Any] | None:
+        """Return what was written, if anything was; its tensors lie in CPU memory, wherever they were.
 
         Raises
         ------
@@ -42,7 +42,7 @@ class Checkpoint:
         if self._file is None or not self._file.exists():
             return None
         try:
-            found: dict[str, Any] = torch.load(self._file, map_location=device, weights_only=True)
+            found: dict[str, Any] = torch.load(self._file, map_location="cpu", weights_only=True)
             identity = found["identity"]
         except Exception as error:
             raise InvalidInput(f"{self._file}: not a checkpoint of tuning: {error}") from error
@@ -58,11 +58,11 @@ class Checkpoint:
 
 
 def identity_of(
-    network: nn.Module, taps: list[TunedTap], settings: TuneSettings, rate: str, batch_norms: bool, images: int
+    network: nn.Module, taps: list[TunedTap], settings: TuneSettings, how: tuple[Any, ...], images: str
 ) -> str:
-    """Return the name of what is tuned, how, and on how many images; more epochs and more time have the same."""
+    """Return the name of what is tuned, how, and on which images; more epochs and more time have the same."""
     shown = {**asdict(settings), "epochs": 0, "time_limit": None}
     codecs = [[tap.tap.name, tap.codec.config(), tap.quantizer.to_json()] for tap in taps]
-    digest = hashlib.sha256(json.dumps([shown, codecs, rate, batch_norms, images]).encode())
+    digest = hashlib.sha256(json.dumps([shown, codecs, how, images]).encode())
     digest.update(network_hash(network).encode())
     return digest.hexdigest()

@@ -44,7 +44,9 @@ class ContextRate:
         self._spread_level = _levels(parameters.spread_thresholds)
         self._lengths = torch.from_numpy(np.ascontiguousarray(lengths))
         self._slopes = torch.from_numpy(_mean_slopes(lengths, self._level.numpy(), self._spread_levels))
-        self._companded = torch.from_numpy(_companded(values, signed))
+        companded = _companded(values, signed)
+        self._start = float(companded[-lowest])  # what stands before the first value of a map
+        self._companded = torch.from_numpy(companded)
         self._weights = [float(each) for each in parameters.weights or (0,) * 4]
         self._spread_weights = [float(each) for each in parameters.spread_weights]
         each = parameters.channel_offsets
@@ -64,8 +66,7 @@ class ContextRate:
         Those of the rows from `first` on: one row before is all the context that they have.
         """
         x: Tensor = _Interpolated.apply(v, self._companded, self._lowest)  # type: ignore[no-untyped-call]
-        start = float(self._companded[-self._lowest])
-        west, north, north_west, north_east = _neighbours(x, start)
+        west, north, north_west, north_east = _neighbours(x, self._start)
         neighbours = (west, north, north_west, north_east)
         mean = sum(weight * each for weight, each in zip(self._weights, neighbours, strict=True))
         mean = mean + self._offsets.view(1, -1, 1, 1)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from math import prod
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
 import torch
@@ -33,19 +33,27 @@ from fmapzip.zero_point import below_zero
 
 RateName = Literal["codec"] | PenaltyName
 RATES: tuple[str, ...] = ("codec", *get_args(PenaltyName))
-Bits = Callable[[Tensor, int], Tensor]
-"""From symbols [N, C, H, W] and a row to the bits of each sample from that row on; a row before it is context."""
+
+
+class Rate(Protocol):
+    """What the symbols of maps take."""
+
+    def bits(self, v: Tensor, first: int) -> Tensor:
+        """Return the bits of each sample of symbols [N, C, H, W] from a row on; a row before it is context."""
+
+    def to(self, device: torch.device) -> Rate:
+        """Move what it knows to a device."""
 
 
 class Fitted(NamedTuple):
-    """What a codec does to maps, and the bits that the symbols of each sample take.
+    """What a codec does to maps, and what the symbols of each sample take.
 
-    `exact` says whether `bits` are code lengths of the codec, else only their scale is to be found; `by_rows`, whether
-    those of a map are the sum of those of its rows.
+    `exact` says whether `rate` counts code lengths of the codec, else only their scale is to be found; `by_rows`,
+    whether the bits of a map are the sum of those of its rows.
     """
 
     coding: Coding
-    bits: Bits
+    rate: Rate
     exact: bool
     by_rows: bool
 
@@ -94,13 +102,23 @@ def fitted(codec: Codec, maps: IntegerMap, rate: str = "codec") -> Fitted:
     batch = maps.reshape(len(maps), *worked_shape(maps.shape[1:]))
     coding, contexts = _known(codec, batch)
     if rate == "codec" and contexts is not None:
-        return Fitted(coding, contexts().bits, True, True)
+        return Fitted(coding, contexts(), True, True)
     name = "logarithm" if rate == "codec" else rate
-    return Fitted(coding, _of_rows(PENALTIES[name]), False, name in SUMS)
+    return Fitted(coding, _Penalized(PENALTIES[name]), False, name in SUMS)
 
 
-def _of_rows(penalty: Penalty) -> Bits:
-    return lambda v, first: penalty(v[..., first:, :])
+class _Penalized:
+    """A penalty as a rate."""
+
+    def __init__(self, penalty: Penalty) -> None:
+        self._penalty = penalty
+
+    def bits(self, v: Tensor, first: int) -> Tensor:
+        return self._penalty(v[..., first:, :])
+
+    def to(self, device: torch.device) -> _Penalized:
+        del device
+        return self
 
 
 _Contexts = Callable[[], ContextRate]  # training them takes long

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 
 import torch
@@ -37,10 +38,22 @@ class HeldBack:
     ) -> None:
         rows, held = images.parts()
         self.images = Rows(images, held, batch)
+        self._total = len(images)
         self._count, self._teacher, self._task, self._device = len(held), teacher, task, device
         step = max(1, len(rows) // _REFRESHED_ON)
         self.tables = Rows(images, rows[::step][:_REFRESHED_ON], batch)  # of images that train
         self._measured = Rows(images, held[:_MEASURED_ON], batch)
+
+    @property
+    def seen(self) -> str:
+        """What tells the images from others: how many there are, and a hash of some that train and are held back."""
+        digest = hashlib.sha256()
+        for each in (self.tables, self._measured):
+            for images, labels in each:
+                digest.update(f"{images.dtype} {list(images.shape)}".encode())
+                digest.update(images.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+                digest.update(b"" if labels is None else labels.numpy().data)
+        return f"{self._total} {digest.hexdigest()}"
 
     def refresh(self, trainee: Trainee) -> Plan:
         """Fit tables to the maps as they are now, and return the plan they make."""

@@ -36,23 +36,42 @@ class TuningImages:
         return len(self._data)
 
     def batch(self, rows: Sequence[int]) -> tuple[Tensor, Tensor | None]:
-        """Return some images and, if there are any, their labels."""
+        """Return some images and, if there are any, their labels, in CPU memory.
+
+        Raises
+        ------
+        InvalidInput
+            Images differ in shape, or labels are no class indices.
+        """
         if isinstance(self._data, Tensor):
-            return self._data[list(rows)], None
+            return self._data[list(rows)].cpu(), None
         found = [self._data[i] for i in rows]
         if isinstance(found[0], tuple | list) and len(found[0]) > 1:
             images, labels = zip(*(each[:2] for each in found), strict=True)
-            if labels[0] is None:
-                return torch.stack([torch.as_tensor(each) for each in images]), None
-            return torch.stack([torch.as_tensor(each) for each in images]), torch.tensor([int(each) for each in labels])
-        single = [each[0] if isinstance(each, tuple | list) else each for each in found]
-        return torch.stack([torch.as_tensor(each) for each in single]), None
+            return _stacked(images), None if labels[0] is None else _indices(labels)
+        return _stacked([each[0] if isinstance(each, tuple | list) else each for each in found]), None
 
     def parts(self) -> tuple[list[int], list[int]]:
         """Return the rows to train on, and evenly spread ones that are held back."""
         count = min(max(1, len(self) // _HELD_BACK), _MOST_HELD_BACK)
         held = {i * len(self) // count for i in range(count)}
         return [i for i in range(len(self)) if i not in held], sorted(held)
+
+
+def _stacked(images: Sequence[Any]) -> Tensor:
+    tensors = [torch.as_tensor(each) for each in images]
+    shapes = {tuple(each.shape) for each in tensors}
+    if len(shapes) > 1:
+        raise InvalidInput(f"images to tune on have one shape, not {' and '.join(map(str, sorted(shapes)))}")
+    return torch.stack(tensors).cpu()
+
+
+def _indices(labels: Sequence[Any]) -> Tensor:
+    found = torch.stack([torch.as_tensor(each) for each in labels])
+    if found.ndim != 1 or found.is_floating_point() or found.dtype == torch.bool:
+        shown = str(found.dtype).removeprefix("torch.")
+        raise InvalidInput(f"labels are class indices, one an image, not {shown}{list(found.shape[1:])}")
+    return found.to("cpu", torch.int64)
 
 
 def mirrored(images: Tensor, chosen: Tensor) -> Tensor:

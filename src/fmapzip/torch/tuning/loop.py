@@ -25,8 +25,8 @@ from fmapzip.torch.tuning.held_back import HeldBack
 from fmapzip.torch.tuning.images import TuningImages, mirrored
 from fmapzip.torch.tuning.lambda_search import LambdaSearch
 from fmapzip.torch.tuning.results import Epoch, Point, Tuned
-from fmapzip.torch.tuning.tap import TapBits
-from fmapzip.torch.tuning.tasks import TaskLoss, distillation, distortion
+from fmapzip.torch.tuning.tap import NotFinite, TapBits
+from fmapzip.torch.tuning.tasks import TaskLoss, checked, distillation, distortion, name_of
 from fmapzip.torch.tuning.teacher import Teacher
 from fmapzip.torch.tuning.trainee import Trainee
 from fmapzip.torch.tuning.tunable import rate_loss, tunable
@@ -93,18 +93,23 @@ def tune(
     settings = settings or TuneSettings()
     if settings.replan and planner is None:
         raise InvalidInput("replan asks for a planner")
+    if task is not None and settings.label_weight:
+        raise InvalidInput("label_weight is of the task that stands without one of your own: give one of the two")
+    if not isinstance(model, nn.Module):
+        raise InvalidInput(f"expected a torch.nn.Module, got {type(model).__name__}")
     images, where = TuningImages(data), torch.device(device)
     rows, held = images.parts()
     if settings.label_weight and images.batch(held[:1])[1] is None:
         raise InvalidInput("label_weight asks for labels, and the images have none")
-    teacher = Teacher(model, where, images, held[0])
+    network = copy.deepcopy(model).cpu().eval().requires_grad_(False)  # images come in CPU memory
+    teacher = Teacher(network, where, images, held[0])
     if not teacher.classes and (settings.max_kl is not None or settings.label_weight):
         asked = "label_weight" if settings.max_kl is None else "max_kl"
         raise InvalidInput(f"{asked} asks for class scores, and the network's output is none")
-    loss = task or distillation(settings.label_weight, teacher.classes)
+    loss = checked(task or distillation(settings.label_weight, teacher.classes))
     measured = HeldBack(images, settings.batch, teacher, loss, where)
     made = tunable(
-        teacher.network,
+        network,
         plan_or_codec,
         measured.images,
         taps,
@@ -114,7 +119,9 @@ def tune(
         methods=methods,
         progress=progress,
     ).to(where)
-    identity = identity_of(teacher.network, made.taps, settings, rate, batch_norms, len(images))
+    if calibration is not None:
+        made.check(calibration)
+    identity = identity_of(network, made.taps, settings, (rate, batch_norms, name_of(task)), measured.seen)
     run = _Run(
         images,
         rows,
@@ -162,7 +169,7 @@ class _Run:
 
     def resume(self) -> None:
         """Go on from a checkpoint, if there is one."""
-        found = self.checkpoint.read(self.device)
+        found = self.checkpoint.read()
         if found is None:
             return
         self.best = found["best"]
@@ -182,8 +189,11 @@ class _Run:
             self.untuned = [self.measured.coarsened(self.trainee, each) for each in _COARSER]
             plan = self.measured.refresh(self.trainee)
             self.before = self.measured.compare(self.trainee, plan)
-            self._note(self._epoch_of(0, plan))
-        if self.settings.epochs > max(1, len(self.epochs)):
+            found = self._epoch_of(0, plan)
+            if not found.finite:
+                raise InvalidInput(f"the loss of network {self.trainee.name} is no number before it is tuned")
+            self._note(found)
+        if self.settings.epochs > 1 and self.settings.epochs >= len(self.epochs):
             self.teacher.remember(self.rows, self.settings.batch, self.settings.mirror)
         while not self.stopped:
             number = len(self.epochs)
@@ -193,11 +203,12 @@ class _Run:
                 self.stopped = "time"
             elif number - self._kept() > self.settings.patience:
                 self.stopped = "patience"
-            elif not self._train_epoch(number):
-                self.stopped = "nan"
             else:
-                found = self._epoch_of(number, self.measured.refresh(self.trainee))
-                self._note(self._replanned(found) if self._plans_again(number) else found)
+                trained = self._trained(number)
+                if trained is None:
+                    self.stopped = "nan"
+                else:
+                    self._note(self._replanned(trained) if self._plans_again(number) else trained)
 
     def result(self, calibration: Any) -> Tuned:
         """Return the kept epoch's network, and its plan."""
@@ -208,6 +219,16 @@ class _Run:
         original = model.original.cpu().eval().requires_grad_(False)
         classes = self.teacher.classes
         return Tuned(original, plan, self.epochs, self.untuned, self.before, after, self._kept(), self.stopped, classes)
+
+    def _trained(self, number: int) -> Epoch | None:
+        """Train for an epoch and measure it; None where what it came to is no number."""
+        if not self._train_epoch(number):
+            return None
+        try:
+            found = self._epoch_of(number, self.measured.refresh(self.trainee))
+        except NotFinite:
+            return None
+        return found if found.finite else None
 
     def _train_epoch(self, number: int) -> bool:
         """Train on all images once, or until time is up; return whether all stayed finite."""
@@ -232,6 +253,7 @@ class _Run:
     def _step(self, images: Tensor, wanted: Any, labels: Tensor | None, random: torch.Generator) -> bool:
         outputs = self.trainee.model(images)
         loss = self.task(outputs, wanted, labels)
+        self.trainee.check_path(loss)
         bits = None
         if self.lambda_.value or self.lambda_.searched:
             bits = rate_loss(self.trainee.model, self.settings.rate_samples, self.settings.rate_bands, random)
@@ -297,7 +319,7 @@ class _Run:
         return found
 
     def _kept(self) -> int:
-        """The best epoch, losses compared at the last one's lambda; with a target, the last one."""
+        """The epoch with the least loss; with a target, the last one."""
         if self.lambda_.searched:
             return len(self.epochs) - 1
         return min(self.epochs, key=lambda epoch: (epoch.loss, epoch.number)).number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from torch import nn
@@ -52,6 +53,11 @@ class Epoch:
     def loss(self) -> float:
         """What early stopping looks at."""
         return self.task + self.lambda_ * self.bits
+
+    @property
+    def finite(self) -> bool:
+        """Whether all that was measured are numbers."""
+        return all(math.isfinite(each) for each in (self.task, self.distortion, self.bits, self.real_bits))
 
 
 @dataclass(frozen=True)

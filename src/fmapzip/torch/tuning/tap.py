@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from fmapzip.quantize import NETWORK, QuantParams
 from fmapzip.torch.actions import check_shape
 from fmapzip.torch.capture import Tap
 from fmapzip.torch.tuning.codings import Coding, ValueByValue
-from fmapzip.torch.tuning.fit import Bits, coding_of, fitted, mask_bits, trained_as
+from fmapzip.torch.tuning.fit import Rate, coding_of, fitted, mask_bits, trained_as
 
 CALIBRATOR = "tuned"
 _SCALED_ON = 16  # images whose frames tell what a codec's own code lengths leave out
@@ -64,6 +65,10 @@ class Band:
 WHOLE = Band(0, 1)
 
 
+class NotFinite(InvalidInput):
+    """A feature map holds what is no number."""
+
+
 class TunedTap(nn.Module):
     """What a slot does while the network trains: hands on what would be read back, differentiably.
 
@@ -87,7 +92,7 @@ class TunedTap(nn.Module):
         super().__init__()
         self.tap, self.rate = tap, rate
         self._coding: Coding = ValueByValue()
-        self._bits: Bits = _unfitted
+        self._counted: Rate | None = None
         self._by_rows = False
         self._slope, self._intercept = 1.0, 0.0
         self._last: Tensor | None = None
@@ -138,6 +143,8 @@ class TunedTap(nn.Module):
         maps = planes.float().reshape(len(x), *worked_shape(self.tap.shape))
         self._last = maps
         if self._kept is not None:
+            if not bool(torch.isfinite(maps).all()):
+                raise NotFinite(f"feature map {self.tap.name!r}: holds NaN or infinity")
             self._kept.append(self._integers(maps).round().to("cpu", getattr(torch, self.dtype)).numpy())
         if isinstance(self._coding, ValueByValue):
             out = self._coding.store(maps, self.log_scale, self.limits)
@@ -155,7 +162,7 @@ class TunedTap(nn.Module):
         first, after = band.edges(self._last.shape[2])
         above = min(first, 1)
         symbols = self._coding.symbols(self._integers(self._last[:samples, :, first - above : after]))
-        return self._slope * band.count * self._bits(symbols, above) + self._intercept
+        return self._slope * band.count * self._count(symbols, above) + self._intercept
 
     def bands(self, wanted: int) -> int:
         """Return how many bands there can be, at most those wanted: no more than rows, and one where all rows count."""
@@ -187,7 +194,7 @@ class TunedTap(nn.Module):
         """Take tables, points and the scale of the bits from integer maps and what the codec makes of them."""
         found = fitted(self.codec, maps, self.rate)
         self._coding = found.coding.to(self.log_scale.device)
-        self._bits, self._by_rows = found.bits, found.by_rows
+        self._counted, self._by_rows = found.rate.to(self.log_scale.device), found.by_rows
         some = maps[:: max(1, len(maps) // _SCALED_ON)] if found.exact else maps
         real = _real(some, planned) if found.exact or len(maps) < 2 else self._real_of_others(maps)
         expected, real = self._expected(some), real - mask_bits(self.codec, maps.shape[1:])
@@ -205,6 +212,18 @@ class TunedTap(nn.Module):
         codec = codec or self.codec
         return TapPlan(self.tap.name, self.tap.shape, self.quantizer, codec, codec.train(maps))
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move to another device, as `to` and `cuda` do, with what is no parameter."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self._coding = self._coding.to(self.log_scale.device)
+        self._counted = None if self._counted is None else self._counted.to(self.log_scale.device)
+        return self
+
+    def _count(self, symbols: Tensor, first: int) -> Tensor:
+        if self._counted is None:
+            raise InvalidInput("the tables of a feature map are not fitted yet")
+        return self._counted.bits(symbols, first)
+
     def _real_of_others(self, maps: IntegerMap) -> NDArray[np.float64]:
         """Bits of each map's frame by tables that the map took no part in: they suit others less than their own."""
         real = np.empty(len(maps))
@@ -219,12 +238,8 @@ class TunedTap(nn.Module):
         with torch.no_grad():
             for sample in maps.reshape(len(maps), 1, *worked_shape(maps.shape[1:])):
                 u = torch.from_numpy(sample).to(self.log_scale.device, torch.float32)
-                found.append(float(self._bits(self._coding.symbols(u), 0)))
+                found.append(float(self._count(self._coding.symbols(u), 0)))
         return np.array(found)
-
-
-def _unfitted(v: Tensor, first: int) -> Tensor:
-    raise InvalidInput("the tables of a feature map are not fitted yet")
 
 
 def _real(maps: IntegerMap, planned: TapPlan) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fmapzip.errors import InvalidInput
 from fmapzip.torch.tuning.images import TuningImages, mirrored
 from fmapzip.torch.tuning.tasks import scores_classes
 
@@ -39,7 +40,7 @@ class Teacher:
     def __init__(self, model: nn.Module, device: torch.device, images: TuningImages, row: int) -> None:
         self.network = copy.deepcopy(model).eval().requires_grad_(False).to(device)
         self._device, self._images = device, images
-        self._first = self(images.batch([row])[0])
+        self._first = self._first_of(images.batch([row])[0])
         self.classes = scores_classes(self._first)
         self._scores: Tensor | None = None
         self._place: dict[int, int] = {}
@@ -48,6 +49,16 @@ class Teacher:
         """Return what the network gives for images."""
         with torch.no_grad():
             return self.network(images.to(self._device))
+
+    def _first_of(self, image: Tensor) -> Any:
+        try:
+            return self(image)
+        except (RuntimeError, TypeError, ValueError, NotImplementedError) as error:
+            shown = f"{str(image.dtype).removeprefix('torch.')}{list(image.shape)}"
+            raise InvalidInput(
+                f"network {type(self.network).__name__} does not run on the images to tune on, {shown}: "
+                f"{str(error).splitlines()[0]}"
+            ) from error
 
     def remember(self, rows: Sequence[int], batch: int, mirror: bool) -> None:
         """Compute the class scores of rows, and of their mirror images, if they fit into memory."""

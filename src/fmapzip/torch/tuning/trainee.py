@@ -34,7 +34,7 @@ class Trainee:
         self.model = model
         weights = [each for each in model.original.parameters() if each.requires_grad]
         if not weights:
-            raise InvalidInput(f"network {_name(model)} has no parameters to train")
+            raise InvalidInput(f"network {self.name} has no parameters to train")
         self.optimizer = torch.optim.Adam(
             [
                 {"params": weights, "lr": settings.learning_rate},
@@ -49,6 +49,23 @@ class Trainee:
         for group, base in zip(self.optimizer.param_groups, self._bases, strict=True):
             group["lr"] = base * share
 
+    @property
+    def name(self) -> str:
+        """The network's class."""
+        return type(self.model.original).__name__
+
+    def check_path(self, loss: Tensor) -> None:
+        """Refuse a loss that training cannot change.
+
+        Raises
+        ------
+        InvalidInput
+        """
+        if not loss.requires_grad:
+            raise InvalidInput(
+                f"no gradient reaches the parameters of network {self.name}: the loss does not depend on them"
+            )
+
     def step(self, loss: Tensor) -> bool:
         """Follow the gradients of a loss, if they are finite, and return whether they are.
 
@@ -57,14 +74,11 @@ class Trainee:
         InvalidInput
             None reaches the network's parameters.
         """
-        if not loss.requires_grad:
-            raise InvalidInput(
-                f"no gradient reaches the parameters of network {_name(self.model)}: its outputs do not depend on them"
-            )
+        self.check_path(loss)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         if all(each.grad is None for each in self.optimizer.param_groups[0]["params"]):
-            raise InvalidInput(f"no gradient reaches the parameters of network {_name(self.model)}")
+            raise InvalidInput(f"no gradient reaches the parameters of network {self.name}")
         gradients = [each.grad for group in self.optimizer.param_groups for each in group["params"]]
         if not all(bool(torch.isfinite(each).all()) for each in gradients if each is not None):
             return False
@@ -95,7 +109,3 @@ class Trainee:
             if all(each is not tap.log_scale for tap in self.model.taps):
                 self.optimizer.state.pop(each, None)
         group["params"] = [tap.log_scale for tap in self.model.taps]
-
-
-def _name(model: TunableModel) -> str:
-    return type(model.original).__name__

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import chain
 from math import prod
 from typing import Any, Self
 
@@ -22,7 +23,7 @@ from fmapzip.torch.batches import Batches, Progress, ignore_progress
 from fmapzip.torch.calibrate import TRAINING_IMAGES, calibrate, spread
 from fmapzip.torch.capture import METHODS, Captured, Tap, capture, select
 from fmapzip.torch.fit import fitted_taps
-from fmapzip.torch.inputs import batch_size, call, first_sample, map_tensors
+from fmapzip.torch.inputs import batch_size, call, first_sample, map_tensors, sample_shapes
 from fmapzip.torch.tuning.fit import settled
 from fmapzip.torch.tuning.tap import Band, TapBits, TunedTap
 
@@ -128,6 +129,17 @@ class TunableModel(nn.Module):
         maps, _ = self._maps(images)
         return [tap.compare(each, plan[tap.tap.name]) for tap, each in zip(self.taps, maps, strict=True)]
 
+    def check(self, images: Any) -> None:
+        """Refuse images that are not of the shape of those that the feature maps were found with.
+
+        Raises
+        ------
+        InvalidInput
+        """
+        found = sample_shapes(Batches(images, "calibration").first())
+        if found != self._input_shapes:
+            raise InvalidInput(f"calibration: images of {found}, and those to tune on are of {self._input_shapes}")
+
     @property
     def values(self) -> int:
         """Values of all maps of an image."""
@@ -152,7 +164,7 @@ class TunableModel(nn.Module):
         count = sum(batch_size(inputs) for inputs, _ in batches)
         if not count:
             raise InvalidInput("images: there are none")
-        device = next(self.original.parameters()).device
+        device = _device_of(self.original)
         kept, first = spread(count, TRAINING_IMAGES), 0
         with measuring(self):
             for tap in self.taps:
@@ -228,6 +240,8 @@ def tunable(
         parameter.requires_grad_(parameter.is_floating_point())
     batches = Batches(calibration, "calibration")
     captured = capture(copied, first_sample(batches.first()), methods)
+    if batch_norms and not any(isinstance(each, _BatchNorm) for each in captured.module.modules()):
+        raise InvalidInput(f"batch_norms: the network, captured by {captured.method}, has none whose statistics train")
     chosen: Sequence[Tap]
     quantizers: Sequence[QuantParams]
     codecs: Sequence[Codec]
@@ -243,6 +257,8 @@ def tunable(
         codecs = [registry.make(plan_or_codec)] * len(chosen)
     tuned = [TunedTap(*each, rate) for each in zip(chosen, quantizers, codecs, strict=True)]
     made = TunableModel(copied, captured, tuned, batch_norms)
+    for tap in tuned:
+        tap.to(_device_of(copied))
     made.settle(batches)
     made.refresh(batches)
     return made
@@ -283,6 +299,11 @@ def measuring(model: TunableModel) -> Iterator[None]:
             yield
     finally:
         model.train(training)
+
+
+def _device_of(model: nn.Module) -> torch.device:
+    first = next(chain(model.parameters(), model.buffers()), None)
+    return torch.device("cpu") if first is None else first.device
 
 
 def _rows_on(rows: Sequence[int], device: torch.device, x: Tensor) -> Tensor:
