@@ -17,6 +17,7 @@ from fmapzip.split.manifest import CrossingMap
 from fmapzip.torch.capture import capture
 from fmapzip.torch.compress import compress_model
 from fmapzip.torch.keeping import kept
+from fmapzip.torch.tuning.tunable import tunable
 
 CODEC = ContextRans(level="ultra", references=3, plan_bytes=1.0)
 
@@ -61,6 +62,22 @@ def test_a_pass_stores_maps_with_those_before(compressed, network, images) -> No
             compressed(part)
     reports = [model.report() for model in (compressed, alone)]
     assert reports[0].payload_bytes / 12 < 0.9 * reports[1].payload_bytes / 8
+
+
+def test_a_tuned_networks_plan_refers_to_maps_before(compressed, network, images) -> None:
+    found = tunable(network, compressed.plan, images).plan(images)
+    assert [tap.references for tap in found] == [tap.references for tap in compressed.plan]
+    assert len(found.to_bytes()) == pytest.approx(len(compressed.plan.to_bytes()), rel=0.02)
+    with torch.inference_mode():
+        assert torch.allclose(compress_model(network, found)(images), compressed(images), atol=0.02)
+
+
+def test_a_tuned_networks_plan_is_no_larger_than_asked_for(network, images) -> None:
+    codec = ContextRans(level="max")
+    untuned = compress_model(network, codec, calibration=images).plan
+    found = tunable(network, codec, images).plan(images)
+    sizes = [sum(len(tap.parameters) for tap in plan) for plan in (found, untuned)]
+    assert sizes[0] == pytest.approx(sizes[1], rel=0.05)
 
 
 def test_kept_maps_are_read_from_their_archive(compressed, network, images, tmp_path: Path) -> None:

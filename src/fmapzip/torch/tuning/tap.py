@@ -207,10 +207,9 @@ class TunedTap(nn.Module):
         zeros = maps.size - int(np.count_nonzero(maps))
         return TapBits(self.tap.name, maps.size, float(expected.sum()), float(_real(maps, planned).sum()), zeros)
 
-    def planned(self, maps: IntegerMap, codec: Codec | None = None) -> TapPlan:
-        """Return what a plan says of the tap, a codec, by default `codec`, trained on integer maps."""
-        codec = codec or self.codec
-        return TapPlan(self.tap.name, self.tap.shape, self.quantizer, codec, codec.train(maps))
+    def planned(self, maps: IntegerMap) -> TapPlan:
+        """Return what a plan says of the tap, `codec` trained on integer maps."""
+        return TapPlan(self.tap.name, self.tap.shape, self.quantizer, self.codec, self.codec.train(maps))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Move to another device, as `to` and `cuda` do, with what is no parameter."""

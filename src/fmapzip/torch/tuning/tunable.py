@@ -17,7 +17,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from fmapzip import registry
 from fmapzip.codecs.base import Codec, IntegerMap
 from fmapzip.errors import InvalidInput
-from fmapzip.plan import Plan
+from fmapzip.fitting import train_taps, within_share
+from fmapzip.plan import Plan, TapPlan
 from fmapzip.quantize import DEFAULT_CALIBRATOR, QuantParams
 from fmapzip.torch.batches import Batches, Progress, ignore_progress
 from fmapzip.torch.calibrate import TRAINING_IMAGES, calibrate, spread
@@ -87,10 +88,7 @@ class TunableModel(nn.Module):
     def finish(self, images: Any) -> tuple[Plan, Plan]:
         """As `refresh`; return its plan, and that of the codecs themselves, which reads back the same."""
         plan, maps = self._fit(images)
-        if all(tap.meant == tap.codec for tap in self.taps):
-            return plan, plan
-        planned = [tap.planned(each, tap.meant) for tap, each in zip(self.taps, maps, strict=True)]
-        return plan, Plan(tuple(planned), plan.metadata)
+        return plan, self._planned(maps, plan.metadata["calibration_images"], plan)
 
     def _fit(self, images: Any) -> tuple[Plan, list[IntegerMap]]:
         self._refit(images)
@@ -120,9 +118,7 @@ class TunableModel(nn.Module):
         ----------
         calibration : Tensor, or iterable of batches
         """
-        maps, count = self._maps(calibration)
-        planned = [tap.planned(each, tap.meant) for tap, each in zip(self.taps, maps, strict=True)]
-        return Plan(tuple(planned), self._metadata(count))
+        return self._planned(*self._maps(calibration))
 
     def compare(self, images: Any, plan: Plan) -> list[TapBits]:
         """Return what the maps of at most 64 images take, by the differentiable rate and in frames of `plan`."""
@@ -149,6 +145,23 @@ class TunableModel(nn.Module):
     def taps(self) -> list[TunedTap]:
         """What happens to each feature map that is stored."""
         return list(self._taps)  # type: ignore[arg-type]
+
+    def _planned(self, maps: Sequence[IntegerMap], count: int, drafts: Plan | None = None) -> Plan:
+        """The plan of codecs as they are meant, for maps of so many images; `drafts` holds what is trained already."""
+        codecs, quantizers = [tap.meant for tap in self.taps], [tap.quantizer for tap in self.taps]
+
+        def train(i: int, codec: Codec) -> bytes:
+            if drafts is not None and drafts[i].codec == codec:
+                return drafts[i].parameters
+            return codec.train_for(maps[i], quantizers[i])
+
+        trained = train_taps(codecs, quantizers, lambda i: maps[i], train)
+        planned = [
+            TapPlan(tap.tap.name, tap.tap.shape, *each, *found)
+            for tap, *each, found in zip(self.taps, quantizers, codecs, trained, strict=True)
+        ]
+        map_bytes = [count * prod(tap.shape) for tap in planned]
+        return Plan(tuple(within_share(planned, map_bytes, train)), self._metadata(count))
 
     def _refit(self, images: Any) -> None:
         """Fit what codecs read back, a map's points to what is read back of those before it; no history counts."""
