@@ -38,7 +38,7 @@ def _rate(run: Values) -> str:
 def _network(found: Values) -> str:
     runs = found["runs"]
     parts = [f"### Tuning: {NETWORKS.get(_name(found), _name(found))}", _conditions(found), _figures(found)]
-    parts += ["How bits a value of held-back images fall with epochs (their KL in brackets):", _growth(runs)]
+    parts += [fill(_GROWTH, WIDTH), _growth(runs)]
     parts.append(_agreement(runs))
     rows = _plans("as it was", found)
     for run in runs:
@@ -48,6 +48,10 @@ def _network(found: Values) -> str:
     return "\n\n".join(parts)
 
 
+_GROWTH = (
+    "How bits a value of held-back images fall with epochs (in brackets their KL, and the time since tuning began; "
+    "that of epoch 0 finds the maps and the untuned network's curve):"
+)
 _PLANS = (
     "Plans of these networks by `fmapzip plan`, without further training (the last two columns: KL to the same network "
     "in float, and to the network as it was):"
@@ -92,7 +96,9 @@ def _growth(runs: Sequence[Values]) -> str:
     epochs = max(len(run["epochs"]) for run in runs)
     rows = []
     for run in runs:
-        cells = [f"{epoch['real_bits']:.3f} ({epoch['distortion']:.3g})" for epoch in run["epochs"]]
+        cells = [
+            f"{epoch['real_bits']:.3f} ({epoch['distortion']:.3g}, {epoch['seconds']:.0f} s)" for epoch in run["epochs"]
+        ]
         rows.append([_label(run), *cells, *[""] * (epochs - len(cells))])
     return table(["stored by", *map(str, range(epochs))], rows)
 

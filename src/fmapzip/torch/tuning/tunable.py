@@ -157,8 +157,8 @@ class TunableModel(nn.Module):
 
         trained = train_taps(codecs, quantizers, lambda i: maps[i], train)
         planned = [
-            TapPlan(tap.tap.name, tap.tap.shape, *each, *found)
-            for tap, *each, found in zip(self.taps, quantizers, codecs, trained, strict=True)
+            TapPlan(tap.tap.name, tap.tap.shape, quantizer, codec, *found)
+            for tap, quantizer, codec, found in zip(self.taps, quantizers, codecs, trained, strict=True)
         ]
         map_bytes = [count * prod(tap.shape) for tap in planned]
         return Plan(tuple(within_share(planned, map_bytes, train)), self._metadata(count))
