@@ -34,7 +34,7 @@ Model = Annotated[
 ]
 Data = Annotated[
     str,
-    typer.Argument(metavar="DATA", help="demo, a folder of images, a .npy, .npz or .tar file."),
+    typer.Argument(metavar="DATA", help="demo, a folder of images, a .npy, .npz, .tar or .parquet file, or a URL."),
 ]
 CODEC = "NAME[:key=value,...]"
 """How a codec and its settings are written, everywhere."""
