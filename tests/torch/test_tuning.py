@@ -252,6 +252,21 @@ def test_class_scores_are_remembered_as_the_float_network_gives_them():
     assert torch.allclose(teacher.of_rows(some, ways, torch.zeros(6)), fresh, atol=1e-6)
 
 
+def test_a_loop_goes_on_from_a_state_dict_that_names_each_weight_once():
+    trained = tunable(network(), ContextRans(step=3), [images()])
+    optimizer = torch.optim.Adam(trained.parameters(), lr=0.01)
+    (trained(images()).square().mean() + rate_loss(trained)).backward()
+    optimizer.step()
+    state = trained.state_dict()
+    names = [f"original.{name}" for name in network().state_dict()]
+    assert sorted(state) == sorted([*names, "_taps.0.log_scale", "_taps.1.log_scale"])
+    wrapped = nn.ModuleDict({"module": tunable(network(), ContextRans(step=3), [images()])})
+    wrapped.load_state_dict({f"module.{name}": value for name, value in state.items()})
+    assert wrapped["module"].plan([images()]).to_bytes() == trained.plan([images()]).to_bytes()
+    with pytest.raises(RuntimeError, match=r"Missing key.*original\.0\.weight"):
+        wrapped["module"].load_state_dict({name: value for name, value in state.items() if name != names[0]})
+
+
 def test_bits_before_a_run_and_unknown_rates_are_refused():
     with pytest.raises(InvalidInput, match="there is no rate"):
         tunable(network(), "context-rans", [images()], rate="guess")
@@ -446,6 +461,8 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path):
     tune(network(), images(), ContextRans(step=3), settings=replace(FEW, epochs=1), state=state)
     with pytest.raises(InvalidInput, match="another network"):
         tune(network(), images(), ContextRans(step=4), settings=replace(FEW, epochs=1), state=state)
+    with pytest.raises(InvalidInput, match="another network"):  # which is trained in the same way
+        tune(network(), images(), ContextRans(step=3, level="max"), settings=replace(FEW, epochs=1), state=state)
     with pytest.raises(InvalidInput, match="other images"):
         tune(network(), images() + 0.01, ContextRans(step=3), settings=replace(FEW, epochs=1), state=state)
     with pytest.raises(InvalidInput, match="another network"):

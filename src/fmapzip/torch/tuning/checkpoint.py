@@ -62,7 +62,7 @@ def identity_of(
 ) -> str:
     """Return the name of what is tuned, how, and on which images; more epochs and more time have the same."""
     shown = {**asdict(settings), "epochs": 0, "time_limit": None}
-    codecs = [[tap.tap.name, tap.codec.config(), tap.quantizer.to_json()] for tap in taps]
+    codecs = [[tap.tap.name, tap.meant.config(), tap.quantizer.to_json()] for tap in taps]
     digest = hashlib.sha256(json.dumps([shown, codecs, how, images]).encode())
     digest.update(network_hash(network).encode())
     return digest.hexdigest()

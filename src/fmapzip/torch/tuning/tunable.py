@@ -34,7 +34,7 @@ class TunableModel(nn.Module):
 
     Its forward pass hands on what would be read back of every map; gradients pass. It is trained by any loop:
     its parameters are the network's and a scale for each quantizer. Batch norms keep their statistics unless asked not
-    to, and dropout stays off.
+    to, and dropout stays off. Its state dict names each weight once, under `original`.
 
     Attributes
     ----------
@@ -58,6 +58,8 @@ class TunableModel(nn.Module):
         for slot in captured.slots:
             tuned = by_name.get(slot.name)
             slot.action = None if tuned is None else tuned.forward
+        self.register_state_dict_post_hook(_named_once)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(_named_twice)  # type: ignore[no-untyped-call]
         self.train()
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -223,8 +225,8 @@ def tunable(
     taps, quantizer : optional
         Feature maps and calibrator, as for `fmapzip.torch.compress_model`. A plan has its own.
     rate : str
-        What bits are counted by. ``codec``: what the codec takes, its own code lengths for ``context-rans`` and
-        ``dct-cm`` with rANS, else ``logarithm``. ``logarithm``, ``l1``, ``hoyer``, ``transformed-l1`` or
+        What bits are counted by. ``codec``: what the codec takes, its own code lengths for ``context-rans`` above level
+        ``fast`` and ``dct-cm`` with rANS, else ``logarithm``. ``logarithm``, ``l1``, ``hoyer``, ``transformed-l1`` or
         ``histogram`` whatever the codec; their scale comes from its bytes.
     batch_norms : bool
         Whether batch norms train their statistics.
@@ -312,6 +314,21 @@ def measuring(model: TunableModel) -> Iterator[None]:
             yield
     finally:
         model.train(training)
+
+
+def _named_once(module: TunableModel, state: dict[str, Any], prefix: str, metadata: Any) -> None:
+    """Leave out of a state dict what `network` shares with `original`: files of weights refuse it."""
+    del metadata
+    for name in [name for name in state if name.startswith(f"{prefix}network.")]:
+        del state[name]
+
+
+def _named_twice(module: TunableModel, state: dict[str, Any], prefix: str, *others: Any) -> None:
+    """Put back what `_named_once` left out."""
+    del others
+    names = {id(value): name for name, value in module.original.state_dict(keep_vars=True).items()}
+    for name, value in module.network.state_dict(keep_vars=True).items():
+        state[f"{prefix}network.{name}"] = state.get(f"{prefix}original.{names.get(id(value))}", value)
 
 
 def _device_of(model: nn.Module) -> torch.device:
