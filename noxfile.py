@@ -104,6 +104,16 @@ def emulated(session: nox.Session) -> None:
 
 
 @nox.session
+def emulated_python(session: nox.Session) -> None:
+    """Golden frames and the battery of all codecs in Debian's Python for AArch64; further arguments go to pytest.
+
+    CI has the battery on a processor of that kind instead, where it makes the wheels.
+    """
+    tests = session.posargs or ("tests/test_golden.py", "tests/test_golden_features.py", "tests/test_battery.py")
+    _run(session, "bash", ".ci/aarch64_python", "build/aarch64_python", *tests)
+
+
+@nox.session
 def symbols(session: nox.Session) -> None:
     """No function of one instruction set can be merged into another by the linker."""
     _build(session, "build/release")

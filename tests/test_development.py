@@ -25,7 +25,7 @@ def test_ci_runs_sessions_that_exist() -> None:
 
 def test_contributing_tells_of_every_session() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
-    told = set(" ".join(re.findall(r"`nox -s ([a-z ]+?)(?: --[^`]*)?`", text)).split())
+    told = set(" ".join(re.findall(r"`nox -s ([a-z_ ]+?)(?: --[^`]*)?`", text)).split())
     assert told == sessions()
 
 
