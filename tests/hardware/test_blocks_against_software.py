@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,11 +18,10 @@ from fmapzip.errors import InvalidInput
 from fmapzip.hardware.blocks import block
 from fmapzip.hardware.cases import Case
 from fmapzip.hardware.tiles import Tile, tiles
-from fmapzip.hardware.vectors import write_block, write_case
 from fmapzip.quantize import QuantParams
 from fmapzip.registry import make
 from strategies import KINDS, make_map
-from verilog_runs import by_day, chosen_blocks, compiled, has_simulator, said
+from verilog_runs import Program, by_day, chosen_blocks, has_simulator
 
 if not has_simulator():
     pytest.skip("no iverilog: the exported Verilog is not run", allow_module_level=True)
@@ -33,27 +30,6 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 PLAYED = chosen_blocks(1)
 AT_RANDOM = by_day(PLAYED)
 """By day random tiles go through the widest of a block's forms; golden frames go through all."""
-BUDGET = 200_000
-Program = tuple[Any, Path, Path]  # component, compiled test bench, folder for a case
-
-
-@pytest.fixture(scope="module")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, int], Program]:
-    """Blocks' programs, each made once."""
-
-    @cache
-    def program(name: str, values: int) -> Program:
-        folder = tmp_path_factory.mktemp(name)
-        component = write_block(block(name), values, folder)
-        return component, compiled(folder), folder / "case"
-
-    return program
-
-
-def play(program: Program, case: Case, **options: int) -> str:
-    component, simulator, folder = program
-    write_case(component, case, folder)
-    return said(simulator, folder, budget=BUDGET, **options)
 
 
 def golden_cases(name: str, values: int) -> Iterator[tuple[str, Case]]:
@@ -73,7 +49,7 @@ def golden_cases(name: str, values: int) -> Iterator[tuple[str, Case]]:
 def test_golden_frames_pass(name: str, values: int, programs: Callable[[str, int], Program], nightly: bool) -> None:
     """By day every fourth of the frames' tiles: a simulation of all takes minutes."""
     for number, (frame, case) in list(enumerate(golden_cases(name, values)))[:: 1 if nightly else 4]:
-        found = play(programs(name, values), case, stall=64, seed=number, reset=50)
+        found = programs(name, values).play(case, stall=64, seed=number, reset=50)
         assert found.startswith("PASS"), f"{frame}: {found}"
 
 
@@ -134,7 +110,7 @@ def test_random_tiles_pass_with_any_stalls_and_a_reset(
     @(many if nightly else few)
     @given(random_tiles(name, values), st.sampled_from([0, 30, 128, 230]), SEEDS, st.integers(0, 400))
     def check(tile: Tile, stall: int, seed: int, reset: int) -> None:
-        found = play(programs(name, values), case_of(name, values, tile), stall=stall, seed=seed, reset=reset)
+        found = programs(name, values).play(case_of(name, values, tile), stall=stall, seed=seed, reset=reset)
         assert found.startswith("PASS"), found
 
     check()
@@ -166,7 +142,7 @@ def test_spoilt_bodies_end_in_the_softwares_error(
         tile = data.draw(random_tiles(name, values))
         body = data.draw(spoilt(tile.body))
         inputs = case_of(name, values, Tile(tile.codec, tile.values, tile.below, body, tile.parameters)).inputs
-        found = play(programs(name, values), Case(inputs, {"values": [], "status": []}), any=1, stall=stall, seed=seed)
+        found = programs(name, values).play(Case(inputs, {"values": [], "status": []}), any=1, stall=stall, seed=seed)
         assert agrees(tile, found, software_error(tile, body)), found
 
     check()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from fmapzip.codecs.dct_cm import DctCm
 from fmapzip.errors import InvalidInput
 from fmapzip.hardware import block
 from fmapzip.hardware.arithmetic import signed_digits
+from fmapzip.hardware.cases import Case
 from fmapzip.hardware.dct_cm_groups import groups
 from fmapzip.hardware.dct_cm_inverse import RUN
 from fmapzip.hardware.dct_graph import LENGTHS, MAX_COEFFICIENT, inverse_graph
@@ -27,7 +29,9 @@ from fmapzip.hardware.streams import words
 from fmapzip.hardware.tiles import Tile, tiles
 from fmapzip.reference import dct
 from fmapzip.reference.dct_cm_values import group_values, unzigzag
-from simulate import run
+from verilog_runs import Program, has_simulator
+
+in_icarus = pytest.mark.skipif(not has_simulator(), reason="no iverilog")
 
 
 @pytest.mark.parametrize("length", LENGTHS)
@@ -89,19 +93,24 @@ def tile_of(shape: tuple[int, int, int], signed: bool, seed: int = 0, **chosen: 
     return tile
 
 
+@in_icarus
 @pytest.mark.parametrize(("length", "values", "zero_mask"), [(4, 1, False), (4, 4, True)])
-def test_codes_become_the_softwares_values(length: int, values: int, zero_mask: bool) -> None:
+def test_codes_become_the_softwares_values(
+    length: int, values: int, zero_mask: bool, programs: Callable[[str, int], Program]
+) -> None:
     channels = 2 * length - (3 if zero_mask else 1)
     tile = tile_of((channels, 5, 4), not zero_mask, group=length, keep=length - 1, zero_mask=zero_mask, step=12)
-    made = block(f"dct-cm-inverse-{length}")
-    case = made.case(tile, values)
-    wanted = {"values": len(case.outputs["values"])}
-    assert run(made.component(values), case.inputs, wanted, 0.3) == case.outputs
+    name = f"dct-cm-inverse-{length}"
+    found = programs(name, values).play(block(name).case(tile, values), stall=77)
+    assert found.startswith("PASS"), found
 
 
-@settings(deadline=None, max_examples=4)
-@given(st.data())
-def test_any_codes_and_steps_become_the_references_values(data: st.DataObject) -> None:
+@in_icarus
+@settings(max_examples=20)
+@given(data=st.data())
+def test_any_codes_and_steps_become_the_references_values(
+    data: st.DataObject, programs: Callable[[str, int], Program]
+) -> None:
     length = 4
     values = data.draw(st.sampled_from([1, 4]))
     channels = data.draw(st.integers(1, length))
@@ -123,8 +132,9 @@ def test_any_codes_and_steps_become_the_references_values(data: st.DataObject) -
     last = words(b"", values)[0]
     out = [word & ~last for part in parts for word in part]
     out[-1] |= last
-    component = block(f"dct-cm-inverse-{length}").component(values)
-    assert run(component, inputs, {"values": len(out)}, data.draw(st.sampled_from([0.0, 0.4]))) == {"values": out}
+    program = programs(f"dct-cm-inverse-{length}", values)
+    found = program.play(Case(inputs, {"values": out}), stall=data.draw(st.sampled_from([0, 102])))
+    assert found.startswith("PASS"), found
 
 
 def test_a_tile_of_another_length_or_path_is_refused() -> None:

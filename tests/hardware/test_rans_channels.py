@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -15,10 +15,9 @@ from fmapzip.codecs.context_rans import ContextRans
 from fmapzip.errors import InvalidInput
 from fmapzip.hardware import block
 from fmapzip.hardware.tiles import Tile, tiles
-from fmapzip.hardware.vectors import write_block, write_case
 from fmapzip.quantize import QuantParams
 from fmapzip.reference.context_parameters import read
-from verilog_runs import compiled, has_simulator, said
+from verilog_runs import Program, has_simulator
 
 
 def map_of(seed: int) -> NDArray[np.uint8]:
@@ -44,11 +43,9 @@ def tile() -> Tile:
 
 @pytest.mark.skipif(not has_simulator(), reason="no iverilog")
 @pytest.mark.parametrize("name", ["context-rans-channels-decoder", "context-rans-channels-encoder"])
-def test_tiles_with_weights_of_channels_pass(name: str, tile: Tile, tmp_path: Path) -> None:
-    made = block(name)
-    component = write_block(made, 1, tmp_path)
-    write_case(component, made.case(tile, 1), tmp_path / "case")
-    assert said(compiled(tmp_path), tmp_path / "case", budget=100_000, stall=64, seed=3, reset=300).startswith("PASS")
+def test_tiles_with_weights_of_channels_pass(name: str, tile: Tile, programs: Callable[[str, int], Program]) -> None:
+    found = programs(name, 1).play(block(name).case(tile, 1), stall=64, seed=3, reset=300)
+    assert found.startswith("PASS"), found
 
 
 def test_blocks_with_one_set_of_weights_refuse_them(tile: Tile) -> None:

@@ -1,7 +1,8 @@
-"""Whole bodies of the transform path of `dct-cm` on Amaranth's simulator, against the reference."""
+"""Whole bodies of the transform path of `dct-cm`, in Icarus and on Amaranth's simulator, against the reference."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,10 @@ from fmapzip.hardware.dct_cm_classes import word_bits
 from fmapzip.hardware.streams import Error, words
 from fmapzip.hardware.tiles import Tile, tiles
 from simulate import run
+from verilog_runs import Program, has_simulator, joined
 
 LENGTH = 4
+in_icarus = pytest.mark.skipif(not has_simulator(), reason="no iverilog")
 
 
 def tile_of(shape: tuple[int, int, int], signed: bool, seed: int, **chosen: Any) -> Tile:
@@ -43,27 +46,14 @@ def several() -> list[Tile]:
     ]
 
 
-def joined(cases: list[Case]) -> Case:
-    inputs, outputs = ({name: [] for name in side} for side in (cases[0].inputs, cases[0].outputs))
-    for case in cases:
-        for side, found in ((inputs, case.inputs), (outputs, case.outputs)):
-            for name, given in found.items():
-                side[name] += given
-    return Case(inputs, outputs)
-
-
-@pytest.mark.parametrize(
-    ("name", "values", "stall"),
-    [
-        ("dct-cm-transform-4-encoder", 1, 0.2),
-        ("dct-cm-transform-4-decoder", 4, 0.2),
-    ],
-)
-def test_tiles_become_the_softwares_bodies_and_values(name: str, values: int, stall: float) -> None:
-    made = block(name)
-    case = joined([made.case(tile, values) for tile in several()])
-    wanted = {stream: len(given) for stream, given in case.outputs.items()}
-    assert run(made.component(values), case.inputs, wanted, stall) == case.outputs
+@in_icarus
+@pytest.mark.parametrize(("name", "values"), [("dct-cm-transform-4-encoder", 1), ("dct-cm-transform-4-decoder", 4)])
+def test_tiles_become_the_softwares_bodies_and_values(
+    name: str, values: int, programs: Callable[[str, int], Program]
+) -> None:
+    cases = [block(name).case(tile, values) for tile in several()]
+    found = programs(name, values).play(joined(cases), stall=51)
+    assert found.startswith("PASS"), found
 
 
 def spoilt(body: bytes, seed: int) -> bytes:
@@ -78,7 +68,10 @@ def spoilt(body: bytes, seed: int) -> bytes:
     return bytes(changed + rng.integers(0, 256, rng.integers(1, 40), np.uint8).tobytes())
 
 
-@pytest.mark.parametrize(("values", "seed"), [pytest.param(1, 0, marks=pytest.mark.slow), (4, 1), (4, 2), (4, 3)])
+@pytest.mark.parametrize(
+    ("values", "seed"),
+    [pytest.param(1, 0, marks=pytest.mark.slow), (4, 1), pytest.param(4, 2, marks=pytest.mark.slow), (4, 3)],
+)
 def test_a_spoilt_body_ends_in_the_softwares_error_and_the_next_one_decodes(values: int, seed: int) -> None:
     tile, good = several()[0], block("dct-cm-transform-4-decoder").case(several()[2], values)
     body = spoilt(tile.body, seed)
@@ -94,17 +87,17 @@ def test_a_spoilt_body_ends_in_the_softwares_error_and_the_next_one_decodes(valu
     assert [bool(beat & last) for beat in before] == [False] * (len(before) - 1) + [True]
 
 
-def test_the_place_of_an_error_is_the_number_of_blocks_before_it() -> None:
+@in_icarus
+def test_the_place_of_an_error_is_the_number_of_blocks_before_it(programs: Callable[[str, int], Program]) -> None:
     tile = several()[1]  # two groups of two blocks of 35 positions
     good = block("dct-cm-transform-4-decoder").case(tile, 1)
-    places = []
+    program, places = programs("dct-cm-transform-4-decoder", 1), []
     for share in (0.1, 0.8):
         inputs = {**good.inputs, "body": words(tile.body[: int(share * len(tile.body))], 2)}
-        found = run(block("dct-cm-transform-4-decoder").component(1), inputs, {"status": 1})
-        error, place = found["status"][0] & 3, found["status"][0] >> 2
-        assert error == Error.TRUNCATED
-        sent = sum([4 * 35, 4 * 35, 2 * 35, 2 * 35][:place])
-        assert found["values"][:sent] == good.outputs["values"][:sent]
-        assert len(found["values"]) == sent + 1
-        places.append(place)
+        status, error, _, place = program.play(Case(inputs, {"values": [], "status": []}), any=1).split()
+        assert (status, int(error)) == ("STATUS", Error.TRUNCATED)
+        places.append(int(place))
+        sent = sum([4 * 35, 4 * 35, 2 * 35, 2 * 35][: places[-1]])
+        outputs = {"values": [*good.outputs["values"][:sent], *words(b"", 1)], "status": [int(error) | int(place) << 2]}
+        assert program.play(Case(inputs, outputs)).startswith("PASS")
     assert places == sorted(set(places))

@@ -17,14 +17,14 @@ import fmapzip
 from fmapzip.cli.app import run
 from fmapzip.hardware.blocks import block
 from fmapzip.hardware.testbench import COUNTS
-from verilog_runs import by_day, chosen_blocks, compiled, has_simulator, said
+from verilog_runs import by_day, chosen_blocks, has_simulator, said
 
 if not has_simulator():
     pytest.skip("no iverilog: the exported Verilog is not run", allow_module_level=True)
 
 PLAYED = [pytest.param(form.values, marks=form.marks) for form in by_day(chosen_blocks(4))]
 """Golden frames go through all forms by day too (test_blocks_against_software.py)."""
-CHANNELS_OF_A_LANE = 16
+CHANNELS_OF_A_LANE = 8
 """Of the map: so many are coded on one lane of `context-rans`."""
 
 
@@ -55,7 +55,10 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, int], P
 
 @pytest.fixture(scope="module", params=PLAYED, ids=str)
 def played(
-    request: pytest.FixtureRequest, archives: Callable[[str, int], Path], tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    archives: Callable[[str, int], Path],
+    compiled: Callable[[Path], Path],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, list[Path]]:
     """A compiled test bench and its cases."""
     name, values = request.param
@@ -77,7 +80,9 @@ def test_cases_pass_with_and_without_stalls_and_after_a_reset(played: tuple[Path
         assert said(program, case, reset=100, **stalled).startswith("PASS")
 
 
-def test_pass_tells_cycles_from_input_to_output(archives: Callable[[str, int], Path], tmp_path: Path) -> None:
+def test_pass_tells_cycles_from_input_to_output(
+    archives: Callable[[str, int], Path], compiled: Callable[[Path], Path], tmp_path: Path
+) -> None:
     source, chosen = str(archives("zvc", 4)), ["--values", "8", "--limit", "1", "-o", str(tmp_path)]
     assert run(["vectors", "zvc-encoder", source, *chosen]) == 0
     folder = tmp_path / "zvc_encoder_8"

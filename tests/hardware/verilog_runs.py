@@ -1,15 +1,18 @@
-"""Exported Verilog in Icarus: compiled once, then one case a run."""
+"""Exported Verilog in Icarus: one case a run."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fmapzip.hardware.blocks import BLOCKS
+from fmapzip.hardware.cases import Case
+from fmapzip.hardware.vectors import write_case
 
 PARTS = (
     "forward-{}",
@@ -32,17 +35,34 @@ def has_simulator() -> bool:
     return shutil.which("iverilog") is not None
 
 
-def compiled(folder: Path) -> Path:
-    """The program of a folder's block and test bench."""
-    sources = sorted(str(path) for path in folder.glob("*.*v"))
-    subprocess.run(["iverilog", "-g2012", "-o", str(folder / "sim"), *sources], check=True)
-    return folder / "sim"
-
-
 def said(program: Path, case: Path, **options: int) -> str:
     """What the test bench prints on a case."""
     command = ["vvp", "-n", str(program), f"+case={case}", *(f"+{name}={value}" for name, value in options.items())]
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout.strip()
+
+
+def joined(cases: list[Case]) -> Case:
+    """Cases one after another."""
+    inputs, outputs = ({name: [] for name in side} for side in (cases[0].inputs, cases[0].outputs))
+    for case in cases:
+        for side, found in ((inputs, case.inputs), (outputs, case.outputs)):
+            for name, given in found.items():
+                side[name] += given
+    return Case(inputs, outputs)
+
+
+@dataclass(frozen=True)
+class Program:
+    """A block with its test bench, and the folder of the case that it plays."""
+
+    component: Any
+    simulator: Path
+    folder: Path
+
+    def play(self, case: Case, budget: int = 200_000, **options: int) -> str:
+        """What the test bench prints on a case."""
+        write_case(self.component, case, self.folder)
+        return said(self.simulator, self.folder, budget=budget, **options)
 
 
 def chosen_blocks(lanes: int) -> list[tuple[str, int]]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from fmapzip.errors import MissingExtra
@@ -34,6 +37,19 @@ def verilog(component: Any, name: str) -> str:
         yosys = find_yosys(lambda version: version >= YOSYS)
     except YosysError as error:
         raise MissingExtra(f"Verilog needs Yosys: pip install 'fmapzip[hardware]' ({error})") from error
-    text = rtlil.convert(component, name=name, emit_src=False)
+    with _no_garbage():
+        text = rtlil.convert(component, name=name, emit_src=False)
     steps = ["proc -norom", "opt_clean", "memory_collect", "write_verilog -noattr"]
     return str(yosys.run(["-q", "-"], "\n".join([f"read_rtlil <<rtlil\n{text}\nrtlil", *steps]), ignore_warnings=True))
+
+
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Amaranth keeps the cells of a block until its end: to look for garbage among them takes half of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
