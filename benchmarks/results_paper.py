@@ -73,7 +73,8 @@ def short_paper(runs: Sequence[Values], whole: Sequence[Values] = ()) -> str:
         best.setdefault(name if name.startswith("**") else name.partition(":")[0].partition("`")[0], row)
     rows = [*_plan_rows(sizes), *_whole_rows(whole, sizes), *best.values(), *_published(sizes)]
     facts = [line for size, found in sizes.items() for line in _facts(size, found)] + [*map(_whole_fact, whole)]
-    return "\n\n".join([_telling(head, rows), "\n".join(facts)])
+    folded = ["<details><summary>Images, calibration and plans of these rows</summary>", "\n".join(facts), "</details>"]
+    return "\n\n".join([_telling(head, rows), *folded])
 
 
 def _columns(sizes: dict[str, Values]) -> list[str]:
