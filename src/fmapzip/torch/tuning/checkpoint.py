@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fmapzip.atomic import replacing
 from fmapzip.errors import InvalidInput
+from fmapzip.torch.inputs import map_tensors
 from fmapzip.torch.network_hash import network_hash
 from fmapzip.torch.tuning.tap import TunedTap
 from fmapzip.tune_settings import TuneSettings
@@ -32,7 +33,7 @@ class Checkpoint:
         self._file, self._identity = file, identity
 
     def read(self) -> dict[str, Any] | None:
-        """Return what was written, if anything was; its tensors lie in CPU memory, wherever they were.
+        """Return what was written, if anything was.
 
         Raises
         ------
@@ -51,10 +52,10 @@ class Checkpoint:
         return found
 
     def write(self, content: dict[str, Any]) -> None:
-        """Replace the file, whole or not at all."""
+        """Replace the file, whole or not at all; tensors are written from CPU memory."""
         if self._file is not None:
             with replacing(self._file) as file:
-                torch.save({"identity": self._identity, **content}, file)
+                torch.save({"identity": self._identity, **map_tensors(Tensor.cpu, content)}, file)
 
 
 def identity_of(

@@ -121,7 +121,7 @@ class TunedTap(nn.Module):
     @property
     def quantizer(self) -> QuantParams:
         """The quantizer with the scales as they are now."""
-        return QuantParams(self.dtype, tuple(self.log_scale.detach().double().exp().tolist()), CALIBRATOR)
+        return QuantParams(self.dtype, tuple(self.log_scale.detach().cpu().double().exp().tolist()), CALIBRATOR)
 
     def snapshot(self) -> dict[str, Any]:
         """Return codec, dtype and scale, copied; `restore` takes them."""
@@ -132,7 +132,7 @@ class TunedTap(nn.Module):
         value = kept["log_scale"]
         codec = registry.from_config(kept["codec"])
         if codec != self.meant or kept["dtype"] != self.dtype or value.shape != self.log_scale.shape:
-            self.take(QuantParams(kept["dtype"], tuple(value.double().exp().tolist()), CALIBRATOR), codec)
+            self.take(QuantParams(kept["dtype"], tuple(value.cpu().double().exp().tolist()), CALIBRATOR), codec)
         with torch.no_grad():
             self.log_scale.copy_(value)
 
