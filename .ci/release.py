@@ -91,6 +91,9 @@ def installed() -> Iterator[str]:
 
 def sessions() -> Iterator[str]:
     """Whether the site's links lead somewhere and its pages serve everyone, and whether the workflows are sound."""
+    for tool in ("npm", os.environ.get("CHROMIUM", "chromium")):
+        if shutil.which(tool) is None:
+            yield f"{tool}, without which the site and the workflows are not checked"  # nox would skip them in silence
     what = {"accessible": "a site without dead links, for every reader", "workflows": "sound workflows"}
     for name, wanted in what.items():
         if subprocess.run([sys.executable, "-m", "nox", "-s", name], check=False, cwd=ROOT).returncode:
