@@ -78,7 +78,11 @@ def test_weights_and_plan_are_written_reported_and_run(
     evaluated = folder / "eval.json"
     tuned = ["--weights", str(folder / "out.safetensors"), "--plan", str(folder / "out.fmzp")]
     assert run(["eval", *where[:6], *tuned, "--json", str(evaluated)]) == Exit.OK
-    assert json.loads(evaluated.read_text())["codecs"][0]["ratio_payload"] > 1
+    (entry,) = json.loads(evaluated.read_text())["codecs"]
+    assert entry["ratio_payload"] > 1
+    assert not entry["notes"]
+    assert run(["eval", *where[:6], *tuned[2:]]) == Exit.OK
+    assert "tuned together with other weights" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_run_that_was_interrupted_goes_on_to_the_same_result(

@@ -19,7 +19,7 @@ from fmapzip.torch.batches import Batches, Progress, ignore_progress
 from fmapzip.torch.calibrate import calibrate
 from fmapzip.torch.capture import METHODS, Captured, Tap, capture, select
 from fmapzip.torch.choose import DEFAULT_LIMIT, DistortionLimit, choose
-from fmapzip.torch.fit import fitted_taps
+from fmapzip.torch.fit import fitted_taps, weights_notes
 from fmapzip.torch.inputs import Inputs, first_sample, plan_inputs
 from fmapzip.torch.metrics import MetricsChoice
 from fmapzip.torch.report import Report
@@ -136,7 +136,8 @@ def compress_model(
             raise InvalidInput("a plan has its own taps; taps= goes with a codec")
         inputs = _example_for(plan_or_codec, copied) if example is None else example
         captured = capture(copied, inputs, methods)
-        return CompressedModel(captured, fitted_taps(plan_or_codec, captured), plan_or_codec, threads)
+        fitting = fitted_taps(plan_or_codec, captured)
+        return CompressedModel(captured, fitting, plan_or_codec, threads, weights_notes(plan_or_codec, copied))
     codec = registry.make(plan_or_codec)
     if calibration is None:
         raise InvalidInput(f"codec {codec.id!r} needs calibration images; only a plan runs without")

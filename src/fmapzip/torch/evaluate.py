@@ -18,7 +18,7 @@ from fmapzip.torch.calibrate import Calibration, calibrate
 from fmapzip.torch.capture import METHODS, Captured, capture, select
 from fmapzip.torch.choose import DEFAULT_LIMIT, DistortionLimit, choose
 from fmapzip.torch.compare import Comparison
-from fmapzip.torch.fit import fitted_taps
+from fmapzip.torch.fit import fitted_taps, weights_notes
 from fmapzip.torch.inputs import Inputs, first_sample
 from fmapzip.torch.metrics import MetricsChoice
 from fmapzip.torch.passes import CodedPass, Int8Pass
@@ -159,11 +159,16 @@ def _of_plans(
 ) -> Comparison:
     """Compare plans; the 8-bit network has the first one's quantizers."""
     taps = fitted_taps(plans[0], captured)
-    coded = [CodedPass(captured, fitted_taps(plan, captured), plan, threads, inspects=True) for plan in plans]
+    coded = [_planned(model, captured, plan, threads) for plan in plans]
     int8 = Int8Pass(captured, taps, [plans[0][tap.name].quantizer for tap in taps])
     classes = None if metrics == "auto" else metrics == "classes"
     calibrator = str(plans[0].metadata.get("calibrator", "as planned"))
     return Comparison(model, captured, int8, coded, classes, calibrator, 0, pictures, tasks)
+
+
+def _planned(model: nn.Module, captured: Captured, plan: Plan, threads: int) -> CodedPass:
+    taps = fitted_taps(plan, captured)
+    return CodedPass(captured, taps, plan, threads, weights_notes(plan, model), inspects=True)
 
 
 def _of_codecs(
@@ -184,7 +189,7 @@ def _of_codecs(
     coded = []
     for item in chosen:
         if isinstance(item, Plan):
-            coded.append(CodedPass(captured, fitted_taps(item, captured), item, threads, inspects=True))
+            coded.append(_planned(model, captured, item, threads))
         else:
             choice = choose(captured, batches, found, item, classes, limit, progress)
             coded.append(CodedPass(captured, found.taps, choice.plan, threads, choice.notes, inspects=True))

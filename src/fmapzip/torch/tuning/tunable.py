@@ -25,6 +25,7 @@ from fmapzip.torch.calibrate import TRAINING_IMAGES, calibrate, spread
 from fmapzip.torch.capture import METHODS, Captured, Tap, capture, select
 from fmapzip.torch.fit import fitted_taps
 from fmapzip.torch.inputs import batch_size, call, first_sample, map_tensors, sample_shapes
+from fmapzip.torch.network_hash import network_hash
 from fmapzip.torch.tuning.fit import settled
 from fmapzip.torch.tuning.tap import Band, TapBits, TunedTap
 
@@ -163,7 +164,8 @@ class TunableModel(nn.Module):
             for tap, quantizer, codec, found in zip(self.taps, quantizers, codecs, trained, strict=True)
         ]
         map_bytes = [count * prod(tap.shape) for tap in planned]
-        return Plan(tuple(within_share(planned, map_bytes, train)), self._metadata(count))
+        metadata = {**self._metadata(count), "weights": network_hash(self.original)}
+        return Plan(tuple(within_share(planned, map_bytes, train)), metadata)
 
     def _refit(self, images: Any) -> None:
         """Fit what codecs read back, a map's points to what is read back of those before it; no history counts."""
