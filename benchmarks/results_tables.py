@@ -288,7 +288,9 @@ def speed(found: Values) -> str:
         f"`import fmapzip` takes {1e3 * found['import_seconds']:.0f} ms beyond NumPy. Pairs are encode, decode. "
         f"zstd -1 in the same runs: {_span(found, 'zstd1_encode_mb_per_s')} and "
         f"{_span(found, 'zstd1_decode_mb_per_s')} MB/s at a ratio of "
-        f"{found['rows'][0]['zstd1_ratio']:.3f}. Tables were trained on four of the images.{_other_maps(found)}"
+        f"{found['rows'][0]['zstd1_ratio']:.3f}. Tables were trained on four of the images.{_other_maps(found)} "
+        "The scalar rows are from before that path was made faster "
+        "([by how much](METHODS.md#without-an-instruction-set))."
     )
     tables = [
         table(head, rows),
