@@ -8,6 +8,8 @@ from typing import Any
 
 from fmapzip.errors import InvalidInput
 
+_LARGEST_SEED = 2**62
+
 
 @dataclass(frozen=True)
 class TuneSettings:
@@ -65,8 +67,10 @@ class TuneSettings:
             raise InvalidInput("give one target: a ratio or a KL")
         least = {"epochs": 0, "batch": 1, "rate_samples": 1, "rate_bands": 1, "patience": 1, "replan": 0}
         for name, value in least.items():
-            if getattr(self, name) < value:
-                raise InvalidInput(f"{name} is at least {value}, not {getattr(self, name)}")
+            if type(getattr(self, name)) is not int or getattr(self, name) < value:
+                raise InvalidInput(f"{name} is a whole number, at least {value}, not {getattr(self, name)}")
+        if type(self.seed) is not int or abs(self.seed) > _LARGEST_SEED:
+            raise InvalidInput(f"seed is a whole number of at most {_LARGEST_SEED}, not {self.seed}")
         for name in ("lambda_", "learning_rate", "scale_learning_rate", "label_weight"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
                 raise InvalidInput(f"{name.rstrip('_')} is finite and at least 0, not {getattr(self, name)}")

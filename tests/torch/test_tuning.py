@@ -273,6 +273,10 @@ def test_bits_before_a_run_and_unknown_rates_are_refused():
     model = tunable(network(), "context-rans", [images()])
     with pytest.raises(InvalidInput, match="has not run"):
         rate_loss(model)
+    model(images())
+    for asked in ({"samples": 0}, {"bands": 0}):
+        with pytest.raises(InvalidInput, match="at least one"):
+            rate_loss(model, **asked)
 
 
 @pytest.mark.parametrize("rate", ["codec", "histogram"])
@@ -467,6 +471,8 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path):
         tune(network(), images() + 0.01, ContextRans(step=3), settings=replace(FEW, epochs=1), state=state)
     with pytest.raises(InvalidInput, match="another network"):
         tune(network(), images(), ContextRans(step=3), settings=replace(FEW, epochs=1), state=state, task=mean_error)
+    with pytest.raises(InvalidInput, match="1 epochs are done, more than the 0 that are asked for"):
+        tune(network(), images(), ContextRans(step=3), settings=replace(FEW, epochs=0), state=state)
     state.write_bytes(state.read_bytes()[:-1000])
     with pytest.raises(InvalidInput, match="not a checkpoint"):
         tune(network(), images(), ContextRans(step=3), settings=replace(FEW, epochs=1), state=state)
@@ -638,7 +644,15 @@ def test_batch_norms_are_refused_where_there_are_none():
 
 
 @pytest.mark.parametrize(
-    "asked", [{"epochs": -1}, {"lambda_": float("nan")}, {"target_ratio": 2.0, "max_kl": 0.1}, {"label_weight": 2.0}]
+    "asked",
+    [
+        {"epochs": -1},
+        {"epochs": 2.5},
+        {"seed": 2**64},
+        {"lambda_": float("nan")},
+        {"target_ratio": 2.0, "max_kl": 0.1},
+        {"label_weight": 2.0},
+    ],
 )
 def test_settings_out_of_range_are_refused(asked):
     with pytest.raises(InvalidInput):

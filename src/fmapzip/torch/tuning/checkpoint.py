@@ -27,10 +27,14 @@ class Checkpoint:
     file : Path, optional
     identity : str
         Of all that the result depends on, as :func:`identity_of` gives it.
+
+    Attributes
+    ----------
+    file : Path or None
     """
 
     def __init__(self, file: Path | None, identity: str) -> None:
-        self._file, self._identity = file, identity
+        self.file, self._identity = file, identity
 
     def read(self) -> dict[str, Any] | None:
         """Return what was written, if anything was.
@@ -40,21 +44,21 @@ class Checkpoint:
         InvalidInput
             It is no checkpoint, or one of something else.
         """
-        if self._file is None or not self._file.exists():
+        if self.file is None or not self.file.exists():
             return None
         try:
-            found: dict[str, Any] = torch.load(self._file, map_location="cpu", weights_only=True)
+            found: dict[str, Any] = torch.load(self.file, map_location="cpu", weights_only=True)
             identity = found["identity"]
         except Exception as error:
-            raise InvalidInput(f"{self._file}: not a checkpoint of tuning: {error}") from error
+            raise InvalidInput(f"{self.file}: not a checkpoint of tuning: {error}") from error
         if identity != self._identity:
-            raise InvalidInput(f"{self._file}: a checkpoint of another network, of other images or settings")
+            raise InvalidInput(f"{self.file}: a checkpoint of another network, of other images or settings")
         return found
 
     def write(self, content: dict[str, Any]) -> None:
         """Replace the file, whole or not at all; tensors are written from CPU memory."""
-        if self._file is not None:
-            with replacing(self._file) as file:
+        if self.file is not None:
+            with replacing(self.file) as file:
                 torch.save({"identity": self._identity, **map_tensors(Tensor.cpu, content)}, file)
 
 

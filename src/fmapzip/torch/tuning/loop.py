@@ -63,7 +63,8 @@ def tune(
     model : nn.Module
         Copied; the original is untouched, and is what outputs are held against.
     data : Tensor, pair of tensors, or Dataset
-        Images to tune on, with labels or without. Some, evenly spread, are held back: they choose the epoch to keep.
+        Images to tune on, with labels or without, the same whenever they are read. Some, evenly spread, are held back:
+        they choose the epoch to keep.
     plan_or_codec, taps, quantizer, rate, batch_norms, methods
         As for `fmapzip.torch.tunable`.
     calibration : Tensor, or iterable of batches, optional
@@ -179,6 +180,11 @@ class _Run:
         self.lambda_.gap = found.get("gap", 0.0)  # files of before there was one
         self.seconds = found["seconds"]
         self.epochs = [Epoch(**each) for each in found["epochs"]]
+        if len(self.epochs) - 1 > self.settings.epochs:
+            raise InvalidInput(
+                f"{self.checkpoint.file}: {len(self.epochs) - 1} epochs are done, more than the {self.settings.epochs} "
+                "that are asked for"
+            )
         self.untuned = [Point(**each) for each in found["untuned"]]
         self.before = [TapBits(**each) for each in found["before"]]
         self.measured.refresh(self.trainee)

@@ -296,7 +296,14 @@ def rate_loss(
         without bias, in its value and its gradients. Rates that are no sum over rows count them all.
     generator : torch.Generator, optional
         Draws the bands; by default PyTorch's own.
+
+    Raises
+    ------
+    InvalidInput
+        The network has not run yet, or no sample or band is asked for.
     """
+    if bands < 1 or (samples is not None and samples < 1):
+        raise InvalidInput(f"bits are counted of at least one sample and band, not of {samples} and {bands}")
     drawn = torch.rand(len(model.taps), generator=generator).tolist()
     found = [tap.bits(samples, _band(tap.bands(bands), u)).mean() for tap, u in zip(model.taps, drawn, strict=True)]
     return torch.stack(found).sum() / model.values
