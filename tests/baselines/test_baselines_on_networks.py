@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from fmapzip import baselines
 from fmapzip.archive import Archive
 
-MOST_CHANNELS = 8
-"""Of each map: methods in NumPy are slow, and no method here looks further than the values before it."""
+MOST_CHANNELS = {"apack": 2}
+"""Of each map, else 8: methods in NumPy are slow, and no method here looks further than the values before it."""
 
 LOSSLESS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("eyeriss-rlc", {}),
@@ -73,7 +73,7 @@ def test_decoding_is_exact_on_every_tap(name: str, config: dict[str, Any], maps:
     if method.missing():
         pytest.skip(f"{method.missing()} is not installed")
     for tap, whole in maps.items():
-        q = np.ascontiguousarray(whole[:MOST_CHANNELS])
+        q = np.ascontiguousarray(whole[: MOST_CHANNELS.get(name, 8)])
         side = method.train(q[None]) if method.trained else b""
         data = method.encode(q, side)
         assert np.array_equal(method.decode(data, q.shape, q.dtype, side), q), tap

@@ -14,6 +14,7 @@ from fmapzip.cli.app import run
 
 README = Path(__file__).parents[2] / "README.md"
 FEWER_IMAGES = ["--limit", "10"]
+FEWER = {"bench": [*FEWER_IMAGES, "--images", "2"]}
 
 NETS = """
 import torch
@@ -40,7 +41,7 @@ def test_the_commands_of_readme_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(tmp_path)
     names = []
     for command in commands():
-        assert run([*command, *FEWER_IMAGES]) == 0, command
+        assert run([*command, *FEWER.get(command[0], FEWER_IMAGES)]) == 0, command
         names.append(command[0])
     assert names == ["eval", "plan", "eval", "tune", "eval", "bench"]
     tuned = ["tuned.fmzp", "tuned.safetensors"]
