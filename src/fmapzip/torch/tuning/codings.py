@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fmapzip.codecs.dct_cm_parameters import first_length, group_length, scaled_step
-from fmapzip.torch.tuning.rounding import replaced, rounded
+from fmapzip.torch.tuning.rounding import replaced, rounded, rounded_away
 
 _COEFFICIENT_ONE = 128  # a step of 1 of an orthonormal coefficient, times the square root of the length
 StepsOf = Callable[[int], Sequence[float | None]]
@@ -166,10 +166,10 @@ class Transformed:
         parts = []
         for members, (basis, steps) in zip(self._groups(x), self._bases, strict=True):
             scale = steps.view(1, -1, 1, 1)
-            y = rounded(self._coefficients(members, basis) / scale) * scale
+            y = rounded_away(self._coefficients(members, basis) / scale) * scale
             parts.append(torch.einsum("kc,nkhw->nchw", basis, y)[:, : members.shape[1]].reshape(n, -1, height, width))
         lowest, highest = self._limits
-        values = rounded(torch.cat(parts, 1).clamp(1 if self._zero_mask and lowest == 0 else lowest, highest))
+        values = rounded_away(torch.cat(parts, 1).clamp(1 if self._zero_mask and lowest == 0 else lowest, highest))
         if self._zero_mask:
             values = values * (x.detach() != 0)
         return values[:, self._back]
@@ -200,7 +200,7 @@ class Transformed:
         if self._zero_mask:
             zero = x.detach() == 0
             count = (~zero).sum(1, keepdim=True).clamp(min=1)
-            x = torch.where(zero, (x.sum(1, keepdim=True) / count).expand_as(x), x)
+            x = torch.where(zero, rounded(x.sum(1, keepdim=True) / count).expand_as(x), x)
         missing = basis.shape[1] - x.shape[1]
         if missing:
             x = torch.cat([x, x[:, -1:].expand(-1, missing, -1, -1)], 1)
