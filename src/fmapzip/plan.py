@@ -220,7 +220,10 @@ class Plan:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Read a plan file; errors as in :meth:`from_bytes`, and `OSError` where the file cannot be read."""
-        return cls.from_bytes(Path(path).read_bytes())
+        try:
+            return cls.from_bytes(Path(path).read_bytes())
+        except InvalidPlan as error:
+            raise InvalidPlan(f"{os.fspath(path)}: {error}") from error
 
 
 def _tap_entry(tap: TapPlan, codecs: dict[str, int], tables: bytearray) -> TapEntry:

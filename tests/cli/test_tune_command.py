@@ -148,6 +148,7 @@ def test_a_loss_of_the_users_trains(job: tuple[Path, list[str]]) -> None:
         (["--loss", "{folder}/net.py:loss"], "label_weight is of the task"),
         (["--loss", "{folder}/net.py:broken", "--label-weight", "0"], "net.py:broken': AttributeError"),
         (["--device", "meta"], "--device meta"),
+        (["--plan", "{folder}/net.py"], "net.py: not a plan"),
         (["--batch-norms"], "batch_norms: the network, captured by fx, has none"),
     ],
 )

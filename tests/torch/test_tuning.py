@@ -684,3 +684,13 @@ def test_class_scores_are_asked_for_where_they_are_needed(asked):
 def test_labels_are_asked_for_where_they_are_needed():
     with pytest.raises(InvalidInput, match="labels"):
         tune(network(), images(), ContextRans(), settings=replace(FEW, label_weight=0.5))
+
+
+def test_a_checkpoint_that_cannot_be_written_is_told_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(content, file):
+        raise RuntimeError("PytorchStreamWriter failed writing file")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(InvalidInput, match="state: cannot be written"):
+        tune(network(), images(), ContextRans(step=3), settings=replace(FEW, epochs=0), state=tmp_path / "state")
+    assert not list(tmp_path.iterdir())

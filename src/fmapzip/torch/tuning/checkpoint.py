@@ -59,7 +59,10 @@ class Checkpoint:
         """Replace the file, whole or not at all; tensors are written from CPU memory."""
         if self.file is not None:
             with replacing(self.file) as file:
-                torch.save({"identity": self._identity, **map_tensors(Tensor.cpu, content)}, file)
+                try:
+                    torch.save({"identity": self._identity, **map_tensors(Tensor.cpu, content)}, file)
+                except RuntimeError as error:  # as PyTorch tells it where a disk is full
+                    raise InvalidInput(f"{self.file}: cannot be written: {str(error).splitlines()[0]}") from error
 
 
 def identity_of(
