@@ -104,7 +104,7 @@ def test_the_pretended_device_mixes_with_nothing_of_the_cpu():
 
 @pytest.mark.parametrize(
     "codec",
-    [ContextRans(step=3), DctCm(path="transform", step=4.0, coding="rans"), DctCm(path="mask", mask_step=2.5)],
+    [ContextRans(step=3), DctCm(path="mask", mask_step=2.5)],
     ids=repr,
 )
 @pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter")
