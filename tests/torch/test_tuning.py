@@ -136,32 +136,32 @@ def test_code_lengths_are_those_of_frames(dtype, step):
     plan = Plan((TapPlan("map", maps.shape[1:], QuantParams(dtype, (1.0,)), codec, codec.train(maps)),))
     frames = [inspect(codec.encode(each, plan), plan) for each in maps]
     words = sum(8 * dict(frame.sections)["words"] for frame in frames)
-    assert float(found.bits(symbols, 0).sum()) == pytest.approx(words, rel=0.01)
+    assert float(found.rate.bits(symbols, 0).sum()) == pytest.approx(words, rel=0.01)
 
 
 def test_gradient_of_code_lengths_is_that_of_their_expectation_under_noise():
     maps = smooth_maps("uint8")
-    rate = fitted(ContextRans(step=5), maps)
+    fit = fitted(ContextRans(step=5), maps)
     torch.manual_seed(0)
-    v = rate.coding.symbols(torch.from_numpy(maps[:1]).float())
+    v = fit.coding.symbols(torch.from_numpy(maps[:1]).float())
     # In the last position of the last row nothing comes after: only its own length moves.
     v[..., -1, -1] = v[..., -1, -1].floor() + 0.3
     v.requires_grad_(True)
-    rate.bits(v, 0).sum().backward()
+    fit.rate.bits(v, 0).sum().backward()
     with torch.no_grad():
         for channel in range(3):
             lower, upper = v.clone(), v.clone()
             lower[0, channel, -1, -1] = v[0, channel, -1, -1].floor()
             upper[0, channel, -1, -1] = v[0, channel, -1, -1].floor() + 1
-            rise = float((rate.bits(upper, 0) - rate.bits(lower, 0)).sum())
+            rise = float((fit.rate.bits(upper, 0) - fit.rate.bits(lower, 0)).sum())
             assert float(v.grad[0, channel, -1, -1]) == pytest.approx(rise, rel=1e-3, abs=1e-3)
 
 
 def test_values_feel_what_they_do_to_the_contexts_of_later_ones():
     maps = smooth_maps("uint8", 64)
-    rate = fitted(ContextRans(step=7), maps)
-    v = rate.coding.symbols(torch.from_numpy(maps[:1]).float()).requires_grad_(True)
-    rate.bits(v, 0).sum().backward()
+    fit = fitted(ContextRans(step=7), maps)
+    v = fit.coding.symbols(torch.from_numpy(maps[:1]).float()).requires_grad_(True)
+    fit.rate.bits(v, 0).sum().backward()
     changes, slopes = [], []
     with torch.no_grad():
         places = [(0, c, y, x) for c in range(9) for y in range(2, 14, 2) for x in range(2, 14, 3)]
@@ -169,7 +169,7 @@ def test_values_feel_what_they_do_to_the_contexts_of_later_ones():
             lower, upper = v.clone(), v.clone()
             lower[place] -= 2
             upper[place] += 2
-            changes.append(float((rate.bits(upper, 0) - rate.bits(lower, 0)).sum()) / 4)
+            changes.append(float((fit.rate.bits(upper, 0) - fit.rate.bits(lower, 0)).sum()) / 4)
             slopes.append(float(v.grad[place]))
     assert np.corrcoef(changes, slopes)[0, 1] > 0.7
 
