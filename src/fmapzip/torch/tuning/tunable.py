@@ -59,8 +59,9 @@ class TunableModel(nn.Module):
         for slot in captured.slots:
             tuned = by_name.get(slot.name)
             slot.action = None if tuned is None else tuned.forward
-        self.register_state_dict_post_hook(_named_once)  # type: ignore[no-untyped-call]
-        self.register_load_state_dict_pre_hook(_named_twice)  # type: ignore[no-untyped-call]
+        # Under these names PyTorch 2.4 has hooks too; the public ones came after it.
+        self._register_state_dict_hook(_named_once)  # type: ignore[no-untyped-call]
+        self._register_load_state_dict_pre_hook(_named_twice, with_module=True)  # type: ignore[no-untyped-call]
         self.train()
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
