@@ -139,7 +139,7 @@ def capture(model: nn.Module, example: Inputs, methods: Sequence[str] = METHODS)
             except CaptureError:
                 raise
             except Exception as error:  # a capture may fail in any way that the model's code can
-                notes.append(f"{title} failed: {_first_line(error)}")
+                notes.append(f"{title} failed: {first_line(error)}")
     raise CaptureError(f"{type(model).__name__} cannot be captured; " + "; ".join(notes))
 
 
@@ -183,7 +183,7 @@ def _run_original(model: nn.Module, example: Inputs) -> Any:
     try:
         return call(model, example)
     except Exception as error:
-        raise CaptureError(f"{type(model).__name__} does not run on the example: {_first_line(error)}") from error
+        raise CaptureError(f"{type(model).__name__} does not run on the example: {first_line(error)}") from error
 
 
 def _by_graph(
@@ -252,7 +252,7 @@ def _checked(captured: Captured, example: Inputs, expected: Any, failed: Sequenc
     try:
         twice, _ = _stored(captured, doubled(example), spoil=False)
     except Exception as error:  # the network's own
-        notes.append(f"the network does not run on other batch sizes than the example's: {_first_line(error)}")
+        notes.append(f"the network does not run on other batch sizes than the example's: {first_line(error)}")
     else:
         for name, (shape, _) in once.items():
             other = twice[name][0] if name in twice else ()
@@ -295,6 +295,7 @@ def _stored(captured: Captured, inputs: Inputs, spoil: bool) -> tuple[dict[str, 
     return seen, output
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says, cut to one line of a note."""
     text = str(error).strip().splitlines()
     return f"{type(error).__name__}: {text[0] if text else ''}"[:300]

@@ -138,5 +138,5 @@ def _device(name: str) -> torch.device:
         found = torch.device(name)
         float(torch.zeros(1, device=found))
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InvalidInput(f"--device {name}: {str(error).splitlines()[0]}") from error
+        raise InvalidInput(f"--device {name}: {first_line(error)}") from error
     return found

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fmapzip.errors import InvalidInput
+from fmapzip.torch.capture import first_line
 from fmapzip.torch.tuning.images import TuningImages, mirrored
 from fmapzip.torch.tuning.tasks import scores_classes
 
@@ -53,11 +54,11 @@ class Teacher:
     def _first_of(self, image: Tensor) -> Any:
         try:
             return self(image)
-        except (RuntimeError, TypeError, ValueError, NotImplementedError) as error:
+        except Exception as error:
             shown = f"{str(image.dtype).removeprefix('torch.')}{list(image.shape)}"
             raise InvalidInput(
                 f"network {type(self.network).__name__} does not run on the images to tune on, {shown}: "
-                f"{str(error).splitlines()[0]}"
+                f"{first_line(error)}"
             ) from error
 
     def remember(self, rows: Sequence[int], batch: int, mirror: bool) -> None:
