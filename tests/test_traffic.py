@@ -124,3 +124,9 @@ def test_logic_is_that_of_the_committed_synthesis_and_proof() -> None:
 def test_the_command_takes_a_plan_or_a_codec(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["traffic", "demo", "demo"]) == 3
     assert "one of them" in capsys.readouterr().err
+
+
+def test_files_of_one_name_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = str(tmp_path / "layers.yaml")
+    assert run(["traffic", "demo", "demo", "--codec", "zvc", "--zigzag", file, "--json", file]) == 3
+    assert "two outputs of this command are named so" in capsys.readouterr().err

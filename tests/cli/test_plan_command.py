@@ -83,6 +83,14 @@ def test_budgets_exclude_each_other_and_one_is_needed(
     assert not (folder / "none.fmzp").exists()
 
 
+def test_measurements_are_not_kept_where_the_plan_goes(
+    job: tuple[Path, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = str(job[0] / "one.fmzp")
+    assert run(["plan", *job[1], "-o", plan, "--max-kl", "0", "--state", plan]) == Exit.INPUT
+    assert "two outputs of this command are named so" in capsys.readouterr().err
+
+
 def test_a_state_file_that_is_none_is_refused_and_left_alone(
     job: tuple[Path, list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -148,9 +148,8 @@ def plan(
             raise InvalidInput("--json and --html are of plans: a shard only measures")
         _shard(searched, options.shard_of(shard), output)
         return
-    outputs.check(output)
     kept = state or beside(output, ".state")
-    check_writable(kept)
+    outputs.check(output, kept)
     if on_ray and not kept.exists():
         from fmapzip.planner.shards import join_shards
 

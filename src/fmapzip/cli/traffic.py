@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from fmapzip.atomic import check_writable
 from fmapzip.cli import options
 from fmapzip.cli.app import app
 from fmapzip.cli.help import Command
@@ -65,7 +64,7 @@ def traffic(
     if (plan is None) == (codec is None):
         raise InvalidInput("give --plan or --codec, one of them")
     outputs = Outputs(json_file, html)
-    outputs.check()
+    outputs.check(zigzag, accelforge)
     require_torch()
     from fmapzip.cli.progress import progress
     from fmapzip.eval.codec_spec import parse_codec
@@ -73,9 +72,6 @@ def traffic(
     from fmapzip.traffic import Chip, export, run
     from fmapzip.traffic.table import render
 
-    for file in (zigzag, accelforge):
-        if file is not None:
-            check_writable(file)
     chip = Chip(round(buffer * 1024), dram_energy, codec_energy, gate_energy, bandwidth * 1e9, macs * 1e9)
     with progress() as advance:
         chosen = Plan.load(plan) if plan is not None else parse_codec(str(codec))
