@@ -109,6 +109,16 @@ def test_shards_make_the_store_of_one_run_and_are_compacted_to_it(where: list[st
     assert frames(shards) == frames(whole)
 
 
+def test_images_of_one_name_are_refused_though_they_are_of_two_shards(
+    where: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (tmp_path / "images" / "labels.csv").open("a") as file:
+        file.write("00.npy,0\n")
+    where = [*where, "--batch", "4", "-o", str(tmp_path / "store")]
+    assert run(["capture", *where, "--shard", "1/2"]) == Exit.INPUT
+    assert "two images have one name" in capsys.readouterr().err
+
+
 def test_what_is_missing_of_a_batch_is_captured_with_its_batch(where: list[str], tmp_path: Path) -> None:
     whole, store = tmp_path / "whole", tmp_path / "store"
     where = [*where, "--batch", "4", "--calib", "first:4", "--torch-threads", "1"]

@@ -73,7 +73,7 @@ def capture_store(
     inputs = inputs or load(request)
     whole = inputs.parts.whole
     images = whole.select(shard_rows(len(whole), inputs.batch, part)[0])
-    if len(set(images.names)) < len(images):
+    if len(set(whole.names)) < len(whole):
         raise InvalidInput(f"{request.data}: two images have one name, by which a store knows them")
     captured, taps, plan = _planned(request, inputs, codec, progress)
     writer = f"{part[0]:0{len(str(part[1] - 1))}d}"
