@@ -157,6 +157,8 @@ def plan(
             join_shards(files, kept)
     try:
         found, read = _search(searched, time_limit, min_decode, kept)
+    except InvalidInput:  # the same command would end so again
+        raise
     except BaseException:
         if kept.is_file():
             tell(f"what was measured is kept in {kept}: the same command goes on from it")

@@ -176,6 +176,8 @@ def tune(
     try:
         with progress() as advance:
             found, report = run(request, asked, settings, kept, advance, _tell)
+    except InvalidInput:  # the same command would end so again
+        raise
     except BaseException:
         if kept.is_file():
             tell(f"what was reached is kept in {kept}: the same command goes on from it")
