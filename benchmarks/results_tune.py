@@ -119,6 +119,9 @@ def _plans(name: str, found: Values) -> list[list[str]]:
 
 
 def _budget(budget: Values) -> str:
+    if budget["kind"] == "grids":
+        coarser = "" if budget["coarser"] == 1 else f", {budget['coarser']:g} times as coarse"
+        return f"the grids of `{budget['value']}`{coarser}"
     return f"KL <= {budget['value']:g}" if budget["kind"] == "kl" else f"ratio >= {budget['value']:g}"
 
 
