@@ -67,3 +67,9 @@ def test_tiles_are_cut_to_the_groups_that_are_held(name: str) -> None:
     assert sum(piece.values.shape[1] for piece in pieces) == 40
     with pytest.raises(InvalidInput, match="too long"):
         list(cut(tile, 4, groups=10))
+
+
+@pytest.mark.parametrize("name", ["context-rans-encoder", "context-rans-channels-encoder"])
+def test_a_tile_of_no_more_channels_than_lanes_is_refused(name: str) -> None:
+    with pytest.raises(InvalidInput, match="more channels than lanes: 1 on 1"):
+        block(name).case(tile_of((1, 12, 15), "default", step=16), 1)

@@ -160,7 +160,8 @@ def default_table(tile: Tile, lanes: int, encodes: bool = False, channels_own: b
     Raises
     ------
     InvalidInput
-        It is of another level, its channels have weights of their own, or its rows are longer than a block holds.
+        It is of another level, its channels have weights of their own, its rows are longer than a block holds, or an
+        encoder would have but one group of channels at a position.
     """
     p, (channels, rows, width) = read(tile.parameters), tile.values.shape
     if not p.neighbours:
@@ -168,6 +169,8 @@ def default_table(tile: Tile, lanes: int, encodes: bool = False, channels_own: b
     if p.channel_weights is not None and not channels_own:
         raise InvalidInput("the block takes one set of weights for all channels: context-rans:weights=shared")
     taken, bits = lanes_of(p, (channels, rows, width)), (lanes - 1).bit_length()
+    if encodes and channels <= taken:  # it would make another body where the levels of contexts change
+        raise InvalidInput(f"the encoder takes more channels than lanes: {channels} on {taken}")
     if rows > 1 and -(-channels // taken) * width > row_depth(lanes):
         raise InvalidInput(f"rows of {channels * width} values on {taken} lanes are too long for a block of {lanes}")
     table = compand(p.below)[p.value_of]
