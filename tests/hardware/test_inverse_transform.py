@@ -29,9 +29,7 @@ from fmapzip.hardware.streams import words
 from fmapzip.hardware.tiles import Tile, tiles
 from fmapzip.reference import dct
 from fmapzip.reference.dct_cm_values import group_values, unzigzag
-from verilog_runs import Program, has_simulator
-
-in_icarus = pytest.mark.skipif(not has_simulator(), reason="no iverilog")
+from verilog_runs import Program, in_icarus
 
 
 @pytest.mark.parametrize("length", LENGTHS)

@@ -7,10 +7,11 @@ import pytest
 
 pytest.importorskip("amaranth")
 
+from joining import joined
+
 import fmapzip
 from fmapzip.codecs.dct_cm import DctCm
 from fmapzip.hardware import block
-from fmapzip.hardware.cases import Case
 from fmapzip.hardware.tiles import Tile, tiles
 from fmapzip.reference.dct_cm import DCT_CM
 from fmapzip.reference.tiles import from_bytes
@@ -27,15 +28,6 @@ def tile_of(shape: tuple[int, int, int], below: int, seed: int) -> Tile:
     parameters = b"\0" if below in (0, 128) else bytes([32, below])
     body = DCT_CM.encode(from_bytes(values, below), below, parameters)
     return Tile("dct-cm", values, below, body, parameters)
-
-
-def joined(cases: list[Case]) -> Case:
-    inputs, outputs = ({name: [] for name in side} for side in (cases[0].inputs, cases[0].outputs))
-    for case in cases:
-        for side, found in ((inputs, case.inputs), (outputs, case.outputs)):
-            for name, words in found.items():
-                side[name] += words
-    return Case(inputs, outputs)
 
 
 @pytest.mark.parametrize("below", [0, 90, 128, 201])

@@ -17,7 +17,7 @@ from fmapzip.hardware import block
 from fmapzip.hardware.tiles import Tile, tiles
 from fmapzip.quantize import QuantParams
 from fmapzip.reference.context_parameters import read
-from verilog_runs import Program, has_simulator
+from verilog_runs import Program, in_icarus
 
 
 def map_of(seed: int) -> NDArray[np.uint8]:
@@ -41,7 +41,7 @@ def tile() -> Tile:
     return found
 
 
-@pytest.mark.skipif(not has_simulator(), reason="no iverilog")
+@in_icarus
 @pytest.mark.parametrize("name", ["context-rans-channels-decoder", "context-rans-channels-encoder"])
 def test_tiles_with_weights_of_channels_pass(name: str, tile: Tile, programs: Callable[[str, int], Program]) -> None:
     found = programs(name, 1).play(block(name).case(tile, 1), stall=64, seed=3, reset=300)

@@ -9,12 +9,14 @@ import pytest
 
 pytest.importorskip("amaranth")
 
+from joining import joined
+
 import fmapzip
 from fmapzip.errors import InvalidInput
 from fmapzip.hardware import block
 from fmapzip.hardware.context_rans_tiles import cut
 from fmapzip.hardware.tiles import Tile, tiles
-from verilog_runs import Program, has_simulator, joined
+from verilog_runs import Program, in_icarus
 
 LEVELS = {"context-rans-fast-encoder": "fast", "context-rans-encoder": "default"}
 
@@ -28,7 +30,7 @@ def tile_of(shape: tuple[int, int, int], level: str, step: int = 1) -> Tile:
     return tile
 
 
-@pytest.mark.skipif(not has_simulator(), reason="no iverilog")
+@in_icarus
 @pytest.mark.parametrize("name", LEVELS)
 def test_bodies_are_the_softwares_one_after_another(name: str, programs: Callable[[str, int], Program]) -> None:
     case = block(name).case(tile_of((4, 5, 6), LEVELS[name], step=2), 1)

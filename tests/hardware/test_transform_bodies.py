@@ -10,6 +10,8 @@ import pytest
 
 pytest.importorskip("amaranth")
 
+from joining import joined
+
 import fmapzip
 from faults import software_error
 from fmapzip.codecs.dct_cm import DctCm
@@ -19,10 +21,9 @@ from fmapzip.hardware.dct_cm_classes import word_bits
 from fmapzip.hardware.streams import Error, words
 from fmapzip.hardware.tiles import Tile, tiles
 from simulate import run
-from verilog_runs import Program, has_simulator, joined
+from verilog_runs import Program, in_icarus
 
 LENGTH = 4
-in_icarus = pytest.mark.skipif(not has_simulator(), reason="no iverilog")
 
 
 def tile_of(shape: tuple[int, int, int], signed: bool, seed: int, **chosen: Any) -> Tile:

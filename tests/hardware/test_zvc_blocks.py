@@ -7,10 +7,12 @@ import pytest
 
 pytest.importorskip("amaranth")
 
+from joining import joined
+
 import fmapzip
 from fmapzip.errors import CorruptFrame, TruncatedFrame
 from fmapzip.hardware import block
-from fmapzip.hardware.cases import Case, Words
+from fmapzip.hardware.cases import Case
 from fmapzip.hardware.streams import Error, words
 from fmapzip.hardware.tiles import Tile, tiles
 from fmapzip.hardware.zvc import bitmap_bytes
@@ -34,10 +36,6 @@ def outputs(name: str, values: int, case: Case, stall: float = 0.0) -> dict[str,
     return run(block(name).component(values), case.inputs, wanted, stall)
 
 
-def joined(parts: list[Words]) -> Words:
-    return {name: [word for part in parts for word in part[name]] for name in parts[0]}
-
-
 @pytest.mark.parametrize("name", ["zvc-encoder", "zvc-decoder"])
 @pytest.mark.parametrize("values", [1, 4, 8, 32])
 @pytest.mark.parametrize(("shape", "density"), list(zip(SHAPES, (0.5, 0.1, 0.8, 0.3), strict=True)))
@@ -49,7 +47,7 @@ def test_a_block_gives_the_softwares_bytes(name: str, values: int, shape: tuple[
 @pytest.mark.parametrize("name", ["zvc-encoder", "zvc-decoder"])
 def test_tiles_follow_one_another_without_a_pause(name: str) -> None:
     each = [block(name).case(tile_of(shape, 0.4, seed), 8) for seed, shape in enumerate(SHAPES)]
-    together = Case(joined([case.inputs for case in each]), joined([case.outputs for case in each]))
+    together = joined(each)
     assert outputs(name, 8, together) == together.outputs
 
 

@@ -35,20 +35,13 @@ def has_simulator() -> bool:
     return shutil.which("iverilog") is not None
 
 
+in_icarus = pytest.mark.skipif(not has_simulator(), reason="no iverilog")
+
+
 def said(program: Path, case: Path, **options: int) -> str:
     """What the test bench prints on a case."""
     command = ["vvp", "-n", str(program), f"+case={case}", *(f"+{name}={value}" for name, value in options.items())]
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout.strip()
-
-
-def joined(cases: list[Case]) -> Case:
-    """Cases one after another."""
-    inputs, outputs = ({name: [] for name in side} for side in (cases[0].inputs, cases[0].outputs))
-    for case in cases:
-        for side, found in ((inputs, case.inputs), (outputs, case.outputs)):
-            for name, given in found.items():
-                side[name] += given
-    return Case(inputs, outputs)
 
 
 @dataclass(frozen=True)
